@@ -1,0 +1,256 @@
+"""The events as producers send them, and the ones that placestream's own parts exchange.
+
+All are one JSON object a message. Unknown fields are allowed everywhere: decoding passes over
+them, and the archive keeps the original bytes.
+"""
+
+import re
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal, TypeVar
+
+import msgspec
+from msgspec import Meta, Struct
+
+from contracts.ids import BadId, canonical_id
+
+T = TypeVar("T")
+EventType = Literal["view", "click", "visit", "rate"]
+EVENT_TYPES: tuple[EventType, ...] = ("view", "click", "visit", "rate")
+AGE_GROUPS = ("0-17", "18-24", "25-34", "35-44", "45-54", "55-64", "65+")
+
+#: An event may be this far ahead of the time at which Kafka received it (clocks drift).
+MAX_AHEAD_S = 300
+#: Nothing that placestream recommends happened before this (2000-01-01).
+EARLIEST_S = 946_684_800
+
+Latitude = Annotated[float, Meta(ge=-90, le=90)]
+Longitude = Annotated[float, Meta(ge=-180, le=180)]
+Instant = Annotated[datetime, Meta(tz=True)]
+ShortText = Annotated[str, Meta(max_length=512)]
+
+
+class BadEvent(ValueError):
+    """An event that goes to the dead letters.
+
+    Attributes:
+        field: dotted path of the offending field, empty when the whole message is at fault.
+        reason: what is wrong with it, for a person.
+    """
+
+    def __init__(self, field: str, reason: str) -> None:
+        super().__init__(f"{field}: {reason}" if field else reason)
+        self.field = field
+        self.reason = reason
+
+
+class Location(Struct, frozen=True):
+    """A point on the globe, degrees (WGS 84)."""
+
+    lat: Latitude
+    lng: Longitude
+
+
+class InteractionContext(Struct, frozen=True):
+    """Where and how an interaction happened; all of it optional."""
+
+    search_query: ShortText | None = None
+    location: Location | None = None
+    device: ShortText | None = None
+    session_id: ShortText | None = None
+
+
+class Interaction(Struct, frozen=True):
+    """A user did something with a place (topic `placestream.interactions.v1`, key `user_id`)."""
+
+    user_id: int | str
+    place_id: int | str
+    event_type: EventType
+    timestamp: Instant
+    context: InteractionContext = InteractionContext()
+    event_id: ShortText | None = None
+    rating: Annotated[float, Meta(ge=1, le=5)] | None = None
+    request_id: ShortText | None = None
+    user_age_group: ShortText | None = None
+    dwell_s: Annotated[float, Meta(ge=0)] | None = None
+
+
+class PlaceFields(Struct, frozen=True):
+    """The fields of a place that placestream reads; others are kept and passed on."""
+
+    name: ShortText | None = None
+    category: ShortText | None = None
+    location: Location | None = None
+    price_level: Annotated[int, Meta(ge=1, le=4)] | None = None
+    time_zone: ShortText | None = None
+    rating: Annotated[float, Meta(ge=0, le=5)] | None = None
+    review_count: Annotated[int, Meta(ge=0)] | None = None
+    #: Weekday (`mon`..`sun`) to spans of local time: `{"mon": ["09:00-12:00", "13:00-02:00"]}`.
+    #: A weekday that is absent is closed; a place with no `business_hours` is unknown.
+    business_hours: dict[str, list[str]] | None = None
+    attributes: dict[str, Any] | None = None
+    region: ShortText | None = None
+
+
+class PlaceUpdate(Struct, frozen=True):
+    """A partial update of a place (topic `placestream.place-updates.v1`, key `place_id`)."""
+
+    place_id: int | str
+    updates: PlaceFields
+    timestamp: Instant | None = None
+
+
+class PlaceDocument(PlaceFields, frozen=True, kw_only=True):
+    """A whole place after merging (topic `placestream.places.v1`, compacted, key `place_id`).
+
+    `version` is the offset of the newest update in it: a reader keeps the highest.
+    """
+
+    place_id: str
+    version: int = 0
+
+
+class Weather(Struct, frozen=True):
+    """Weather of a region; `temp` in degrees Celsius."""
+
+    temp: Annotated[float, Meta(ge=-90, le=65)] | None = None
+    condition: ShortText | None = None
+
+
+class Traffic(Struct, frozen=True):
+    """Traffic of a region; 0 is free, 1 is standstill."""
+
+    congestion_level: Annotated[float, Meta(ge=0, le=1)] | None = None
+
+
+class ContextUpdate(Struct, frozen=True):
+    """What it is like outside (topic `placestream.context.v1`, key: the region's name)."""
+
+    timestamp: Instant
+    weather: Weather | None = None
+    events: list[ShortText] = []
+    traffic: Traffic | None = None
+
+
+class ServedPlace(Struct, frozen=True):
+    """One place of an answer as it was served; `features` is what the ranker saw, by column."""
+
+    place_id: str
+    position: int
+    score: float
+    probability: float | None = None
+    propensity: float = 1.0
+    features: list[float] = []
+
+
+class Impression(Struct, frozen=True):
+    """An answer that was served (topic `placestream.impressions.v1`, key `user_id`)."""
+
+    request_id: str
+    user_id: str
+    timestamp: Instant
+    location: Location
+    variant: str
+    degradation: str
+    models: dict[str, int]
+    feature_set: str
+    places: list[ServedPlace]
+
+
+class RetrainRequested(Struct, frozen=True):
+    """Something asks for a new pair of models (topic `placestream.retrain.requested.v1`)."""
+
+    audit_id: str
+    reason: Literal["psi", "ks", "accuracy", "samples", "schedule", "manual"]
+    requested_at: Instant
+    evidence: dict[str, Any] = {}
+    schema: int = 1
+
+
+class RolloutStep(Struct, frozen=True):
+    """One step of a model's way into service (topic `placestream.rollout.v1`, key `audit_id`)."""
+
+    audit_id: str
+    step: Literal["trained", "rejected", "promoted", "failed"]
+    at: Instant
+    versions: dict[str, int] = {}
+    metrics: dict[str, float] = {}
+    note: str = ""
+    schema: int = 1
+
+
+class DeadLetter(Struct, frozen=True):
+    """A message that could not be used, with all that is needed to mend and replay it.
+
+    `key` and `value` are the original bytes (base64 in JSON).
+    """
+
+    topic: str
+    partition: int
+    offset: int
+    field: str
+    reason: str
+    code_version: str
+    received_at: Instant
+    key: bytes | None
+    value: bytes | None
+    headers: list[tuple[str, bytes]] = []
+
+
+encode = msgspec.json.Encoder().encode
+_PATH = re.compile(r" - at `(?:key in )?\$\.?([^`]*)`$")
+_MISSING = re.compile(r"missing required field `([^`]+)`")
+
+
+def decode(decoder: msgspec.json.Decoder[T], value: bytes | None) -> T:
+    """Decode one message.
+
+    Raises:
+        BadEvent: not JSON, or not of the decoder's type; names the field.
+    """
+    if value is None:
+        raise BadEvent("", "the message has no value (a tombstone means nothing here)")
+    try:
+        return decoder.decode(value)
+    except msgspec.ValidationError as error:
+        raise _bad_field(str(error)) from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise BadEvent("", f"not valid JSON: {error}") from error
+
+
+def _bad_field(message: str) -> BadEvent:
+    path = _PATH.search(message)
+    field = path.group(1) if path else ""
+    missing = _MISSING.search(message)
+    if missing:
+        field = f"{field}.{missing.group(1)}" if field else missing.group(1)
+    return BadEvent(field, _PATH.sub("", message))
+
+
+def checked_id(field: str, value: int | str) -> str:
+    """Return the canonical id, or raise `BadEvent` naming the field."""
+    try:
+        return canonical_id(value)
+    except BadId as error:
+        raise BadEvent(field, str(error)) from error
+
+
+def checked_time_s(field: str, value: datetime, received_s: float) -> float:
+    """Return a timestamp as Unix seconds, held between 2000 and five minutes after receipt.
+
+    Args:
+        field: name to blame.
+        value: the event's own time, with a zone.
+        received_s: Unix seconds at which Kafka received the message.
+
+    Raises:
+        BadEvent: the time is absurd.
+    """
+    time_s = value.timestamp()
+    if time_s < EARLIEST_S:
+        raise BadEvent(field, f"{value.isoformat()} lies before 2000-01-01")
+    if time_s > received_s + MAX_AHEAD_S:
+        received = datetime.fromtimestamp(received_s, UTC).isoformat()
+        raise BadEvent(
+            field, f"{value.isoformat()} lies over {MAX_AHEAD_S} s after its receipt at {received}"
+        )
+    return time_s

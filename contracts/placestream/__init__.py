@@ -1,0 +1,1 @@
+"""The public protocol: protos and their generated stubs."""

@@ -1,0 +1,103 @@
+"""Settings of every role, typed, from the environment (`PLACESTREAM_*`) or a `.env` file."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from contracts.topics import Topics
+
+
+class Settings(BaseSettings):
+    """One flat set for all roles; `placestream settings` prints it with secrets hidden.
+
+    Raises:
+        pydantic.ValidationError: a value is of the wrong type or out of range; names the setting.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix="PLACESTREAM_", env_file=".env", extra="ignore", frozen=True
+    )
+
+    # Kafka
+    kafka_bootstrap: str = Field("127.0.0.1:9092", description="host:port[,host:port] of Kafka")
+    kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
+        "PLAINTEXT", description="how to talk to Kafka"
+    )
+    kafka_sasl_mechanism: str = Field("SCRAM-SHA-512", description="SASL mechanism, if SASL is on")
+    kafka_username: str = Field("", description="SASL user")
+    kafka_password: SecretStr = Field(SecretStr(""), description="SASL password")
+    kafka_ca_file: Path | None = Field(None, description="CA of Kafka's certificate")
+    kafka_declares_topics: bool = Field(
+        True, description="create missing topics at start (off where the broker cannot)"
+    )
+    topic_prefix: str = Field("placestream", description="first part of every topic's name")
+    partitions: int = Field(
+        8, ge=1, le=1024, description="partitions of keyed topics = shards of state; fixed for life"
+    )
+    replication: int = Field(1, ge=1, le=7, description="replicas of each topic")
+
+    # Redis
+    redis_url: SecretStr = Field(
+        SecretStr("redis://127.0.0.1:6379/0"), description="redis[s]://[user:password@]host:port/db"
+    )
+    redis_timeout_ms: int = Field(
+        50, ge=1, le=10_000, description="time-out of a read on the serving path, milliseconds"
+    )
+    key_prefix: str = Field("ps", description="first part of every Redis key")
+
+    # Files
+    archive_dir: Path = Field(Path("var/archive"), description="root of the Parquet archive")
+    archive_flush_s: float = Field(60, gt=0, description="an archive file is written at least so often")
+    archive_flush_rows: int = Field(100_000, ge=1, description="... or after so many rows")
+    models_dir: Path = Field(Path("var/models"), description="root of the exported SavedModels")
+
+    models_base_path: Path | None = Field(
+        None, description="models_dir as the model server sees it, where that differs"
+    )
+
+    # Streams
+    batch_max_events: int = Field(4_000, ge=1, description="most events in one micro-batch")
+    stream_metrics_port: int = Field(9101, ge=0, description="Prometheus port of `stream`, 0 = off")
+
+    # Model server
+    model_server: str = Field("127.0.0.1:8500", description="host:port of TF Serving's gRPC")
+    model_server_rest_port: int = Field(8501, ge=0, description="REST and metrics port, 0 = off")
+    model_config_file: Path = Field(
+        Path("var/models/models.config"), description="TF Serving's ModelServerConfig, as text"
+    )
+    model_poll_s: float = Field(1.0, gt=0, description="how often versions on disk are looked at")
+    model_threads: int = Field(1, ge=1, description="TensorFlow threads inside one operation")
+
+    # Service
+    serve_host: str = Field("127.0.0.1", description="address that the gRPC service listens on")
+    serve_port: int = Field(8600, ge=0, description="its port, 0 = any free one")
+    serve_metrics_port: int = Field(9102, ge=0, description="Prometheus port of `serve`, 0 = off")
+    serve_reflection: bool = Field(True, description="gRPC server reflection")
+    serve_deadline_ms: int = Field(
+        200, ge=5, le=60_000, description="deadline of a request that brings none, milliseconds"
+    )
+    candidates: int = Field(200, ge=1, le=5_000, description="places that the ranker sees")
+    near_places: int = Field(2_000, ge=1, le=50_000, description="places the candidate model sees")
+    radius_m: float = Field(3_000, gt=0, le=200_000, description="radius of a request that sets none")
+    max_radius_m: float = Field(50_000, gt=0, le=500_000, description="how far a thin area widens")
+    model_label: str = Field("stable", description="version label that is asked for")
+    context_stale_s: float = Field(10_800, gt=0, description="older weather and traffic are neutral")
+
+    # Trainer and drift
+    retrain_metrics_port: int = Field(9103, ge=0, description="Prometheus port of `retrain`, 0 = off")
+    train_epochs: int = Field(50, ge=1, description="most epochs of a training")
+    train_max_rows: int = Field(2_000_000, ge=1_000, description="newest interactions trained on")
+    psi_retrain: float = Field(0.2, gt=0, description="a PSI above this asks for a retraining")
+    retrain_cooldown_s: float = Field(3_600, ge=0, description="no second request within this time")
+    seed: int = Field(17, ge=0, description="seed of everything random")
+
+    # Logs
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="least level")
+    log_format: Literal["json", "console"] = Field("console", description="how logs are written")
+
+    @property
+    def topics(self) -> Topics:
+        """The topics of this installation."""
+        return Topics(prefix=self.topic_prefix, partitions=self.partitions)

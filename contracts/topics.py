@@ -1,0 +1,142 @@
+"""Every Kafka topic, declared once: partitions, retention, compaction.
+
+`create_topics` makes them; auto-creation is off on the broker and in Faust.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient, NewTopic
+
+DAY_MS = 86_400_000
+
+
+@dataclass(frozen=True)
+class Topic:
+    """A topic and how the broker keeps it."""
+
+    name: str
+    partitions: int
+    retention_ms: int | None = 28 * DAY_MS
+    compacted: bool = False
+    config: dict[str, str] = field(default_factory=dict)
+
+    def broker_config(self) -> dict[str, str]:
+        """Settings of the topic in the broker's own words."""
+        cleanup = {"cleanup.policy": "compact"} if self.compacted else {}
+        kept = {"retention.ms": str(self.retention_ms)} if self.retention_ms is not None else {}
+        return {**cleanup, **kept, **self.config}
+
+
+@dataclass(frozen=True)
+class Topics:
+    """All topics of one installation; `prefix` keeps installations (and tests) apart."""
+
+    prefix: str = "placestream"
+    partitions: int = 8
+
+    @property
+    def interactions(self) -> Topic:
+        """Interactions, by user."""
+        return Topic(f"{self.prefix}.interactions.v1", self.partitions, config=_BROKER_TIME)
+
+    @property
+    def place_updates(self) -> Topic:
+        """Partial updates of places, by place; kept for ever, since each holds only a part."""
+        return Topic(f"{self.prefix}.place-updates.v1", self.partitions, retention_ms=-1)
+
+    @property
+    def places(self) -> Topic:
+        """Whole places after merging, by place."""
+        return Topic(
+            f"{self.prefix}.places.v1", self.partitions, retention_ms=None, compacted=True
+        )
+
+    @property
+    def context(self) -> Topic:
+        """Weather, traffic and happenings, by region."""
+        return Topic(f"{self.prefix}.context.v1", self.partitions, 7 * DAY_MS, config=_BROKER_TIME)
+
+    @property
+    def by_place(self) -> Topic:
+        """Interactions re-keyed by place; made by the user shard, read by the place shard."""
+        return Topic(f"{self.prefix}.interactions-by-place.v1", self.partitions, 7 * DAY_MS)
+
+    @property
+    def impressions(self) -> Topic:
+        """Answers as served, by user."""
+        return Topic(f"{self.prefix}.impressions.v1", self.partitions)
+
+    @property
+    def retrain(self) -> Topic:
+        """Requests for a new pair of models, in one order."""
+        return Topic(f"{self.prefix}.retrain.requested.v1", 1)
+
+    @property
+    def rollout(self) -> Topic:
+        """Steps of models into service, in one order."""
+        return Topic(f"{self.prefix}.rollout.v1", 1, retention_ms=-1)
+
+    def dlq(self, topic: Topic) -> Topic:
+        """Dead letters of a topic."""
+        return Topic(f"{topic.name}.dlq", 1, retention_ms=-1)
+
+    def inputs(self) -> tuple[Topic, ...]:
+        """Topics that producers write."""
+        return (self.interactions, self.place_updates, self.context)
+
+    def all(self) -> tuple[Topic, ...]:
+        """Every topic, dead letters included."""
+        return (
+            *self.inputs(),
+            self.places,
+            self.by_place,
+            self.impressions,
+            self.retrain,
+            self.rollout,
+            *(self.dlq(topic) for topic in self.inputs()),
+        )
+
+
+# The broker's clock stamps what producers send, so that "from the future" is judged alike at
+# every replay (a producer's own clock may be the one that is wrong).
+_BROKER_TIME = {"message.timestamp.type": "LogAppendTime"}
+
+
+def create_topics(
+    admin: AdminClient, topics: Iterable[Topic], *, replication: int, timeout_s: float = 30
+) -> list[str]:
+    """Create the topics that do not exist; return their names.
+
+    Raises:
+        KafkaException: the broker refuses one for another reason than that it exists.
+        ValueError: a topic exists with another number of partitions (state is sharded by it).
+    """
+    existing = admin.list_topics(timeout=timeout_s).topics
+    missing = []
+    for topic in topics:
+        if topic.name not in existing:
+            missing.append(topic)
+        elif len(existing[topic.name].partitions) != topic.partitions:
+            raise ValueError(
+                f"topic {topic.name} has {len(existing[topic.name].partitions)} partitions, "
+                f"not {topic.partitions}: see PLACESTREAM_PARTITIONS"
+            )
+    if not missing:
+        return []
+    futures = admin.create_topics(
+        [NewTopic(t.name, t.partitions, replication, config=t.broker_config()) for t in missing],
+        operation_timeout=timeout_s,
+    )
+    created = []
+    for name, future in futures.items():
+        try:
+            future.result(timeout_s)
+            created.append(name)
+        except KafkaException as error:
+            if error.args[0].name() != "TOPIC_ALREADY_EXISTS":
+                raise
+    return created
+
+
