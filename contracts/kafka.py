@@ -2,10 +2,12 @@
 
 from contracts.settings import Settings
 
+Config = dict[str, str | int | float | bool]
 
-def client_config(settings: Settings) -> dict[str, str | int | bool]:
+
+def client_config(settings: Settings) -> Config:
     """Connection and security settings that producers, consumers and the admin share."""
-    config: dict[str, str | int | bool] = {
+    config: Config = {
         "bootstrap.servers": settings.kafka_bootstrap,
         "security.protocol": settings.kafka_security_protocol,
     }
@@ -20,7 +22,7 @@ def client_config(settings: Settings) -> dict[str, str | int | bool]:
     return config
 
 
-def producer_config(settings: Settings) -> dict[str, str | int | bool]:
+def producer_config(settings: Settings) -> Config:
     """Idempotent, in order, partitioned as Java's and aiokafka's clients do.
 
     librdkafka's own default partitioner differs from Java's, and a user whose events land in
@@ -34,7 +36,7 @@ def producer_config(settings: Settings) -> dict[str, str | int | bool]:
     }
 
 
-def consumer_config(settings: Settings, group: str) -> dict[str, str | int | bool]:
+def consumer_config(settings: Settings, group: str) -> Config:
     """From the beginning, offsets stored by hand."""
     return client_config(settings) | {
         "group.id": group,

@@ -49,7 +49,9 @@ class Settings(BaseSettings):
 
     # Files
     archive_dir: Path = Field(Path("var/archive"), description="root of the Parquet archive")
-    archive_flush_s: float = Field(60, gt=0, description="an archive file is written at least so often")
+    archive_flush_s: float = Field(
+        60, gt=0, description="an archive file is written at least so often"
+    )
     archive_flush_rows: int = Field(100_000, ge=1, description="... or after so many rows")
     models_dir: Path = Field(Path("var/models"), description="root of the exported SavedModels")
 
@@ -80,21 +82,33 @@ class Settings(BaseSettings):
     )
     candidates: int = Field(200, ge=1, le=5_000, description="places that the ranker sees")
     near_places: int = Field(2_000, ge=1, le=50_000, description="places the candidate model sees")
-    radius_m: float = Field(3_000, gt=0, le=200_000, description="radius of a request that sets none")
+    radius_m: float = Field(
+        3_000, gt=0, le=200_000, description="radius of a request that sets none"
+    )
     max_radius_m: float = Field(50_000, gt=0, le=500_000, description="how far a thin area widens")
     model_label: str = Field("stable", description="version label that is asked for")
-    context_stale_s: float = Field(10_800, gt=0, description="older weather and traffic are neutral")
+    context_stale_s: float = Field(
+        10_800, gt=0, description="older weather and traffic are neutral"
+    )
 
     # Trainer and drift
-    retrain_metrics_port: int = Field(9103, ge=0, description="Prometheus port of `retrain`, 0 = off")
+    retrain_metrics_port: int = Field(
+        9103, ge=0, description="Prometheus port of `retrain`, 0 = off"
+    )
     train_epochs: int = Field(50, ge=1, description="most epochs of a training")
     train_max_rows: int = Field(2_000_000, ge=1_000, description="newest interactions trained on")
     psi_retrain: float = Field(0.2, gt=0, description="a PSI above this asks for a retraining")
+    drift_window_s: float = Field(
+        86_400, gt=0, description="answers this recent are compared with the training; a whole day"
+    )
+    drift_min_answers: int = Field(1_000, ge=1, description="fewer answers say nothing of drift")
     retrain_cooldown_s: float = Field(3_600, ge=0, description="no second request within this time")
     seed: int = Field(17, ge=0, description="seed of everything random")
 
     # Logs
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="least level")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        "INFO", description="least level"
+    )
     log_format: Literal["json", "console"] = Field("console", description="how logs are written")
 
     @property

@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from confluent_kafka import KafkaException
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
 
 DAY_MS = 86_400_000
 
@@ -49,9 +50,7 @@ class Topics:
     @property
     def places(self) -> Topic:
         """Whole places after merging, by place."""
-        return Topic(
-            f"{self.prefix}.places.v1", self.partitions, retention_ms=None, compacted=True
-        )
+        return Topic(f"{self.prefix}.places.v1", self.partitions, retention_ms=None, compacted=True)
 
     @property
     def context(self) -> Topic:
@@ -138,5 +137,3 @@ def create_topics(
             if error.args[0].name() != "TOPIC_ALREADY_EXISTS":
                 raise
     return created
-
-

@@ -76,6 +76,10 @@ class _DegradationEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Degradati
     """no ranker: ordered by the candidate model"""
     DEGRADATION_POPULARITY: _Degradation.ValueType  # 3
     """no model: ordered by popularity and distance"""
+    DEGRADATION_PARTIAL: _Degradation.ValueType  # 4
+    """Between NONE and CANDIDATE_ORDER: the ranker ordered, but something before it stood in
+    (default features, no candidate model).
+    """
 
 class Degradation(_Degradation, metaclass=_DegradationEnumTypeWrapper):
     """How much of the service stood behind an answer, best first."""
@@ -87,6 +91,10 @@ DEGRADATION_CANDIDATE_ORDER: Degradation.ValueType  # 2
 """no ranker: ordered by the candidate model"""
 DEGRADATION_POPULARITY: Degradation.ValueType  # 3
 """no model: ordered by popularity and distance"""
+DEGRADATION_PARTIAL: Degradation.ValueType  # 4
+"""Between NONE and CANDIDATE_ORDER: the ranker ordered, but something before it stood in
+(default features, no candidate model).
+"""
 Global___Degradation: _TypeAlias = Degradation  # noqa: Y015
 
 class _Shortfall:

@@ -1,0 +1,1 @@
+"""Features: defined once, folded from events, kept packed in Redis, read in one round trip."""

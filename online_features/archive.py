@@ -1,0 +1,175 @@
+"""Reading the archive: what was streamed, as columns, for training and for recomputation.
+
+Layout: `<archive>/<stream>/day=YYYY-MM-DD/*.parquet`, by day of the event (UTC). A crash may
+leave an event in two files, so readers keep one row for each partition and offset.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
+from numpy.typing import NDArray
+
+from contracts.events import ContextUpdate, decode
+from online_features.catalogue import Catalogue
+from online_features.columns import EventColumns
+from online_features.context import ContextLog, ContextState
+from online_features.places import document_of, merge, read_update
+
+INTERACTIONS, PLACE_UPDATES, CONTEXT = "interactions", "place_updates", "context"
+_POSITION = [
+    pa.field("partition", pa.int32(), nullable=False),
+    pa.field("offset", pa.int64(), nullable=False),
+    pa.field("received_s", pa.float64(), nullable=False),
+    pa.field("time_s", pa.float64(), nullable=False),
+]
+#: One row an interaction: what folds need, as columns, and the event's own bytes.
+INTERACTION_SCHEMA = pa.schema(
+    [
+        *_POSITION,
+        pa.field("user_id", pa.string(), nullable=False),
+        pa.field("place_id", pa.string(), nullable=False),
+        pa.field("user", pa.uint64(), nullable=False),
+        pa.field("place", pa.uint64(), nullable=False),
+        pa.field("kind", pa.int8(), nullable=False),
+        pa.field("rating", pa.float32(), nullable=False),
+        pa.field("age_group", pa.int8(), nullable=False),
+        pa.field("event_hash", pa.uint64(), nullable=False),
+        pa.field("lat", pa.float64(), nullable=False),
+        pa.field("lng", pa.float64(), nullable=False),
+        pa.field("request_id", pa.string()),
+        pa.field("raw", pa.binary(), nullable=False),
+    ]
+)
+#: Place updates and context: the key and the event's own bytes (null: a tombstone).
+RAW_SCHEMA = pa.schema([*_POSITION, pa.field("key", pa.string()), pa.field("raw", pa.binary())])
+SCHEMAS = {INTERACTIONS: INTERACTION_SCHEMA, PLACE_UPDATES: RAW_SCHEMA, CONTEXT: RAW_SCHEMA}
+
+
+@dataclass(frozen=True)
+class EventLog(EventColumns):
+    """Interactions of the archive; columns of `EventColumns` and:
+
+    Attributes:
+        lat, lng: float64, where the user was, degrees; NaN unknown.
+        partition, offset: position in Kafka.
+        user_id, place_id, request_id: object arrays of canonical strings (request_id may be None).
+    """
+
+    lat: NDArray[np.float64]
+    lng: NDArray[np.float64]
+    partition: NDArray[np.int32]
+    offset: NDArray[np.int64]
+    user_id: NDArray[np.object_]
+    place_id: NDArray[np.object_]
+    request_id: NDArray[np.object_]
+
+    def in_arrival_order(self) -> "EventLog":
+        """Sorted by partition and offset: the order in which the stream folded each user."""
+        return self.take(np.lexsort((self.offset, self.partition)))
+
+
+def read_interactions(
+    archive_dir: Path, since_s: float | None = None, until_s: float | None = None
+) -> EventLog:
+    """Interactions in order of event time (then partition and offset), each once.
+
+    Args:
+        archive_dir: root of the archive.
+        since_s, until_s: only events in `[since_s, until_s)`, Unix seconds.
+    """
+    columns = [name for name in INTERACTION_SCHEMA.names if name not in ("received_s", "raw")]
+    table = _read(archive_dir, INTERACTIONS, columns, since_s, until_s)
+    log = EventLog(**{name: _numpy(table[name]) for name in columns})
+    return log.take(np.lexsort((log.offset, log.partition, log.time_s)))
+
+
+def read_catalogue(archive_dir: Path) -> Catalogue:
+    """The catalogue as all archived updates of places, in order, make it."""
+    documents: dict[str, bytes | None] = {}
+    for offset, received_s, key, raw in _rows(archive_dir, PLACE_UPDATES):
+        if raw is None:
+            documents[key] = None
+            continue
+        place_id, time_s, updates = read_update(raw, received_s)
+        merged = merge(documents.get(place_id), place_id, time_s, updates, offset)
+        if merged is not None:
+            documents[place_id] = merged
+    catalogue = Catalogue()
+    for document in documents.values():
+        if document is not None:
+            catalogue.upsert(document_of(document))
+    return catalogue
+
+
+def read_context(archive_dir: Path) -> ContextLog:
+    """The past of weather and traffic."""
+    decoder = msgspec.json.Decoder(ContextUpdate)
+    return ContextLog(
+        [
+            (key, ContextState.of(decode(decoder, raw)))
+            for _, _, key, raw in _rows(archive_dir, CONTEXT)
+            if raw is not None
+        ]
+    )
+
+
+def _read(
+    archive_dir: Path,
+    stream: str,
+    columns: list[str],
+    since_s: float | None = None,
+    until_s: float | None = None,
+) -> pa.Table:
+    schema = SCHEMAS[stream]
+    root = archive_dir / stream
+    if not root.exists():
+        return schema.empty_table().select(columns)
+    day = pa.field("day", pa.string())
+    data = ds.dataset(
+        str(root),
+        schema=pa.schema([*schema, day]),
+        partitioning=ds.partitioning(pa.schema([day]), flavor="hive"),
+        exclude_invalid_files=False,
+        format="parquet",
+    )
+    table = data.to_table(columns=columns, filter=_time_filter(since_s, until_s))
+    # One row for each position in Kafka.
+    position = np.stack([_numpy(table["partition"]), _numpy(table["offset"])])
+    _, first = np.unique(position, axis=1, return_index=True)
+    return table.take(pa.array(np.sort(first)))
+
+
+def _time_filter(since_s: float | None, until_s: float | None) -> pc.Expression | None:
+    conditions = []
+    if since_s is not None:
+        conditions += [pc.field("time_s") >= since_s, pc.field("day") >= _day(since_s)]
+    if until_s is not None:
+        conditions += [pc.field("time_s") < until_s, pc.field("day") <= _day(until_s)]
+    result = None
+    for condition in conditions:
+        result = condition if result is None else result & condition
+    return result
+
+
+def _day(time_s: float) -> str:
+    return datetime.fromtimestamp(time_s, UTC).strftime("%Y-%m-%d")
+
+
+def _rows(archive_dir: Path, stream: str) -> list[tuple[int, float, str, bytes | None]]:
+    """(offset, received_s, key, raw) of a raw stream, in order of partition and offset."""
+    columns = ["partition", "offset", "received_s", "key", "raw"]
+    table = _read(archive_dir, stream, columns).sort_by(
+        [("partition", "ascending"), ("offset", "ascending")]
+    )
+    return list(zip(*(table[name].to_pylist() for name in columns[1:]), strict=True))
+
+
+def _numpy(column: pa.ChunkedArray) -> Any:
+    return column.to_numpy(zero_copy_only=False)

@@ -1,0 +1,268 @@
+"""The place catalogue in memory, in columns: who is near, what is it like, is it open?"""
+
+import threading
+from datetime import UTC, datetime
+from functools import lru_cache
+from zoneinfo import ZoneInfo
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from contracts.events import PlaceDocument
+from contracts.ids import id64
+from online_features.geo import RESOLUTIONS, cells_of, cells_within, distance_m
+from online_features.opening import WEEK_MIN, week_spans
+
+UNKNOWN, OPEN, CLOSED = 0, 1, 2
+_NO_SPAN = -1
+_COLUMNS: dict[str, tuple[type[np.generic], float]] = {
+    "hash": (np.uint64, 0),
+    "lat": (np.float64, np.nan),
+    "lng": (np.float64, np.nan),
+    "category": (np.int32, -1),
+    "category_hash": (np.uint64, 0),
+    "price": (np.float32, np.nan),
+    "rating": (np.float32, np.nan),
+    "review_count": (np.float32, 0),
+    "closed": (np.bool_, 0),
+    "region": (np.int32, -1),
+    "zone": (np.int32, -1),
+    "hours_known": (np.bool_, 0),
+    "version": (np.int64, -1),
+}
+
+
+class Catalogue:
+    """All places by row; one writer at a time (guarded), any number of readers.
+
+    A row is never reused: a place that closes keeps its row, so that histories that mention it
+    can still be read. Columns are numpy arrays of length `len(catalogue)`: see `_COLUMNS`.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._n = 0
+        self._data = {name: np.full(1024, fill, dtype) for name, (dtype, fill) in _COLUMNS.items()}
+        self._spans = np.full((1024, 7, 2), _NO_SPAN, np.int32)
+        self._cells: list[dict[int, list[int]]] = [{} for _ in RESOLUTIONS]
+        self._row_of_hash: dict[int, int] = {}
+        self.ids: list[str] = []
+        self.names: list[str | None] = []
+        self.categories: list[str] = []
+        self.regions: list[str] = []
+        self.zones: list[str] = []
+        self._codes: dict[str, dict[str, int]] = {"categories": {}, "regions": {}, "zones": {}}
+
+    def __len__(self) -> int:
+        return self._n
+
+    def column(self, name: str) -> NDArray[np.generic]:
+        """One column, length `len(self)`; do not write to it."""
+        return self._data[name][: self._n]
+
+    @property
+    def hash(self) -> NDArray[np.uint64]:
+        """Hash of each place's id."""
+        return self._data["hash"][: self._n]
+
+    @property
+    def lat(self) -> NDArray[np.float64]:
+        """Latitude in degrees, NaN unknown."""
+        return self._data["lat"][: self._n]
+
+    @property
+    def lng(self) -> NDArray[np.float64]:
+        """Longitude in degrees, NaN unknown."""
+        return self._data["lng"][: self._n]
+
+    @property
+    def category(self) -> NDArray[np.int32]:
+        """Index in `categories`, -1 unknown."""
+        return self._data["category"][: self._n]
+
+    @property
+    def category_hash(self) -> NDArray[np.uint64]:
+        """`id64` of the category's name, 0 unknown."""
+        return self._data["category_hash"][: self._n]
+
+    @property
+    def price(self) -> NDArray[np.float32]:
+        """Price level 1 to 4, NaN unknown."""
+        return self._data["price"][: self._n]
+
+    @property
+    def rating(self) -> NDArray[np.float32]:
+        """Rating 0 to 5 as the place's metadata state it, NaN unknown."""
+        return self._data["rating"][: self._n]
+
+    @property
+    def review_count(self) -> NDArray[np.float32]:
+        """Number of reviews as the metadata state it."""
+        return self._data["review_count"][: self._n]
+
+    @property
+    def closed(self) -> NDArray[np.bool_]:
+        """Whether a tombstone closed the place for good."""
+        return self._data["closed"][: self._n]
+
+    @property
+    def region(self) -> NDArray[np.int32]:
+        """Index in `regions`, -1 unknown."""
+        return self._data["region"][: self._n]
+
+    def upsert(self, place: PlaceDocument) -> None:
+        """Add or replace a place; an older version than the one known changes nothing."""
+        with self._lock:
+            row = self._row_of_hash.get(id64(place.place_id))
+            if row is None:
+                row = self._append(place.place_id)
+            if place.version < self._data["version"][row]:
+                return
+            self._write(row, place)
+
+    def close(self, place_id: str) -> None:
+        """Take a place out of every answer; its row stays."""
+        with self._lock:
+            row = self._row_of_hash.get(id64(place_id))
+            if row is not None:
+                self._data["closed"][row] = True
+
+    def row_of(self, place_id: str) -> int:
+        """Row of a place, -1 if it is not known."""
+        return self._row_of_hash.get(id64(place_id), -1)
+
+    def rows_of(self, hashes: NDArray[np.uint64]) -> NDArray[np.int64]:
+        """Row of each hash, -1 where it is not known; any shape."""
+        get = self._row_of_hash.get
+        flat = [get(h, -1) for h in hashes.ravel().tolist()]
+        return np.array(flat, np.int64).reshape(hashes.shape)
+
+    def near(
+        self, lat: float, lng: float, radius_m: float, limit: int
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Open-for-business places within a radius, nearest first.
+
+        Returns:
+            rows int64[k] and distance_m float32[k], k <= limit.
+        """
+        level, cells = cells_within(lat, lng, radius_m)
+        found: list[int] = []
+        by_cell = self._cells[level]
+        for cell in cells:
+            found.extend(by_cell.get(cell, ()))
+        rows = np.array(found, np.int64)
+        metres = distance_m(lat, lng, self._data["lat"][rows], self._data["lng"][rows])
+        inside = (metres <= radius_m) & ~self._data["closed"][rows]
+        rows, metres = rows[inside], metres[inside]
+        if len(rows) > limit:
+            nearest = np.argpartition(metres, limit)[:limit]
+            rows, metres = rows[nearest], metres[nearest]
+        order = np.lexsort((rows, metres))
+        return rows[order], metres[order].astype(np.float32)
+
+    def open_state(self, rows: NDArray[np.int64], at_s: ArrayLike) -> NDArray[np.int8]:
+        """Whether places are open at a moment: int8[n] of `UNKNOWN`, `OPEN`, `CLOSED`.
+
+        Args:
+            rows: int64[n].
+            at_s: Unix seconds, one for all or one a place.
+        """
+        moments = np.broadcast_to(np.asarray(at_s, np.float64), rows.shape)
+        minute = self.week_minute(rows, moments)
+        spans = self._spans[rows]
+        inside = np.zeros(len(rows), bool)
+        for shift in (0, WEEK_MIN):  # Sunday night's span runs past the end of the week
+            at = minute[:, None] + shift
+            inside |= ((spans[..., 0] <= at) & (at < spans[..., 1])).any(axis=1)
+        state = np.where(inside, OPEN, CLOSED)
+        return np.where(self._data["hours_known"][rows], state, UNKNOWN).astype(np.int8)
+
+    def week_minute(self, rows: NDArray[np.int64], at_s: NDArray[np.float64]) -> NDArray[np.int64]:
+        """Minutes since Monday 00:00 in each place's own time; UTC where the zone is unknown."""
+        zones = self._data["zone"][rows]
+        offset_s = np.zeros(len(rows))
+        # Offsets change at most at quarters of an hour; few distinct (zone, quarter) pairs.
+        quarter = (at_s // 900).astype(np.int64)
+        pairs, inverse = np.unique(np.stack([zones, quarter]), axis=1, return_inverse=True)
+        offsets = [
+            _utc_offset_s(self.zones[z], int(q)) if z >= 0 else 0.0 for z, q in pairs.T.tolist()
+        ]
+        offset_s = np.array(offsets, np.float64)[inverse.ravel()]
+        # 1970-01-01 was a Thursday.
+        return ((at_s + offset_s) // 60 + 3 * 1_440).astype(np.int64) % WEEK_MIN
+
+    def local_time(self, row: int, at_s: float) -> datetime:
+        """A moment on the clock of a place; UTC where its zone is unknown."""
+        code = int(self._data["zone"][row])
+        return datetime.fromtimestamp(at_s, ZoneInfo(self.zones[code]) if code >= 0 else UTC)
+
+    def _append(self, place_id: str) -> int:
+        row = self._n
+        if row == len(self._spans):
+            for name, old in self._data.items():
+                _, fill = _COLUMNS[name]
+                self._data[name] = np.concatenate([old, np.full_like(old, fill)])
+            self._spans = np.concatenate([self._spans, np.full_like(self._spans, _NO_SPAN)])
+        hashed = id64(place_id)
+        self._data["hash"][row] = hashed
+        self.ids.append(place_id)
+        self.names.append(None)
+        self._n = row + 1
+        # Last, so that a reader that finds the row finds all of it.
+        self._row_of_hash[hashed] = row
+        return row
+
+    def _write(self, row: int, place: PlaceDocument) -> None:
+        data = self._data
+        self.names[row] = place.name
+        data["category"][row] = self._code("categories", place.category)
+        data["category_hash"][row] = id64(place.category) if place.category else 0
+        data["region"][row] = self._code("regions", place.region)
+        data["zone"][row] = self._code("zones", place.time_zone)
+        data["price"][row] = np.nan if place.price_level is None else place.price_level
+        data["rating"][row] = np.nan if place.rating is None else place.rating
+        data["review_count"][row] = place.review_count or 0
+        data["version"][row] = place.version
+        self._write_hours(row, place.business_hours)
+        self._move(row, place)
+        data["closed"][row] = False
+
+    def _write_hours(self, row: int, hours: dict[str, list[str]] | None) -> None:
+        spans = [] if hours is None else week_spans(hours)
+        if len(spans) > self._spans.shape[1]:
+            wider = np.full((len(self._spans), len(spans), 2), _NO_SPAN, np.int32)
+            wider[:, : self._spans.shape[1]] = self._spans
+            self._spans = wider
+        self._spans[row] = _NO_SPAN
+        if spans:
+            self._spans[row, : len(spans)] = spans
+        self._data["hours_known"][row] = hours is not None
+
+    def _move(self, row: int, place: PlaceDocument) -> None:
+        lat, lng = self._data["lat"], self._data["lng"]
+        if place.location is None or (lat[row], lng[row]) == (
+            place.location.lat,
+            place.location.lng,
+        ):
+            return
+        if not np.isnan(lat[row]):
+            for by_cell, cell in zip(self._cells, cells_of(lat[row], lng[row]), strict=True):
+                by_cell[cell] = [r for r in by_cell[cell] if r != row]
+        lat[row], lng[row] = place.location.lat, place.location.lng
+        for by_cell, cell in zip(self._cells, cells_of(lat[row], lng[row]), strict=True):
+            by_cell.setdefault(cell, []).append(row)
+
+    def _code(self, vocabulary: str, word: str | None) -> int:
+        if word is None:
+            return -1
+        codes = self._codes[vocabulary]
+        if word not in codes:
+            getattr(self, vocabulary).append(word)
+            codes[word] = len(codes)
+        return codes[word]
+
+
+@lru_cache(maxsize=4_096)
+def _utc_offset_s(zone: str, quarter: int) -> float:
+    offset = datetime.fromtimestamp(quarter * 900, ZoneInfo(zone)).utcoffset()
+    return offset.total_seconds() if offset else 0.0

@@ -1,0 +1,145 @@
+"""A feature, and all the features of one kind of entity as one packed, versioned state."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import lz4.block
+import numpy as np
+from numpy.typing import NDArray
+
+from online_features.aggregations import Aggregation, Moments, Rows, States
+from online_features.columns import EventColumns
+from online_features.duplicates import SEEN_DTYPE
+
+
+@dataclass(frozen=True)
+class Feature:
+    """One feature, stated once for the stream, the replay, the backfill and the reader.
+
+    Attributes:
+        name: of the feature; its columns are `name` or `name_suffix`.
+        on: codes of the event kinds that move it.
+        aggregation: what is kept of the events, over which windows.
+        missing: its value when nothing is known.
+    """
+
+    name: str
+    on: frozenset[int]
+    aggregation: Aggregation
+    missing: float = 0.0
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of its columns, one for each output of the aggregation."""
+        return tuple(f"{self.name}_{o}" if o else self.name for o in self.aggregation.outputs)
+
+
+class BadState(ValueError):
+    """A stored state that this version of the definitions cannot read."""
+
+
+class FeatureSet:
+    """The features of one kind of entity.
+
+    Attributes:
+        entity: "user" or "place".
+        features: the definitions.
+        ttl_s: how long a state lives after its last write, seconds.
+    """
+
+    def __init__(self, entity: str, features: Sequence[Feature], *, ttl_s: int) -> None:
+        self.entity = entity
+        self.features = tuple(features)
+        self.ttl_s = ttl_s
+
+    @cached_property
+    def dtype(self) -> np.dtype[np.void]:
+        """One row: what has been seen (to tell duplicates), then the state of each feature."""
+        parts = [("seen", SEEN_DTYPE)] if self.entity == "user" else []
+        parts += [(f.name, np.dtype(list(f.aggregation.fields))) for f in self.features]
+        return np.dtype(parts)
+
+    @cached_property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the columns of `read`, in order."""
+        return tuple(column for feature in self.features for column in feature.columns)
+
+    @cached_property
+    def index(self) -> dict[str, int]:
+        """Position of each column."""
+        return {column: i for i, column in enumerate(self.columns)}
+
+    @cached_property
+    def version(self) -> str:
+        """Fingerprint of the definitions: another one means another state."""
+        stated = repr([(f.name, sorted(f.on), f.aggregation) for f in self.features])
+        return hashlib.sha256(f"{self.dtype.descr}{stated}".encode()).hexdigest()[:8]
+
+    def empty(self, n: int) -> States:
+        """States of `n` entities of which nothing is known."""
+        return np.zeros(n, self.dtype)
+
+    def fold(self, states: States, rows: Rows, events: EventColumns) -> int:
+        """Fold `events[i]` into `states[rows[i]]`, in place, duplicates already taken out.
+
+        Returns:
+            How many events came too late for every window of a feature that they move.
+        """
+        late = 0
+        chosen: dict[frozenset[int], tuple[Rows, EventColumns]] = {}
+        for feature in self.features:
+            if feature.on not in chosen:
+                mask = np.isin(events.kind, list(feature.on))
+                chosen[feature.on] = (rows[mask], events.take(mask))
+            its_rows, its_events = chosen[feature.on]
+            if len(its_rows):
+                too_late = feature.aggregation.fold(states[feature.name], its_rows, its_events)
+                late = max(late, too_late)
+        return late
+
+    def read(self, states: States, now_s: Moments | float) -> NDArray[np.float32]:
+        """Values of all columns as of a moment, windows aged to it: float32[n, columns].
+
+        Args:
+            states: [n] rows.
+            now_s: Unix seconds, one for all or one a row.
+        """
+        moments = np.broadcast_to(np.asarray(now_s, np.float64), (len(states),))
+        parts = []
+        for feature in self.features:
+            values = feature.aggregation.read(states[feature.name], moments)
+            parts.append(np.where(np.isnan(values), feature.missing, values))
+        return np.concatenate(parts, axis=1, dtype=np.float32)
+
+    def pack(self, states: States) -> list[bytes]:
+        """Each row as the bytes that Redis holds: the definitions' version, then LZ4."""
+        header = bytes.fromhex(self.version)
+        size = self.dtype.itemsize
+        raw = memoryview(np.ascontiguousarray(states).tobytes())
+        compress = lz4.block.compress
+        return [
+            header + compress(raw[i : i + size], store_size=False)
+            for i in range(0, size * len(states), size)
+        ]
+
+    def unpack(self, values: Sequence[bytes | None]) -> tuple[States, NDArray[np.bool_]]:
+        """The rows of stored bytes, and which were there at all.
+
+        Raises:
+            BadState: bytes of other definitions, or damaged.
+        """
+        size, header = self.dtype.itemsize, bytes.fromhex(self.version)
+        blank = bytes(size)
+        known = np.fromiter((v is not None for v in values), bool, len(values))
+        decompress = lz4.block.decompress
+        try:
+            rows = [blank if v is None else decompress(v[4:], size) for v in values]
+        except lz4.block.LZ4BlockError as error:
+            raise BadState(f"a {self.entity} state is damaged: {error}") from error
+        for value, row in zip(values, rows, strict=True):
+            if (value is not None and value[:4] != header) or len(row) != size:
+                raise BadState(f"a {self.entity} state is not of version {self.version}")
+        # A writable copy: folds work in place.
+        return np.frombuffer(bytearray().join(rows), self.dtype), known

@@ -1,0 +1,48 @@
+"""A user's recent places, newest first, as the models and the request features read them."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from online_features.definitions import LOOKS_KEPT, VISITS_KEPT
+
+HISTORY = VISITS_KEPT + LOOKS_KEPT
+
+
+@dataclass(frozen=True)
+class History:
+    """Recent events of n users, newest first, looks and visits together (48 + 16 of them).
+
+    Attributes:
+        ids: uint64[n, 64] place hashes, 0 where there is no event.
+        time_s: float64[n, 64] event times, 0 where there is none.
+        kind: int8[n, 64] index in `contracts.events.EVENT_TYPES`.
+    """
+
+    ids: NDArray[np.uint64]
+    time_s: NDArray[np.float64]
+    kind: NDArray[np.int8]
+
+    def age_s(self, now_s: NDArray[np.float64] | float) -> NDArray[np.float32]:
+        """Seconds since each event, float32[n, 64]; 0 where there is none."""
+        moments = np.broadcast_to(np.asarray(now_s, np.float64), (len(self.ids),))
+        age = np.where(self.ids != 0, np.maximum(moments[:, None] - self.time_s, 0), 0)
+        return age.astype(np.float32)
+
+
+def history(user_states: NDArray[np.void]) -> History:
+    """Merge the last visits and the last looks of each state by time."""
+    visits, looks = user_states["last_visits"], user_states["last_looks"]
+    time_s = np.concatenate([visits["time_s"], looks["time_s"]], axis=1)
+    order = np.argsort(-time_s, axis=1, kind="stable")
+
+    def ordered(name: str) -> NDArray[np.generic]:
+        both = np.concatenate([visits[name], looks[name]], axis=1)
+        return np.take_along_axis(both, order, axis=1)
+
+    return History(
+        ids=ordered("place").astype(np.uint64),
+        time_s=np.take_along_axis(time_s, order, axis=1),
+        kind=ordered("kind").astype(np.int8),
+    )

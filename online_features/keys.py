@@ -1,0 +1,43 @@
+"""How Redis keys look. Nothing else builds one.
+
+All that one batch writes shares a hash tag, so that the atomic commit also works in a Redis
+Cluster: `{i3}` is the shard of users that partition 3 of the interactions feeds, `{b3}` that of
+places, `{d3}` place documents, `{c3}` context. The version of the definitions is in the key, so
+that new definitions start from an empty state beside the old one.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from contracts.ids import partition_of
+from contracts.settings import Settings
+from online_features.definitions import PLACE, USER
+
+ShardKind = Literal["i", "b", "d", "c"]
+_VERSIONS: dict[str, str] = {"i": USER.version, "b": PLACE.version, "d": "1", "c": "1"}
+
+
+@dataclass(frozen=True)
+class Keys:
+    """Keys of one installation."""
+
+    prefix: str
+    partitions: int
+
+    @classmethod
+    def of(cls, settings: Settings) -> "Keys":
+        """Keys as the settings ask for."""
+        return cls(settings.key_prefix, settings.partitions)
+
+    def shard(self, kind: ShardKind, partition: int) -> str:
+        """Hash with the owner's epoch, the next source offset and watermarks of a shard."""
+        return f"{self._root(kind, partition)}:shard"
+
+    def entity(self, kind: ShardKind, entity_id: str, partition: int | None = None) -> str:
+        """State of a user (`i`) or place (`b`), document of a place (`d`), a region's context (`c`)."""
+        if partition is None:
+            partition = partition_of(entity_id, self.partitions)
+        return f"{self._root(kind, partition)}:{entity_id}"
+
+    def _root(self, kind: ShardKind, partition: int) -> str:
+        return f"{self.prefix}:{_VERSIONS[kind]}:{{{kind}{partition}}}"

@@ -1,0 +1,53 @@
+"""Reading features for a request: packed states in one round trip, aged to the moment."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+from redis.asyncio import Redis
+
+from contracts.settings import Settings
+from online_features.context import ContextState
+from online_features.definitions import PLACE, USER
+from online_features.keys import Keys
+
+_CONTEXT = msgspec.json.Decoder(ContextState)
+
+
+@dataclass(frozen=True)
+class UserRead:
+    """A user's state [1], whether it was there, and the time of the newest event in it."""
+
+    states: NDArray[np.void]
+    known: bool
+    latest_s: float | None
+
+
+class OnlineReader:
+    """Reads states from Redis. Raises `redis.RedisError` (a time-out among them)."""
+
+    def __init__(self, redis: Redis, settings: Settings) -> None:
+        self._redis = redis
+        self._keys = Keys.of(settings)
+
+    async def user(self, user_id: str) -> UserRead:
+        """The state of one user; the empty one if nothing is known."""
+        value: Any = await self._redis.get(self._keys.entity("i", user_id))
+        states, known = USER.unpack([value])
+        latest = float(states["since_activity_s"]["latest_s"][0])
+        return UserRead(states, bool(known[0]), latest if known[0] and latest > 0 else None)
+
+    async def places(self, place_ids: Sequence[str]) -> tuple[NDArray[np.void], NDArray[np.bool_]]:
+        """States [n] of places and which were there: one MGET."""
+        if not place_ids:
+            return PLACE.empty(0), np.zeros(0, bool)
+        values: Any = await self._redis.mget([self._keys.entity("b", p) for p in place_ids])
+        return PLACE.unpack(values)
+
+    async def context(self, region: str) -> ContextState | None:
+        """The newest context of a region, however old."""
+        value = await self._redis.get(self._keys.entity("c", region))
+        return None if value is None else _CONTEXT.decode(value)

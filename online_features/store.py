@@ -1,0 +1,128 @@
+"""The atomic commit of states together with the offset they stem from (DESIGN D2)."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from redis.asyncio import Redis
+
+from online_features.keys import Keys, ShardKind
+
+OWNED, FENCED, MOVED = 1, -1, -2
+
+# One shard: KEYS[1] its hash, KEYS[2..] the entities. The epoch is checked first: a worker that
+# lost the partition must not write, whatever offset it has reached. Then the offset: states may
+# only be replaced by ones that were folded from them.
+_COMMIT = """
+local shard = KEYS[1]
+local epoch = redis.call('HGET', shard, 'epoch') or '0'
+if epoch ~= ARGV[1] then return {-1, tonumber(epoch)} end
+local offset = redis.call('HGET', shard, 'offset') or '0'
+if offset ~= ARGV[2] then return {-2, tonumber(offset)} end
+redis.call('HSET', shard, 'offset', ARGV[3])
+local ttl = ARGV[4]
+local marks = tonumber(ARGV[5])
+for i = 1, marks do
+  redis.call('HSET', shard, ARGV[4 + 2 * i], ARGV[5 + 2 * i])
+end
+local first = 5 + 2 * marks
+for i = 2, #KEYS do
+  local value = ARGV[first + i - 1]
+  if value == '' then
+    redis.call('DEL', KEYS[i])
+  elseif ttl == '0' then
+    redis.call('SET', KEYS[i], value)
+  else
+    redis.call('SET', KEYS[i], value, 'EX', ttl)
+  end
+end
+return {1, tonumber(ARGV[3])}
+"""
+
+
+@dataclass(frozen=True)
+class Ownership:
+    """What a worker holds of a shard once it owns it.
+
+    Attributes:
+        epoch: fencing token; any later owner has a higher one.
+        offset: next offset of the source partition to fold.
+        watermarks: for a re-keyed stream, the highest folded source offset per source partition.
+    """
+
+    epoch: int
+    offset: int
+    watermarks: dict[int, int]
+
+
+@dataclass(frozen=True)
+class Commit:
+    """States and offset of one shard, to be written together or not at all.
+
+    `writes` maps keys to packed states; an empty value deletes the key.
+    """
+
+    kind: ShardKind
+    partition: int
+    epoch: int
+    from_offset: int
+    to_offset: int
+    writes: Mapping[str, bytes]
+    ttl_s: int = 0
+    watermarks: Mapping[int, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a commit: `OWNED` done; `FENCED` another worker owns the shard; `MOVED`
+    the stored offset is not the one that the states were folded from, but `value`."""
+
+    status: int
+    value: int
+
+
+class Store:
+    """Shards in Redis. Raises `redis.RedisError` when Redis cannot be reached."""
+
+    def __init__(self, redis: Redis, keys: Keys) -> None:
+        self._redis = redis
+        self._keys = keys
+
+    async def acquire(self, kind: ShardKind, partition: int) -> Ownership:
+        """Become the owner of a shard: from now on, any earlier owner's commit is refused."""
+        key = self._keys.shard(kind, partition)
+        async with self._redis.pipeline(transaction=True) as pipe:
+            pipe.hincrby(key, "epoch", 1)
+            pipe.hgetall(key)
+            epoch, stored = await pipe.execute()
+        marks = {int(k[1:]): int(v) for k, v in stored.items() if k.startswith(b"w")}
+        return Ownership(int(epoch), int(stored.get(b"offset", 0)), marks)
+
+    async def read(self, keys: Sequence[str]) -> list[bytes | None]:
+        """Values of many keys in one round trip."""
+        if not keys:
+            return []
+        values: Any = await self._redis.mget(keys)
+        return list(values)
+
+    async def commit(self, commits: Sequence[Commit]) -> list[Outcome]:
+        """Write several shards, each atomically, in one round trip."""
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for commit in commits:
+                pipe.eval(_COMMIT, 1 + len(commit.writes), *self._arguments(commit))
+            results = await pipe.execute()
+        return [Outcome(int(status), int(value)) for status, value in results]
+
+    def _arguments(self, commit: Commit) -> list[Any]:
+        marks = [part for p, offset in commit.watermarks.items() for part in (f"w{p}", offset)]
+        return [
+            self._keys.shard(commit.kind, commit.partition),
+            *commit.writes,
+            commit.epoch,
+            commit.from_offset,
+            commit.to_offset,
+            commit.ttl_s,
+            len(commit.watermarks),
+            *marks,
+            *commit.writes.values(),
+        ]

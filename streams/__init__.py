@@ -1,0 +1,1 @@
+"""The Faust app: takes events in, keeps the features, re-keys, archives, sets bad ones aside."""

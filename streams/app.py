@@ -1,0 +1,181 @@
+"""The Faust app: topics, agents, and what happens when partitions come and go."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol, cast
+
+import faust
+import structlog
+from faust.types import TP
+from redis.asyncio import Redis
+
+from contracts.settings import Settings
+from online_features.keys import Keys
+from online_features.store import Store
+from streams.archive import Archive
+from streams.by_place import PlaceSink
+from streams.dead_letters import DeadLetters
+from streams.emitter import Emitter
+from streams.interactions import InteractionSink
+from streams.metadata import ContextUpdates, PlaceUpdates
+from streams.metrics import BATCH_SECONDS, LAG_EVENTS
+from streams.shards import Shards
+from streams.transport import Poll, PollConsumer, WholePoll
+
+log = structlog.get_logger(__name__)
+#: Polls that may wait for an agent; each holds up to `batch_max_events` records.
+POLLS_BUFFERED = 2
+ARCHIVE_CHECK_S = 0.5
+
+
+class Sink(Protocol):
+    """What an agent does with a poll."""
+
+    async def process(self, poll: Poll, consumer: PollConsumer) -> None:
+        """Fold, commit, pass on."""
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The parts of one worker, joined."""
+
+    sinks: dict[str, Sink]
+    shards: Shards
+    archive: Archive
+
+
+def build_parts(settings: Settings, redis: Redis, clock: Callable[[], float]) -> Parts:
+    """Join sinks, shards and archive; `redis` must answer in bytes."""
+    topics = settings.topics
+    emitter = Emitter(settings)
+    dead_letters = DeadLetters(settings, emitter, clock)
+    archive = Archive(settings, clock)
+    shards = Shards(
+        Store(redis, Keys.of(settings)),
+        {
+            topics.interactions.name: "i",
+            topics.by_place.name: "b",
+            topics.place_updates.name: "d",
+            topics.context.name: "c",
+        },
+    )
+    shared = (shards, emitter, dead_letters, archive)
+    sinks: dict[str, Sink] = {
+        topics.interactions.name: InteractionSink(settings, *shared, clock),
+        topics.by_place.name: PlaceSink(settings, shards),
+        topics.place_updates.name: PlaceUpdates(settings, *shared),
+        topics.context.name: ContextUpdates(settings, *shared),
+    }
+    return Parts(sinks, shards, archive)
+
+
+class StreamApp(faust.App):
+    """Faust's app, told where the stored states of its partitions stand."""
+
+    parts: Parts
+
+    async def take_over(self, tps: set[TP]) -> dict[TP, int]:
+        """Own the shards of these partitions; return where each goes on."""
+        await self.parts.shards.assigned(tps)
+        return self.parts.shards.offsets(tps)
+
+
+def build_app(
+    settings: Settings, redis: Redis, clock: Callable[[], float] = time.time
+) -> StreamApp:
+    """The app of one `stream` worker."""
+    app = StreamApp(
+        f"{settings.topic_prefix}-stream",
+        broker=",".join(f"placestream://{host}" for host in settings.kafka_bootstrap.split(",")),
+        broker_credentials=_credentials(settings),
+        broker_commit_interval=1.0,
+        broker_max_poll_records=settings.batch_max_events,
+        consumer_auto_offset_reset="earliest",
+        stream_buffer_maxsize=POLLS_BUFFERED,
+        stream_wait_empty=False,
+        topic_allow_declare=False,  # contracts.topics declares them
+        topic_disable_leader=True,
+        web_enabled=False,
+        store="memory://",
+    )
+    app.parts = build_parts(settings, redis, clock)
+    for topic, sink in app.parts.sinks.items():
+        _add_agent(app, topic, sink)
+    _give_up_revoked(app)
+    _keep_archive(app)
+    _watch_lag(app)
+    return app
+
+
+def _add_agent(app: StreamApp, topic: str, sink: Sink) -> None:
+    channel = app.topic(topic, schema=WholePoll(), internal=False)
+    seconds = BATCH_SECONDS.labels(topic)
+
+    async def agent(polls: Any) -> None:
+        async for poll in polls:
+            with seconds.time():
+                await sink.process(poll, consumer_of(app))
+
+    app.agent(channel, name=f"placestream.{topic}")(agent)
+
+
+def consumer_of(app: StreamApp) -> PollConsumer:
+    """The app's consumer, as the transport made it."""
+    return cast(PollConsumer, app.consumer)
+
+
+def _give_up_revoked(app: StreamApp) -> None:
+    async def revoked(_app: Any, revoked: set[TP], **_: Any) -> None:
+        consumer_of(app).forget_fetched()
+        app.parts.shards.revoked(revoked)
+
+    app.on_partitions_revoked.connect(cast(Any, revoked), weak=False)
+
+
+def _keep_archive(app: StreamApp) -> None:
+    archive = app.parts.archive
+
+    async def write_when_due() -> None:
+        while not app.should_stop:
+            await app.sleep(ARCHIVE_CHECK_S)
+            if archive.due:
+                await archive.flush()
+
+    async def write_the_rest(_app: Any, **_: Any) -> None:
+        await archive.flush()
+
+    app.task(write_when_due)
+    app.on_before_shutdown.connect(cast(Any, write_the_rest), weak=False)
+
+
+def _watch_lag(app: StreamApp) -> None:
+    async def observe() -> None:
+        consumer = consumer_of(app)
+        for tp in consumer.assignment():
+            shard = app.parts.shards.get(tp.topic, tp.partition)
+            end = consumer.highwater(tp)
+            if shard is not None and end is not None:
+                lag = max(end - shard.position, 0)
+                LAG_EVENTS.labels(tp.topic, str(tp.partition)).set(lag)
+
+    app.timer(interval=1.0)(observe)
+
+
+def _credentials(settings: Settings) -> Any:
+    protocol = settings.kafka_security_protocol
+    if protocol == "PLAINTEXT":
+        return None
+    import ssl
+
+    context = None
+    if protocol.endswith("SSL"):
+        context = ssl.create_default_context(cafile=settings.kafka_ca_file)
+    if not protocol.startswith("SASL"):
+        return faust.SSLCredentials(context=context)
+    return faust.SASLCredentials(
+        username=settings.kafka_username,
+        password=settings.kafka_password.get_secret_value(),
+        mechanism=settings.kafka_sasl_mechanism,
+        ssl_context=context,
+    )

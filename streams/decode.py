@@ -1,0 +1,99 @@
+"""From Kafka records to columns: what a micro-batch of interactions says, and what is bad."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+import msgspec
+import xxhash
+from aiokafka import ConsumerRecord
+
+from contracts.events import BadEvent, Interaction, checked_id, checked_time_s, decode
+from contracts.ids import id64, partition_of
+from online_features.columns import AGE_CODE, KIND_CODE
+
+Record: TypeAlias = ConsumerRecord
+_DECODER = msgspec.json.Decoder(Interaction)
+_NAN = float("nan")
+
+
+@dataclass
+class Interactions:
+    """Good interactions of one batch as parallel lists, in order of arrival, and bad ones."""
+
+    partition: list[int] = field(default_factory=list)
+    offset: list[int] = field(default_factory=list)
+    received_s: list[float] = field(default_factory=list)
+    time_s: list[float] = field(default_factory=list)
+    user_id: list[str] = field(default_factory=list)
+    place_id: list[str] = field(default_factory=list)
+    user: list[int] = field(default_factory=list)
+    place: list[int] = field(default_factory=list)
+    kind: list[int] = field(default_factory=list)
+    rating: list[float] = field(default_factory=list)
+    age_group: list[int] = field(default_factory=list)
+    event_hash: list[int] = field(default_factory=list)
+    lat: list[float] = field(default_factory=list)
+    lng: list[float] = field(default_factory=list)
+    request_id: list[str | None] = field(default_factory=list)
+    raw: list[bytes] = field(default_factory=list)
+    bad: list[tuple[Record, BadEvent]] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.offset)
+
+    def columns(self) -> dict[str, list[object]]:
+        """All columns by name, the bad ones left out."""
+        return {name: value for name, value in vars(self).items() if name != "bad"}
+
+
+def decode_interactions(records: Iterable[Record], partitions: int) -> Interactions:
+    """Decode and check interactions.
+
+    Args:
+        records: in order of offset within each partition.
+        partitions: how many the topic has; an event in another partition than its user's would
+            give the user two states, so it counts as bad.
+    """
+    batch = Interactions()
+    for record in records:
+        try:
+            _append(batch, record, partitions)
+        except BadEvent as error:
+            batch.bad.append((record, error))
+    return batch
+
+
+def _append(batch: Interactions, record: Record, partitions: int) -> None:
+    received_s = record.timestamp / 1_000
+    value = record.value
+    event = decode(_DECODER, value)
+    user_id = checked_id("user_id", event.user_id)
+    place_id = checked_id("place_id", event.place_id)
+    time_s = checked_time_s("timestamp", event.timestamp, received_s)
+    if event.event_type == "rate" and event.rating is None:
+        raise BadEvent("rating", "an event of type rate needs a rating of 1 to 5")
+    if partition_of(user_id, partitions) != record.partition:
+        raise BadEvent(
+            "user_id",
+            "sent to another partition than its own: the message's key must be the user_id, "
+            "and the producer's partitioner murmur2",
+        )
+    where = event.context.location
+    identity = value if event.event_id is None else event.event_id.encode()
+    batch.partition.append(record.partition)
+    batch.offset.append(record.offset)
+    batch.received_s.append(received_s)
+    batch.time_s.append(time_s)
+    batch.user_id.append(user_id)
+    batch.place_id.append(place_id)
+    batch.user.append(id64(user_id))
+    batch.place.append(id64(place_id))
+    batch.kind.append(KIND_CODE[event.event_type])
+    batch.rating.append(_NAN if event.rating is None else event.rating)
+    batch.age_group.append(AGE_CODE.get(event.user_age_group or "", -1))
+    batch.event_hash.append(xxhash.xxh3_64_intdigest(identity) or 1)
+    batch.lat.append(_NAN if where is None else where.lat)
+    batch.lng.append(_NAN if where is None else where.lng)
+    batch.request_id.append(event.request_id)
+    batch.raw.append(value)

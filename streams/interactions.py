@@ -1,0 +1,153 @@
+"""Interactions: from a poll to user states, re-keyed records, dead letters and archive rows."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from faust.types import TP
+
+from contracts.events import BadEvent
+from contracts.ids import partition_of
+from contracts.settings import Settings
+from online_features.archive import INTERACTION_SCHEMA, INTERACTIONS
+from online_features.columns import EventColumns
+from online_features.definitions import USER
+from online_features.duplicates import mark_new
+from online_features.keys import Keys
+from streams.archive import Archive
+from streams.dead_letters import DeadLetters
+from streams.decode import Interactions, Record, decode_interactions
+from streams.emitter import Emitter
+from streams.metrics import EVENT_AGE_SECONDS, EVENTS
+from streams.rekeyed import Rekeyed, encode_rekeyed
+from streams.shards import Shards, commit_of, patiently
+from streams.taken import Taken, fresh_records, take
+from streams.transport import Poll, PollConsumer
+
+
+class InteractionSink:
+    """Folds interactions into user states. One batch at a time.
+
+    Order of one batch: what it sends (dead letters, re-keyed records) has arrived, then states
+    and offset are committed in one step, then it is archived, then Kafka is told. A crash between
+    any two of these repeats the batch from the same state, with the same result.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        shards: Shards,
+        emitter: Emitter,
+        dead_letters: DeadLetters,
+        archive: Archive,
+        clock: Callable[[], float],
+    ) -> None:
+        self._topic = settings.topics.interactions.name
+        self._by_place = settings.topics.by_place.name
+        self._partitions = settings.partitions
+        self._keys = Keys.of(settings)
+        self._shards = shards
+        self._emitter = emitter
+        self._dead_letters = dead_letters
+        self._archive = archive
+        self._clock = clock
+
+    async def process(self, poll: Poll, consumer: PollConsumer) -> None:
+        """Fold one poll; on return it is committed, or was refused and will be fetched again."""
+        taken = take(poll, self._shards, consumer)
+        self._archive_replayed(taken)
+        batch = decode_interactions(fresh_records(taken), self._partitions)
+        writes = await self._fold(batch)
+        self._send_bad(batch.bad)
+        await self._emitter.arrived()
+        prepared = []
+        for part in taken:
+            its_writes = writes.get(part.shard.tp.partition, {})
+            commit = commit_of(part.shard, part.to_offset, its_writes, USER.ttl_s, {})
+            prepared.append((part.shard, commit))
+        done = await self._shards.commit(prepared, consumer)
+        now_s = self._clock()
+        for received_s in batch.received_s[:: max(1, len(batch) // 64)]:
+            EVENT_AGE_SECONDS.observe(max(now_s - received_s, 0.0))
+        self._store_away(batch, done, {c.shard.tp: c.to_offset for c in taken}, consumer)
+
+    async def _fold(self, batch: Interactions) -> dict[int, dict[str, bytes]]:
+        """Fold into states and queue the re-keyed records; return packed states by partition."""
+        if not len(batch):
+            return {}
+        events = EventColumns.of(
+            **{
+                name: getattr(batch, name)
+                for name in ("user", "place", "kind", "time_s", "rating", "age_group", "event_hash")
+            }
+        )
+        _, first, rows = np.unique(events.user, return_index=True, return_inverse=True)
+        owners = [(batch.partition[i], batch.user_id[i]) for i in first.tolist()]
+        keys = [self._keys.entity("i", user_id, partition) for partition, user_id in owners]
+        states, _ = USER.unpack(await patiently(lambda: self._shards.store.read(keys)))
+        new = mark_new(states["seen"], rows, events.event_hash)
+        late = USER.fold(states, rows[new], events.take(new))
+        self._count(new, late)
+        self._send_rekeyed(batch, np.flatnonzero(new).tolist())
+        writes: dict[int, dict[str, bytes]] = {}
+        for (partition, _), key, value in zip(owners, keys, USER.pack(states), strict=True):
+            writes.setdefault(partition, {})[key] = value
+        return writes
+
+    def _send_rekeyed(self, batch: Interactions, indices: list[int]) -> None:
+        for i in indices:
+            place_id = batch.place_id[i]
+            record = Rekeyed(
+                batch.partition[i],
+                batch.offset[i],
+                batch.user[i],
+                place_id,
+                batch.place[i],
+                batch.kind[i],
+                batch.time_s[i],
+                batch.rating[i],
+                batch.age_group[i],
+            )
+            self._emitter.send(
+                self._by_place,
+                place_id.encode(),
+                encode_rekeyed(record),
+                partition=partition_of(place_id, self._partitions),
+            )
+
+    def _send_bad(self, bad: list[tuple[Record, BadEvent]]) -> None:
+        for record, cause in bad:
+            self._dead_letters.send(record, cause)
+
+    def _count(self, new: Any, late: int) -> None:
+        EVENTS.labels(self._topic, "folded").inc(int(new.sum()))
+        EVENTS.labels(self._topic, "duplicate").inc(int((~new).sum()))
+        EVENTS.labels(self._topic, "late").inc(late)
+
+    def _archive_replayed(self, taken: list[Taken]) -> None:
+        """Archive what is in the store already: a crash may have come before its file."""
+        records = [record for part in taken for record in part.replayed]
+        if records:
+            EVENTS.labels(self._topic, "replayed").inc(len(records))
+            batch = decode_interactions(records, self._partitions)
+            table = pa.table(batch.columns(), schema=INTERACTION_SCHEMA)
+            self._archive.append(INTERACTIONS, table, lambda: None)
+
+    def _store_away(
+        self,
+        batch: Interactions,
+        done: set[TP],
+        positions: dict[TP, int],
+        consumer: PollConsumer,
+    ) -> None:
+        table = pa.table(batch.columns(), schema=INTERACTION_SCHEMA)
+        if len(done) < len(positions):
+            partitions = np.array([tp.partition for tp in done])
+            table = table.filter(pa.array(np.isin(batch.partition, partitions)))
+
+        def written() -> None:
+            for tp in done:
+                consumer.mark_durable(tp, positions[tp])
+
+        self._archive.append(INTERACTIONS, table, written)

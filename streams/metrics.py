@@ -1,0 +1,34 @@
+"""Prometheus metrics of the `stream` role."""
+
+from prometheus_client import Counter, Gauge, Histogram
+
+EVENTS = Counter(
+    "placestream_stream_events_total",
+    "Events by what became of them: folded, duplicate, replayed, late or dead_letter.",
+    ["topic", "outcome"],
+)
+BATCH_SECONDS = Histogram(
+    "placestream_stream_batch_seconds",
+    "Time from a poll to its commit.",
+    ["topic"],
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
+)
+LAG_EVENTS = Gauge(
+    "placestream_stream_lag_events",
+    "Events in Kafka that are not folded yet.",
+    ["topic", "partition"],
+)
+EVENT_AGE_SECONDS = Histogram(
+    "placestream_stream_event_age_seconds",
+    "Time from an event's receipt by Kafka to its features being readable.",
+    buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5, 30, 60, 300, 1800),
+)
+CONFLICTS = Counter(
+    "placestream_stream_conflicts_total",
+    "Commits refused by the store: fenced (another owner) or moved (another offset).",
+    ["kind"],
+)
+ARCHIVE_ROWS = Counter("placestream_archive_rows_total", "Rows written to the archive.", ["topic"])
+ARCHIVE_FILES = Counter(
+    "placestream_archive_files_total", "Files written to the archive.", ["topic"]
+)

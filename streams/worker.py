@@ -1,0 +1,73 @@
+"""The `stream` role: waits for what it needs, then runs the Faust worker until told to stop."""
+
+import time
+
+import faust
+import redis
+import structlog
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
+from faust.transport.drivers import TRANSPORTS
+from prometheus_client import start_http_server
+from redis.asyncio import Redis
+
+from contracts.kafka import client_config
+from contracts.settings import Settings
+from contracts.topics import create_topics
+from streams.app import build_app
+
+log = structlog.get_logger(__name__)
+TRANSPORTS.aliases["placestream"] = "streams.transport:Transport"
+RETRY_S = 1.0
+
+
+def run(settings: Settings) -> None:
+    """Run a worker; blocks until SIGTERM or SIGINT, then finishes its batch and commits.
+
+    Raises:
+        ValueError: a topic exists with another number of partitions than the settings say.
+    """
+    wait_for_redis(settings)
+    wait_for_kafka(settings)
+    if settings.stream_metrics_port:
+        start_http_server(settings.stream_metrics_port)
+    connection = Redis.from_url(
+        settings.redis_url.get_secret_value(), socket_timeout=10, socket_connect_timeout=2
+    )
+    app = build_app(settings, connection)
+    worker = faust.Worker(app, loglevel=settings.log_level, redirect_stdouts=False)
+    worker.execute_from_commandline()
+
+
+def wait_for_redis(settings: Settings) -> None:
+    """Return when Redis answers; name it in the log until then."""
+    url = settings.redis_url.get_secret_value()
+    while True:
+        try:
+            with redis.Redis.from_url(url, socket_timeout=2, socket_connect_timeout=2) as client:
+                client.ping()
+                return
+        except redis.RedisError as error:
+            log.warning("waiting for Redis", cause=str(error))
+            time.sleep(RETRY_S)
+
+
+def wait_for_kafka(settings: Settings) -> None:
+    """Return when Kafka answers and the topics exist; name it in the log until then."""
+    admin = AdminClient(client_config(settings))
+    while True:
+        try:
+            if settings.kafka_declares_topics:
+                create_topics(admin, settings.topics.all(), replication=settings.replication)
+            elif missing := missing_topics(admin, settings):
+                raise LookupError(f"topics do not exist yet: {', '.join(missing)}")
+            return
+        except (KafkaException, LookupError) as error:
+            log.warning("waiting for Kafka", servers=settings.kafka_bootstrap, cause=str(error))
+            time.sleep(RETRY_S)
+
+
+def missing_topics(admin: AdminClient, settings: Settings) -> list[str]:
+    """Names of our topics that the broker does not have."""
+    existing = admin.list_topics(timeout=5).topics
+    return [topic.name for topic in settings.topics.all() if topic.name not in existing]
