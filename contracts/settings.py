@@ -61,6 +61,9 @@ class Settings(BaseSettings):
 
     # Streams
     batch_max_events: int = Field(4_000, ge=1, description="most events in one micro-batch")
+    stream_session_s: float = Field(
+        10, ge=1, description="a worker silent for so long has lost its partitions, seconds"
+    )
     stream_metrics_port: int = Field(9101, ge=0, description="Prometheus port of `stream`, 0 = off")
 
     # Model server
@@ -96,6 +99,9 @@ class Settings(BaseSettings):
         9103, ge=0, description="Prometheus port of `retrain`, 0 = off"
     )
     train_epochs: int = Field(50, ge=1, description="most epochs of a training")
+    candidate_model: Literal["two-tower", "matrix-factorisation"] = Field(
+        "two-tower", description="what stands behind the candidate stage"
+    )
     train_max_rows: int = Field(2_000_000, ge=1_000, description="newest interactions trained on")
     psi_retrain: float = Field(0.2, gt=0, description="a PSI above this asks for a retraining")
     drift_window_s: float = Field(

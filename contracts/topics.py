@@ -3,6 +3,7 @@
 `create_topics` makes them; auto-creation is off on the broker and in Faust.
 """
 
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -106,22 +107,15 @@ _BROKER_TIME = {"message.timestamp.type": "LogAppendTime"}
 def create_topics(
     admin: AdminClient, topics: Iterable[Topic], *, replication: int, timeout_s: float = 30
 ) -> list[str]:
-    """Create the topics that do not exist; return their names.
+    """Create the topics that do not exist, and wait until clients can see all; return the new ones.
 
     Raises:
         KafkaException: the broker refuses one for another reason than that it exists.
         ValueError: a topic exists with another number of partitions (state is sharded by it).
+        TimeoutError: a topic was created but cannot be seen.
     """
-    existing = admin.list_topics(timeout=timeout_s).topics
-    missing = []
-    for topic in topics:
-        if topic.name not in existing:
-            missing.append(topic)
-        elif len(existing[topic.name].partitions) != topic.partitions:
-            raise ValueError(
-                f"topic {topic.name} has {len(existing[topic.name].partitions)} partitions, "
-                f"not {topic.partitions}: see PLACESTREAM_PARTITIONS"
-            )
+    wanted = tuple(topics)
+    missing = _missing(admin, wanted, timeout_s)
     if not missing:
         return []
     futures = admin.create_topics(
@@ -136,4 +130,27 @@ def create_topics(
         except KafkaException as error:
             if error.args[0].name() != "TOPIC_ALREADY_EXISTS":
                 raise
+    # The controller has made them, but a broker (or another role's race with us) shows them
+    # only a moment later; until then a producer would get "unknown topic".
+    deadline = time.monotonic() + timeout_s
+    while unseen := _missing(admin, wanted, timeout_s):
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"created, but not to be seen: {[topic.name for topic in unseen]}")
+        time.sleep(0.02)
     return created
+
+
+def _missing(admin: AdminClient, topics: Iterable[Topic], timeout_s: float) -> list[Topic]:
+    """Return the topics that the broker does not show; refuse those with other partitions."""
+    known = admin.list_topics(timeout=timeout_s).topics
+    missing = []
+    for topic in topics:
+        found = known.get(topic.name)
+        if found is None or not found.partitions:
+            missing.append(topic)
+        elif len(found.partitions) != topic.partitions:
+            raise ValueError(
+                f"topic {topic.name} has {len(found.partitions)} partitions, "
+                f"not {topic.partitions}: see PLACESTREAM_PARTITIONS"
+            )
+    return missing

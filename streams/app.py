@@ -1,8 +1,11 @@
 """The Faust app: topics, agents, and what happens when partitions come and go."""
 
+import tempfile
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol, cast
 
 import faust
@@ -90,6 +93,8 @@ def build_app(
         broker=",".join(f"placestream://{host}" for host in settings.kafka_bootstrap.split(",")),
         broker_credentials=_credentials(settings),
         broker_commit_interval=1.0,
+        broker_session_timeout=settings.stream_session_s,
+        broker_heartbeat_interval=settings.stream_session_s / 4,
         broker_max_poll_records=settings.batch_max_events,
         consumer_auto_offset_reset="earliest",
         stream_buffer_maxsize=POLLS_BUFFERED,
@@ -98,6 +103,7 @@ def build_app(
         topic_disable_leader=True,
         web_enabled=False,
         store="memory://",
+        datadir=str(Path(tempfile.gettempdir()) / "placestream-faust"),  # made, and left empty
     )
     app.parts = build_parts(settings, redis, clock)
     for topic, sink in app.parts.sinks.items():
@@ -129,6 +135,9 @@ def _give_up_revoked(app: StreamApp) -> None:
     async def revoked(_app: Any, revoked: set[TP], **_: Any) -> None:
         consumer_of(app).forget_fetched()
         app.parts.shards.revoked(revoked)
+        for tp in revoked:  # a lag that nobody updates any more would look like a stuck stream
+            with suppress(KeyError):
+                LAG_EVENTS.remove(tp.topic, str(tp.partition))
 
     app.on_partitions_revoked.connect(cast(Any, revoked), weak=False)
 

@@ -78,8 +78,9 @@ class PollConsumer(driver.Consumer):
             if committed is not None and offset < committed:
                 await self.rewind(tp, offset)
 
-    async def getmany(  # noqa: ASYNC109  (Faust's signature)
-        self, timeout: float
+    async def getmany(
+        self,
+        timeout: float,  # noqa: ASYNC109  (Faust's signature)
     ) -> AsyncIterator[tuple[TP, ConsumerMessage]]:
         """Yield one message for each topic that a poll brought records of."""
         generation = self.generation

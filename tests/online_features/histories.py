@@ -18,13 +18,11 @@ def histories(draw: st.DrawFn, max_size: int = 120) -> list[Event]:
     seed = draw(st.integers(0, 2**32 - 1))
     size = draw(st.integers(0, max_size))
     users = draw(st.integers(1, 4))
-    crowding_s = draw(st.sampled_from([600, 86_400, SPAN_S]))
+    crowding_s = draw(st.sampled_from((600, 86_400, SPAN_S)))
     return random_history(np.random.default_rng(seed), size, users, crowding_s)
 
 
-def random_history(
-    rng: np.random.Generator, size: int, users: int, crowding_s: float
-) -> list[Event]:
+def random_history(rng: np.random.Generator, size: int, users: int, crowding_s: int) -> list[Event]:
     """Events within the last `crowding_s` seconds of the span; a tenth are copies of others."""
     events: list[Event] = []
     for i in range(size):

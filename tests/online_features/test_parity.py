@@ -1,5 +1,7 @@
 """The folds against a brute-force oracle, on random histories."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -51,7 +53,9 @@ def test_last_events_are_the_newest_by_event_time(events: list[Event]) -> None:
         ):
             kept = states[name][row]
             filled = kept["place"] != 0
-            got = list(zip(*(kept[f][filled].tolist() for f in ("time_s", "place", "kind"))))
+            got = list(
+                zip(*(kept[f][filled].tolist() for f in ("time_s", "place", "kind")), strict=True)
+            )
             assert got == last_events(events, user, kinds, k)
         merged = history(states[row : row + 1])
         assert (np.diff(merged.time_s[0]) <= 0).all()
@@ -67,7 +71,7 @@ def test_state_does_not_depend_on_how_the_stream_is_cut(
     users, expected_users, places, expected_places = fold_all(whole)
     user_states, place_states = USER.empty(len(users)), PLACE.empty(len(places))
     edges = sorted({0, len(events), *(c for c in cuts if c < len(events))})
-    for start, end in zip(edges[:-1], edges[1:], strict=True):
+    for start, end in pairwise(edges):
         part = whole.take(slice(start, end))
         rows = np.searchsorted(users, part.user)
         new = mark_new(user_states["seen"], rows, part.event_hash)

@@ -158,7 +158,7 @@ class Filters(_message.Message):
     EXCLUDE_PLACE_IDS_FIELD_NUMBER: _builtins.int
     FAMILIARITY_FIELD_NUMBER: _builtins.int
     max_price_level: _builtins.int
-    """Highest price level, 1 to 4; 0: any."""
+    """Highest price level, 1 to 4; 0: any. A place with no price level passes only 0."""
     open_now: _builtins.bool
     """Only places known to be open when the user would arrive."""
     min_rating: _builtins.float

@@ -1,0 +1,52 @@
+"""Merging of place updates."""
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from contracts.events import BadEvent
+from online_features.places import document_of, merge, read_update
+
+
+def merged(*updates: dict[str, Any]) -> dict[str, Any]:
+    """The document after some updates, a second apart."""
+    document = None
+    for second, update in enumerate(updates):
+        document = merge(document, "p", float(second), update, second) or document
+    result: dict[str, Any] = msgspec.json.decode(document or b"{}")
+    return result
+
+
+def test_a_merge_patch_adds_replaces_and_removes() -> None:
+    """The example of RFC 7396: objects merge, null removes, everything else replaces."""
+    first = {"name": "a", "attributes": {"x": 1, "y": {"z": 2}}, "tags": [1, 2]}
+    second = {"name": "b", "attributes": {"x": None, "y": {"w": 3}}, "tags": [3]}
+    document = merged(first, second)
+    assert document["name"] == "b"
+    assert document["attributes"] == {"y": {"z": 2, "w": 3}}
+    assert document["tags"] == [3]
+    assert document["version"] == 1
+
+
+def test_an_older_update_changes_nothing() -> None:
+    """Time decides, not the order of arrival; equal times, the later arrival."""
+    document = merge(None, "p", 100.0, {"name": "new"}, 1)
+    assert merge(document, "p", 99.0, {"name": "old"}, 2) is None
+    same = merge(document, "p", 100.0, {"name": "newer"}, 3)
+    assert same is not None
+    assert document_of(same).name == "newer"
+
+
+def test_an_update_with_no_time_has_that_of_its_receipt() -> None:
+    """Integer ids become canonical, unknown fields are kept."""
+    body = msgspec.json.encode({"place_id": 5, "updates": {"stars": 3}})
+    assert read_update(body, 1_700_000_000.0) == ("5", 1_700_000_000.0, {"stars": 3})
+
+
+@pytest.mark.parametrize("name", ["place_id", "version", "updated_s"])
+def test_fields_of_our_own_cannot_be_set(name: str) -> None:
+    """They would forge the order of updates."""
+    body = msgspec.json.encode({"place_id": 5, "updates": {name: 1}})
+    with pytest.raises(BadEvent, match=name):
+        read_update(body, 1_700_000_000.0)

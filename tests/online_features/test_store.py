@@ -1,0 +1,86 @@
+"""The atomic commit, on a real Redis."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+from redis.asyncio import Redis
+
+from contracts.settings import Settings
+from online_features.keys import Keys
+from online_features.store import FENCED, MOVED, OWNED, Commit, Outcome, Store
+from placestream.stack.redis import RedisServer
+
+
+@pytest.fixture
+async def redis(redis_server: RedisServer) -> AsyncIterator[Redis]:
+    """An asynchronous client."""
+    client = Redis.from_url(redis_server.url)
+    yield client
+    await client.aclose()
+
+
+@pytest.fixture
+def keys(settings: Settings) -> Keys:
+    """Keys of this test alone."""
+    return Keys.of(settings)
+
+
+def commit(keys: Keys, epoch: int, span: tuple[int, int], value: bytes) -> Commit:
+    """A commit of one user of shard 0."""
+    key = keys.entity("i", "u", 0)
+    return Commit("i", 0, epoch, *span, writes={key: value}, ttl_s=60)
+
+
+async def test_state_and_offset_move_together(redis: Redis, keys: Keys) -> None:
+    """A commit from the stored offset is done, once."""
+    store = Store(redis, keys)
+    mine = await store.acquire("i", 0)
+    assert (mine.epoch, mine.offset, mine.watermarks) == (1, 0, {})
+    first = commit(keys, 1, (0, 10), b"a")
+    assert await store.commit([first]) == [Outcome(OWNED, 10)]
+    assert await store.commit([commit(keys, 1, (0, 10), b"again")]) == [Outcome(MOVED, 10)]
+    assert await store.read([keys.entity("i", "u", 0)]) == [b"a"]
+    assert 0 < await redis.ttl(keys.entity("i", "u", 0)) <= 60
+
+
+async def test_a_zombie_is_refused(redis: Redis, keys: Keys) -> None:
+    """After another worker took the shard, the former owner writes nothing."""
+    store = Store(redis, keys)
+    old = await store.acquire("i", 0)
+    await store.commit([commit(keys, old.epoch, (0, 5), b"old")])
+    new = await store.acquire("i", 0)
+    assert new.offset == 5
+    refused = await store.commit([commit(keys, old.epoch, (5, 9), b"zombie")])
+    assert refused == [Outcome(FENCED, new.epoch)]
+    assert await store.read([keys.entity("i", "u", 0)]) == [b"old"]
+    assert await store.commit([commit(keys, new.epoch, (5, 9), b"new")]) == [Outcome(OWNED, 9)]
+
+
+async def test_one_refused_shard_does_not_hold_up_another(redis: Redis, keys: Keys) -> None:
+    """Each shard of a round trip stands for itself."""
+    store = Store(redis, keys)
+    one, two = await store.acquire("b", 1), await store.acquire("b", 2)
+    stale = Commit("b", 1, one.epoch, 99, 100, writes={})
+    good = Commit("b", 2, two.epoch, 0, 4, {keys.entity("b", "p", 2): b"x"}, watermarks={3: 7})
+    assert await store.commit([stale, good]) == [Outcome(MOVED, 0), Outcome(OWNED, 4)]
+    assert (await store.acquire("b", 2)).watermarks == {3: 7}
+
+
+async def test_an_empty_value_deletes(redis: Redis, keys: Keys) -> None:
+    """How a closed place leaves the store."""
+    store = Store(redis, keys)
+    mine = await store.acquire("d", 0)
+    key = keys.entity("d", "p", 0)
+    await store.commit([Commit("d", 0, mine.epoch, 0, 1, {key: b"document"})])
+    assert await redis.ttl(key) == -1
+    await store.commit([Commit("d", 0, mine.epoch, 1, 2, {key: b""})])
+    assert await store.read([key]) == [None]
+
+
+def test_what_one_batch_writes_shares_a_hash_tag(keys: Keys) -> None:
+    """So that the commit stays atomic in a Redis Cluster."""
+
+    def tag(key: str) -> str:
+        return key[key.index("{") : key.index("}") + 1]
+
+    assert tag(keys.entity("i", "any {id}", 3)) == tag(keys.shard("i", 3)) == "{i3}"
