@@ -1,0 +1,47 @@
+SHELL := bash
+.DEFAULT_GOAL := help
+.PHONY: help setup setup-test demo test test-all lint format stubs constraints clean
+
+PYTHON_DIR := .venv/bin
+# Tools that `make setup` puts beside Python (promtool) are found by tests and scripts.
+export PATH := $(CURDIR)/$(PYTHON_DIR):$(PATH)
+
+help: ## Show this.
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: ## Make .venv and install what is missing; quick when nothing is.
+	@scripts/setup.sh
+
+setup-test: # and what only tests need
+	@scripts/setup.sh test
+
+demo: setup ## Run the whole loop. CHECKINS=file: on real check-ins. KEEP=1: stay up.
+	@$(PYTHON_DIR)/placestream demo \
+		$(if $(CHECKINS),--checkins '$(CHECKINS)') $(if $(filter-out 0,$(KEEP)),--keep)
+
+test: setup-test lint ## Lint, and all tests but the slow ones.
+	$(PYTHON_DIR)/python -m pytest -m "not slow"
+
+test-all: setup-test lint ## Lint, and every test.
+	$(PYTHON_DIR)/python -m pytest
+
+lint: setup ## Check style (ruff) and types (mypy, strict).
+	$(PYTHON_DIR)/ruff check
+	$(PYTHON_DIR)/ruff format --check
+	$(PYTHON_DIR)/mypy
+
+format: setup ## Put files in order, as `lint` wants them.
+	$(PYTHON_DIR)/ruff check --fix
+	$(PYTHON_DIR)/ruff format
+
+stubs: setup ## Make the gRPC stubs anew from the proto.
+	$(PYTHON_DIR)/python -m contracts.make_stubs
+
+constraints: ## Write constraints.txt from what .venv holds (after a deliberate upgrade).
+	@{ sed -n '/^#/p' constraints.txt; \
+		$(PYTHON_DIR)/python -m pip freeze --exclude-editable | grep -v ' @ '; } > constraints.new
+	@mv constraints.new constraints.txt
+
+clean: ## Remove .venv, caches and build output (not var/, which holds data of `placestream up`).
+	rm -rf .venv build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,54 @@
+"""What every subcommand does alike: reads settings, runs its part, and fails in plain words."""
+
+from collections.abc import Callable
+from typing import NoReturn, TypeVar
+
+import structlog
+import typer
+from pydantic import ValidationError
+
+from contracts.settings import Settings
+from placestream import logs, show_settings
+
+EXIT_FAILED, EXIT_BAD_SETTINGS = 1, 2
+Result = TypeVar("Result")
+_log = structlog.get_logger(__name__)
+
+
+def load_settings(role: str = "") -> Settings:
+    """Read the settings and set up the logs; say what is wrong and exit with 2 if they are bad."""
+    try:
+        settings = Settings()
+    except ValidationError as error:
+        for line in show_settings.complaints(error):
+            typer.echo(line, err=True)
+        raise typer.Exit(EXIT_BAD_SETTINGS) from None
+    logs.configure(settings, role)
+    return settings
+
+
+def run_role(run: Callable[[], object]) -> None:
+    """Run a role to its end; what it raises is logged, and the exit code is 1."""
+    try:
+        run()
+    except Exception:
+        _log.exception("failed")
+        raise typer.Exit(EXIT_FAILED) from None
+
+
+def run_task(run: Callable[[], Result]) -> Result:
+    """Run something that a person waits for; what stands in its way is said in a line.
+
+    With the log level DEBUG the traceback is logged too.
+    """
+    try:
+        return run()
+    except (ValueError, RuntimeError, OSError) as error:
+        _log.debug("failed", exc_info=True)
+        give_up(error)
+
+
+def give_up(reason: object) -> NoReturn:
+    """Say why on standard error, and exit with 1."""
+    typer.echo(str(reason), err=True)
+    raise typer.Exit(EXIT_FAILED)

@@ -1,0 +1,1 @@
+"""Servers and processes of one machine: real Kafka and Redis, and the roles beside them."""

@@ -1,0 +1,163 @@
+#!/usr/bin/env bash
+# Prepares a clean clone: .venv with everything in it, and the system's packages that are missing.
+#
+#   scripts/setup.sh          what the product and the demo need
+#   scripts/setup.sh test     and what only the tests need
+#
+# Quick when there is nothing to do; installs again when pyproject.toml or constraints.txt change.
+# PYTHON=path chooses the Python of the .venv (3.11 or 3.12).
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+readonly VENV=.venv
+readonly INSTALLED=$VENV/.installed # what was installed last: a digest
+
+say() { printf 'setup: %s\n' "$*" >&2; }
+die() {
+  say "$@"
+  exit 1
+}
+
+# --- Debian packages ----------------------------------------------------------------------------
+
+updated=
+apt() { # as root, however we become that; 1 if we cannot
+  local become=()
+  if [ "$(id -u)" -ne 0 ]; then
+    command -v sudo >/dev/null || return 1
+    become=(sudo)
+    [ -t 0 ] || become=(sudo -n)
+  fi
+  "${become[@]}" env DEBIAN_FRONTEND=noninteractive apt-get "$@"
+}
+
+apt_update() {
+  command -v apt-get >/dev/null || return 1
+  [ -n "$updated" ] || apt update -qq || return 1
+  updated=yes
+}
+
+install_packages() { # WHY PACKAGE...; 1 if they cannot be installed here
+  local why=$1
+  shift
+  say "installing $* ($why)"
+  if ! { apt_update && apt install -y -qq --no-install-recommends "$@" >/dev/null; }; then
+    say "could not install them; as root: apt-get install $*"
+    return 1
+  fi
+}
+
+first_known() { # PACKAGE...: the first that the system's lists have
+  local package
+  apt_update || true
+  for package in "$@"; do
+    if apt-cache show "$package" >/dev/null 2>&1; then
+      printf '%s' "$package"
+      return
+    fi
+  done
+  printf '%s' "$1"
+}
+
+# --- Python -------------------------------------------------------------------------------------
+
+is_right_python() {
+  "$1" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13))' 2>/dev/null
+}
+
+find_python() {
+  local candidate
+  for candidate in ${PYTHON:+"$PYTHON"} python3.11 python3.12 python3; do
+    if is_right_python "$candidate"; then
+      printf '%s' "$candidate"
+      return
+    fi
+  done
+  return 1
+}
+
+make_venv() {
+  local python version
+  if ! python=$(find_python); then
+    version=$(first_known python3.11 python3.12)
+    install_packages "no Python 3.11 or 3.12 was found" "$version" "$version-venv" ||
+      die "Python 3.11 or 3.12 is needed"
+    python=$(find_python) || die "Python 3.11 or 3.12 is needed"
+  fi
+  say "making $VENV with $python"
+  rm -rf "$VENV"
+  # Debian's Python comes without ensurepip; then `venv` needs a package of its own, or the pip
+  # that may be there.
+  if ! "$python" -c 'import ensurepip' 2>/dev/null; then
+    version=$("$python" -c 'import sys; print("python%d.%d" % sys.version_info[:2])')
+    install_packages "Python's venv" "$version-venv" || true
+  fi
+  if "$python" -c 'import ensurepip' 2>/dev/null; then
+    "$python" -m venv "$VENV"
+  elif "$python" -m pip --version >/dev/null 2>&1; then
+    "$python" -m venv --without-pip "$VENV"
+    "$python" -m pip --python "$VENV/bin/python" install -q pip
+  else
+    die "no pip for $VENV: install $version-venv"
+  fi
+}
+
+digest() { cat pyproject.toml constraints.txt | sha256sum | cut -d' ' -f1; }
+
+install_python_packages() {
+  if [ -f "$INSTALLED" ] && [ "$(cat "$INSTALLED")" = "$(digest)" ]; then
+    return
+  fi
+  say "installing Python packages into $VENV (TensorFlow is large)"
+  "$VENV/bin/python" -m pip install --disable-pip-version-check -c constraints.txt -e '.[dev]'
+  digest >"$INSTALLED"
+}
+
+# --- Kafka --------------------------------------------------------------------------------------
+
+ask_kafka() { # PYTHON EXPRESSION: whether it is true
+  "$VENV/bin/python" -c "import sys; from placestream.stack.kafka_jars import *; sys.exit(not ($1))" \
+    2>/dev/null
+}
+
+prepare_kafka() {
+  local missing=()
+  ask_kafka 'find_java() and jars_dir().is_dir()' && return
+  ask_kafka 'find_java()' ||
+    missing+=("$(first_known openjdk-17-jre-headless openjdk-21-jre-headless default-jre-headless)")
+  ask_kafka 'jars_dir().is_dir()' || command -v mvn >/dev/null || missing+=(maven)
+  if [ ${#missing[@]} -gt 0 ]; then
+    install_packages "for real Kafka" "${missing[@]}" || true
+  fi
+  say "fetching Kafka's jars (once)"
+  "$VENV/bin/python" -m placestream.stack.kafka_jars >/dev/null || say "the demo will use a broker in memory; tests that need Kafka will fail"
+}
+
+# --- What only tests need -----------------------------------------------------------------------
+
+# promtool checks the alert rules. Debian has it in a package that also starts a server, so it is
+# taken out of the package, and nothing is installed on the system.
+prepare_promtool() {
+  if command -v promtool >/dev/null || [ -x "$VENV/bin/promtool" ]; then
+    return
+  fi
+  local place
+  place=$(mktemp -d)
+  say "fetching promtool"
+  if { (cd "$place" && apt-get download -qq prometheus 2>/dev/null) ||
+    { apt_update && (cd "$place" && apt-get download -qq prometheus); }; } &&
+    dpkg-deb -x "$place"/prometheus_*.deb "$place"; then
+    install -m 755 "$place/usr/bin/promtool" "$VENV/bin/promtool"
+  else
+    say "could not get promtool: tests of the alert rules will fail; it is in Debian's prometheus"
+  fi
+  rm -rf "$place"
+}
+
+is_right_python "$VENV/bin/python" && "$VENV/bin/python" -m pip --version >/dev/null 2>&1 ||
+  make_venv
+install_python_packages
+prepare_kafka
+if [ "${1:-}" = test ]; then
+  prepare_promtool
+fi

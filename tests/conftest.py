@@ -1,0 +1,87 @@
+"""Servers that tests share: one real Kafka and one real Redis a session, started at first use.
+
+Tests keep apart by random prefixes of topics and keys, not by servers of their own.
+"""
+
+import os
+import sys
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+# A developer's own settings and tools must not change what a test sees, nor may a test use
+# more than its share of a small machine. Before anything reads the environment.
+for _name in [name for name in os.environ if name.startswith("PLACESTREAM_")]:
+    if _name != "PLACESTREAM_CACHE":
+        del os.environ[_name]
+os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "2")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+# `make setup` puts tools (promtool) beside this Python.
+os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+
+import pytest
+import redis
+from confluent_kafka.admin import AdminClient
+from pydantic import SecretStr
+
+from contracts.kafka import client_config
+from contracts.settings import Settings
+from contracts.topics import Topics, create_topics
+from placestream.stack.kafka import KafkaBroker
+from placestream.stack.ports import LOCALHOST, free_port
+from placestream.stack.redis import RedisServer
+
+
+@pytest.fixture(scope="session")
+def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaBroker]:
+    """A real Kafka broker; who kills it starts it again."""
+    with KafkaBroker(tmp_path_factory.mktemp("kafka"), short_lived=True) as broker:
+        yield broker
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    """A real Redis whose writes survive a kill; who kills it starts it again."""
+    directory = tmp_path_factory.mktemp("redis")
+    with RedisServer(directory, append_only="everysec") as server:
+        yield server
+
+
+@pytest.fixture
+def settings(kafka: KafkaBroker, redis_server: RedisServer, tmp_path: Path) -> Settings:
+    """Settings of an installation of its own on the shared servers, with free ports."""
+    run = uuid.uuid4().hex[:10]
+    return Settings(
+        _env_file=None,
+        kafka_bootstrap=kafka.bootstrap,
+        topic_prefix=f"test-{run}",
+        partitions=4,
+        redis_url=SecretStr(redis_server.url),
+        key_prefix=f"t{run}",
+        archive_dir=tmp_path / "archive",
+        archive_flush_s=1,
+        models_dir=tmp_path / "models",
+        model_config_file=tmp_path / "models" / "models.config",
+        model_server=f"{LOCALHOST}:{free_port()}",
+        model_server_rest_port=free_port(),
+        serve_port=free_port(),
+        serve_metrics_port=free_port(),
+        stream_metrics_port=free_port(),
+        retrain_metrics_port=free_port(),
+    )
+
+
+@pytest.fixture
+def topics(settings: Settings) -> Iterator[Topics]:
+    """The topics of `settings`, created, and deleted at the end."""
+    admin = AdminClient(client_config(settings))
+    create_topics(admin, settings.topics.all(), replication=settings.replication)
+    yield settings.topics
+    admin.delete_topics([topic.name for topic in settings.topics.all()])
+
+
+@pytest.fixture
+def redis_client(redis_server: RedisServer) -> Iterator[redis.Redis]:
+    """A synchronous client of the shared Redis."""
+    with redis_server.client() as client:
+        yield client
