@@ -1,0 +1,1 @@
+"""Training sets, the candidate and ranking models, their evaluation and their export."""

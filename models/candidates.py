@@ -1,0 +1,79 @@
+"""The candidate stage as it is served, whichever model stands behind it."""
+
+from typing import Any, Protocol
+
+import numpy as np
+import tensorflow as tf
+
+from models.two_tower import (
+    DISTANCE_KNOTS,
+    WIDTH,
+    TwoTower,
+    distance_basis,
+    weight_at,
+)
+from models.vocabulary import Vocabulary
+from online_features.history import HISTORY
+
+
+class CandidateModel(Protocol):
+    """A `tf.Module` whose `serve` has the candidate stage's signature."""
+
+    def serve(
+        self,
+        history_ids: Any,
+        history_age_s: Any,
+        history_kind: Any,
+        place_ids: Any,
+        distance_m: Any,
+    ) -> dict[str, Any]:
+        """Scores float32[B, N] of N places for each of B users; higher is likelier."""
+
+
+def candidate_signature() -> list[Any]:
+    """Types of the inputs of `serve`: ids are hashes viewed as int64, 0 where there is none."""
+    return [
+        tf.TensorSpec([None, HISTORY], tf.int64, name="history_ids"),
+        tf.TensorSpec([None, HISTORY], tf.float32, name="history_age_s"),
+        tf.TensorSpec([None, HISTORY], tf.int64, name="history_kind"),
+        tf.TensorSpec([None, None], tf.int64, name="place_ids"),
+        tf.TensorSpec([None, None], tf.float32, name="distance_m"),
+    ]
+
+
+class ServedTwoTower(tf.Module):  # type: ignore[misc]  # TensorFlow is untyped
+    """Two towers with the place side baked: one lookup and one gather a place.
+
+    Every place of the training's catalogue is in the lookup, with its category, even if it was
+    too rare for an embedding of its own.
+    """
+
+    def __init__(self, model: TwoTower) -> None:
+        super().__init__()
+        self._user_side = model.user_side
+        self._places = tf.Variable(model.baked(), trainable=False)
+        hashes = model.places.hashes
+        order = np.argsort(hashes)
+        self._rows = Vocabulary(hashes[order]).table(order + 1)
+
+    def serve(
+        self,
+        history_ids: Any,
+        history_age_s: Any,
+        history_kind: Any,
+        place_ids: Any,
+        distance_m: Any,
+    ) -> dict[str, Any]:
+        """The exported signature; the terms are those of `two_tower`."""
+        side = self._user_side
+        weights, here = side.event_weights(
+            history_age_s, tf.cast(history_kind, tf.int32), history_ids != 0
+        )
+        past = tf.gather(self._places, self._rows.lookup(history_ids))[:, :, :WIDTH]
+        user, user_distance = side.read(past, weights, history_age_s[:, 0])
+        place = tf.gather(self._places, self._rows.lookup(place_ids))
+        dot = tf.einsum("bnw,bw->bn", place[:, :, :WIDTH], user)
+        knots = place[:, :, WIDTH : WIDTH + DISTANCE_KNOTS] + user_distance[:, None, :]
+        near = tf.reduce_sum(distance_basis(distance_m) * knots, axis=-1)
+        known = side.known(weight_at(history_ids, here, place_ids))
+        return {"scores": dot + near + place[:, :, -1] + known}

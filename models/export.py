@@ -1,0 +1,148 @@
+"""Export of a pair of models as SavedModels: whole or not at all, and only if they work.
+
+Both are written to a hidden directory, loaded again and asked there, and only then renamed to
+`<models_dir>/<name>/<version>`. Two renames are not one: a crash between them leaves half a pair,
+which no configuration mentions and whose number is not used again.
+"""
+
+import json
+import shutil
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import structlog
+import tensorflow as tf
+
+from models.candidates import CandidateModel, candidate_signature
+from models.holdout import Inputs
+from models.ranker import Ranker
+from models.scoring import CANDIDATES, CARD, RANKER, next_version
+from models.warmup import write_warmup
+
+log = structlog.get_logger(__name__)
+OUTPUTS = {
+    CANDIDATES: {"scores": (tf.float32, 2)},
+    RANKER: {"probability": (tf.float32, 1), "score": (tf.float32, 1)},
+}
+
+
+class NotExportable(ValueError):
+    """A model that must not reach a server; the message says what is wrong with it."""
+
+
+@dataclass(frozen=True)
+class Exportable:
+    """One model of a pair.
+
+    Attributes:
+        name: "candidates" or "ranker".
+        module: whose `serve` becomes the signature.
+        signature: types of its inputs.
+        calls: real inputs by name; they check the export, and warm the server.
+    """
+
+    name: str
+    module: Any
+    signature: Sequence[Any]
+    calls: Sequence[Inputs]
+
+
+def exportables(
+    candidates: CandidateModel,
+    ranker: Ranker,
+    candidate_calls: Sequence[Inputs],
+    ranker_calls: Sequence[Inputs],
+) -> tuple[Exportable, Exportable]:
+    """Both models of a pair."""
+    return (
+        Exportable(CANDIDATES, candidates, candidate_signature(), candidate_calls),
+        Exportable(RANKER, ranker, ranker.signature(), ranker_calls),
+    )
+
+
+def export(pair: Sequence[Exportable], card: dict[str, Any], models_dir: Path) -> int:
+    """Export a pair under one new version, and return it.
+
+    Args:
+        pair: both models.
+        card: what placestream.json says; `version` and `model` are added.
+        models_dir: root of the SavedModels.
+
+    Raises:
+        NotExportable: weights or answers are not finite, or the signature is not the promised
+            one. Nothing is left behind.
+    """
+    for model in pair:
+        _check_weights(model)
+    models_dir.mkdir(parents=True, exist_ok=True)
+    version = next_version(models_dir)
+    workshop = Path(tempfile.mkdtemp(prefix=".export-", dir=models_dir))
+    try:
+        for model in pair:
+            _write(model, workshop / model.name, card | {"version": version, "model": model.name})
+        for model in pair:
+            target = models_dir / model.name / str(version)
+            target.parent.mkdir(exist_ok=True)
+            (workshop / model.name).rename(target)
+    finally:
+        shutil.rmtree(workshop, ignore_errors=True)
+    return version
+
+
+def _write(model: Exportable, directory: Path, card: dict[str, Any]) -> None:
+    serve = tf.function(model.module.serve, input_signature=list(model.signature))
+    signatures = {"serving_default": serve.get_concrete_function()}
+    tf.saved_model.save(model.module, str(directory), signatures=signatures)
+    load_s = _check_saved(model, serve, directory)
+    size_mb = sum(f.stat().st_size for f in directory.rglob("*") if f.is_file()) / 1e6
+    # tempfile's directories are private; the server may be another user.
+    directory.chmod(0o755)
+    write_warmup(directory, model.name, model.calls)
+    facts = {"size_mb": round(size_mb, 3), "load_s": round(load_s, 3)}
+    (directory / CARD).write_text(json.dumps(card | facts, indent=1, allow_nan=False))
+    log.info("model_written", model=model.name, version=card["version"], **facts)
+
+
+def _check_weights(model: Exportable) -> None:
+    for variable in model.module.variables:
+        values = variable.numpy()
+        if np.issubdtype(values.dtype, np.floating) and not np.isfinite(values).all():
+            raise NotExportable(f"{model.name}: {variable.name} {values.shape} is not finite")
+
+
+def _check_saved(model: Exportable, serve: Any, directory: Path) -> float:
+    """Load what was written, ask it what the original is asked, and return the seconds to load."""
+    began = time.perf_counter()
+    loaded = tf.saved_model.load(str(directory))
+    load_s = time.perf_counter() - began
+    signature = loaded.signatures["serving_default"]
+    _check_signature(model, signature)
+    if not model.calls:
+        raise NotExportable(f"{model.name}: there is nothing to check it with")
+    for call in model.calls:
+        tensors = {name: tf.constant(values) for name, values in call.items()}
+        answer, expected = signature(**tensors), serve(**tensors)
+        for name in OUTPUTS[model.name]:
+            values = answer[name].numpy()
+            if not np.isfinite(values).all():
+                raise NotExportable(f"{model.name}: output {name!r} is not finite")
+            if not np.allclose(values, expected[name].numpy(), rtol=1e-4, atol=1e-5):
+                raise NotExportable(f"{model.name}: {name!r} changed on the way to disk")
+    return load_s
+
+
+def _check_signature(model: Exportable, signature: Any) -> None:
+    wanted = {spec.name: (spec.dtype, spec.shape.rank) for spec in model.signature}
+    takes = signature.structured_input_signature[1]
+    found = {name: (spec.dtype, spec.shape.rank) for name, spec in takes.items()}
+    if found != wanted:
+        raise NotExportable(f"{model.name}: inputs {found}, promised were {wanted}")
+    gives = signature.structured_outputs
+    found = {name: (spec.dtype, spec.shape.rank) for name, spec in gives.items()}
+    if found != OUTPUTS[model.name]:
+        raise NotExportable(f"{model.name}: outputs {found}, promised were {OUTPUTS[model.name]}")

@@ -1,0 +1,277 @@
+"""The newest part of the data, held out: judges any pair of models on the same requests.
+
+Two judgements. On rows: each choice beside its four negatives, as in training (AUC, accuracy,
+precision, recall, calibration). On requests: both stages as they are served, from the places
+around the user to the final order, with the rank of the place that was chosen in truth. A place
+that a stage does not let through counts as not found.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit
+
+from contracts.ids import as_int64
+from contracts.settings import Settings
+from models import evaluation
+from models.dataset import Part, pick, situations
+from models.scoring import Scorer
+from online_features.archive import EventLog
+from online_features.catalogue import Catalogue
+from online_features.columns import VISIT
+from online_features.context import ContextLog, Situation
+from online_features.definitions import FEATURE_SET
+from online_features.replay import Queries, point_in_time
+from online_features.request import RANKING_COLUMNS, ranking_features
+
+REQUESTS = 400
+#: Lists are judged for diversity, coverage and novelty at this length.
+LISTED = 10
+_USERS_AT_ONCE = 16
+#: Stands for the distance of padding.
+FARTHEST_M = 1e7
+Inputs = dict[str, NDArray[Any]]
+
+
+class OtherFeatures(ValueError):
+    """A pair was trained on other features than these, so it cannot be judged by them."""
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """Answers of a pair to the held-out requests.
+
+    Attributes:
+        rows: int64[r, k], catalogue rows in the final order; -1 pads.
+        scores, probability: float32[r, k]; -inf and 0 where padded.
+        features: float32[r, k, F], what the ranker saw.
+        distance_m: float32[r, k].
+    """
+
+    rows: NDArray[np.int64]
+    scores: NDArray[np.float32]
+    probability: NDArray[np.float32]
+    features: NDArray[np.float32]
+    distance_m: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Reach:
+    """What a request may choose from, as in the service: see `Settings` for the units."""
+
+    near_places: int
+    max_radius_m: float
+    candidates: int
+
+    @classmethod
+    def of(cls, settings: Settings) -> "Reach":
+        """As the service is set."""
+        return cls(settings.near_places, settings.max_radius_m, settings.candidates)
+
+
+class Holdout:
+    """The test part, and all that is needed to answer its requests again.
+
+    Args:
+        log, catalogue, context: of the training.
+        test: the newest part of the data set.
+        reach: what a request may choose from.
+        stale_s: weather older than this is unknown, seconds.
+        seed: draws the requests, if there are more than `requests`.
+        requests: most requests to answer; each costs the features of a few hundred places.
+    """
+
+    def __init__(
+        self,
+        log: EventLog,
+        catalogue: Catalogue,
+        context: ContextLog,
+        test: Part,
+        reach: Reach,
+        *,
+        stale_s: float,
+        seed: int,
+        requests: int = REQUESTS,
+    ) -> None:
+        rng = np.random.default_rng(seed)
+        chosen = np.sort(rng.permutation(len(test.moments))[:requests])
+        self.test = test
+        self.moments = test.moments.take(chosen)
+        self._choices = test.choices.take(chosen)
+        self._log, self._catalogue, self._reach = log, catalogue, reach
+        self._at: Situation = situations(context, catalogue, self.moments, stale_s=stale_s)
+        self._near = [
+            catalogue.near(lat, lng, reach.max_radius_m, reach.near_places)
+            for lat, lng in zip(self.moments.lat, self.moments.lng, strict=True)
+        ]
+        earlier = log.take(slice(0, int(test.moments.before.min())))
+        place = catalogue.rows_of(earlier.place[earlier.kind == VISIT])
+        self._visits = np.bincount(place[place >= 0], minlength=len(catalogue))
+
+    def evaluate(self, scorer: Scorer) -> dict[str, float]:
+        """All metrics of a pair.
+
+        Raises:
+            OtherFeatures: the pair knows other columns.
+        """
+        return self.judge(scorer, self.answer(scorer))
+
+    def judge(self, scorer: Scorer, ranked: Ranked) -> dict[str, float]:
+        """Metrics of a pair whose answers are known already."""
+        return self._on_rows(scorer) | self._on_requests(ranked)
+
+    def nearest_first(self) -> dict[str, float]:
+        """The same ranking metrics for "the nearest place first", to compare with."""
+        width = self._reach.candidates
+        lists = [_padded(rows[:width], width, -1) for rows, _ in self._near]
+        rows = np.stack(lists).astype(np.int64)
+        return self._ranking(rows, -np.arange(width, dtype=np.float32)[None, :] + 0 * rows)
+
+    def answer(self, scorer: Scorer) -> Ranked:
+        """Answer all requests.
+
+        Raises:
+            OtherFeatures: the pair knows other columns.
+        """
+        columns = scorer.card.get("columns", list(RANKING_COLUMNS))
+        feature_set = scorer.card.get("feature_set", FEATURE_SET)
+        if list(columns) != list(RANKING_COLUMNS) or feature_set != FEATURE_SET:
+            raise OtherFeatures(f"feature set {feature_set}, here {FEATURE_SET}")
+        candidates, metres = self._candidates(scorer)
+        return self._rank(scorer, candidates, metres)
+
+    def calls(self, ranked: Ranked, most: int = 3) -> tuple[tuple[Inputs, ...], tuple[Inputs, ...]]:
+        """Inputs of the first requests for both models, as the service will send them."""
+        candidate_calls, ranker_calls = [], []
+        for i in range(min(most, len(self.moments))):
+            rows, metres = self._near[i]
+            candidate_calls.append(
+                self._history(slice(i, i + 1))
+                | {
+                    "place_ids": as_int64(self._catalogue.hash[rows])[None, :],
+                    "distance_m": metres[None, :],
+                }
+            )
+            held = ranked.rows[i] >= 0
+            of_request = ranked.rows[i][held]
+            ranker_calls.append(
+                {
+                    "features": ranked.features[i][held],
+                    "user_id": as_int64(np.full(len(of_request), self.moments.user[i])),
+                    "place_id": as_int64(self._catalogue.hash[of_request]),
+                    "category_id": as_int64(self._catalogue.category_hash[of_request]),
+                }
+            )
+        return tuple(candidate_calls), tuple(ranker_calls)
+
+    def _history(self, part: slice) -> Inputs:
+        past = self._choices.take(part)
+        # Ids by catalogue row: -2 is no event (0), -1 a place unknown to the model (1).
+        hashes = np.r_[self._catalogue.hash, np.uint64(0), np.uint64(1)]
+        return {
+            "history_ids": as_int64(hashes[past.history_row]),
+            "history_age_s": past.history_age_s,
+            "history_kind": past.history_kind.astype(np.int64),
+        }
+
+    def _candidates(self, scorer: Scorer) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """The best places of the candidate stage: rows and metres, [r, candidates]; -1 pads."""
+        width, keep = max(len(rows) for rows, _ in self._near), self._reach.candidates
+        best_rows, best_metres = [], []
+        hashes = np.r_[self._catalogue.hash, np.uint64(0)]
+        for start in range(0, len(self.moments), _USERS_AT_ONCE):
+            part = slice(start, start + _USERS_AT_ONCE)
+            rows = np.stack([_padded(r, width, -1) for r, _ in self._near[part]])
+            metres = np.stack([_padded(m, width, np.inf) for _, m in self._near[part]])
+            scores = scorer.candidates(
+                **self._history(part),
+                place_ids=as_int64(hashes[rows]),
+                distance_m=np.minimum(metres, FARTHEST_M).astype(np.float32),
+            )
+            scores = np.where(rows >= 0, scores, -np.inf)
+            order = np.argsort(-scores, axis=1, kind="stable")[:, :keep]
+            best_rows.append(np.take_along_axis(rows, order, axis=1))
+            best_metres.append(np.take_along_axis(metres, order, axis=1))
+        return np.concatenate(best_rows), np.concatenate(best_metres).astype(np.float32)
+
+    def _rank(
+        self, scorer: Scorer, candidates: NDArray[np.int64], metres: NDArray[np.float32]
+    ) -> Ranked:
+        """Features of all candidates by one replay, and the ranker's order."""
+        request, column = np.nonzero(candidates >= 0)
+        place = candidates[request, column]
+        of_user = self.moments.user[request]
+        queries = Queries(self.moments.before[request], of_user, self._catalogue.hash[place])
+        features = np.zeros((*candidates.shape, len(RANKING_COLUMNS)), np.float32)
+        for asked, users, places in point_in_time(self._log, queries):
+            at = pick(self._at, request[asked])
+            values = ranking_features(users, places, place[asked], at, self._catalogue)
+            features[request[asked], column[asked]] = values
+        answer = scorer.rank_all(
+            features[request, column],
+            as_int64(of_user),
+            as_int64(queries.place),
+            as_int64(self._catalogue.category_hash[place]),
+        )
+        scores = np.full(candidates.shape, -np.inf, np.float32)
+        scores[request, column] = answer["score"]
+        order = np.argsort(-scores, axis=1, kind="stable")
+        scores = np.take_along_axis(scores, order, axis=1)
+        return Ranked(
+            rows=np.take_along_axis(candidates, order, axis=1),
+            scores=scores,
+            probability=expit(scores),
+            features=np.take_along_axis(features, order[:, :, None], axis=1),
+            distance_m=np.take_along_axis(metres, order, axis=1),
+        )
+
+    def _on_rows(self, scorer: Scorer) -> dict[str, float]:
+        rows = self.test.ranker
+        ids = (as_int64(rows.user), as_int64(rows.place), as_int64(rows.category))
+        probability = scorer.rank(rows.features, *ids)
+        return {
+            "auc": evaluation.auc(rows.label, probability),
+            **evaluation.threshold_metrics(rows.label, probability),
+            "log_loss": evaluation.log_loss(rows.label, probability),
+            "calibration_error": evaluation.calibration_error(rows.label, probability),
+        }
+
+    def _on_requests(self, ranked: Ranked) -> dict[str, float]:
+        found = (ranked.rows == self.moments.place[:, None]).any(axis=1)
+        lists = ranked.rows[:, :LISTED]
+        targets = zip(self.moments.place, self._near, strict=True)
+        near = [place in rows for place, (rows, _) in targets]
+        return {
+            **self._ranking(ranked.rows, ranked.scores),
+            f"candidate_recall_at_{self._reach.candidates}": float(found.mean()),
+            "near_recall": float(np.mean(near)),
+            "diversity": evaluation.diversity(lists, self._catalogue.category),
+            "coverage": evaluation.coverage(lists, int((~self._catalogue.closed).sum())),
+            "novelty": evaluation.novelty(lists, self._visits),
+        }
+
+    def _ranking(self, rows: NDArray[np.int64], scores: NDArray[np.floating]) -> dict[str, float]:
+        listed = rows >= 0
+        labels = rows == self.moments.place[:, None]
+        groups = np.broadcast_to(np.arange(len(rows))[:, None], rows.shape)
+        ranking = evaluation.Rankings(labels[listed], scores[listed], groups[listed])
+        # Requests whose place was not let through have no relevant row, and count as 0.
+        found = float(labels.any(axis=1).mean())
+        return {
+            "ndcg_at_5": found * ranking.ndcg(5),
+            "ndcg_at_10": found * ranking.ndcg(10),
+            "map_at_5": found * ranking.average_precision(5),
+            "mrr": found * ranking.reciprocal_rank(),
+            "recall_at_10": found * ranking.hit_rate(10),
+        }
+
+
+def _padded(
+    values: NDArray[np.generic] | Sequence[float], width: int, fill: float
+) -> NDArray[np.generic]:
+    result = np.full(width, fill, np.asarray(values).dtype)
+    result[: len(values)] = values
+    return result
