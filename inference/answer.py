@@ -1,0 +1,99 @@
+"""An answer as the pipeline leaves it, and as the protocol tells it."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from contracts.placestream.v1 import recommendation_pb2 as pb
+from inference.reasons import Reason
+
+
+@dataclass(frozen=True, slots=True)
+class AnsweredPlace:
+    """One place of an answer; the fields are those of `RecommendedPlace`."""
+
+    place_id: str
+    name: str
+    category: str
+    lat: float
+    lng: float
+    distance_m: float
+    score: float
+    probability: float | None
+    candidate_score: float | None
+    open_state: int
+    reasons: tuple[Reason, ...] = ()
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the service says, and how it came to be.
+
+    Attributes:
+        places: best first.
+        features: float32[places, RANKING_COLUMNS] that the ranker was asked with; None where
+            it was not asked.
+        level: value of `pb.Degradation`.
+        causes: what forced the degradation, for a person.
+        shortfall: value of `pb.Shortfall`.
+        model_versions: model name to the version that answered.
+        user_known: whether anything is known of the user.
+        feature_age_s: age of the user's newest known event.
+        radius_m: radius that was searched in the end.
+        stage_s: seconds spent in each stage, in order.
+        answered_s: Unix seconds.
+    """
+
+    places: tuple[AnsweredPlace, ...]
+    features: NDArray[np.float32] | None
+    level: pb.Degradation.ValueType
+    causes: tuple[str, ...]
+    shortfall: pb.Shortfall.ValueType
+    model_versions: dict[str, int]
+    user_known: bool
+    feature_age_s: float | None
+    radius_m: float
+    answered_s: float
+    stage_s: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def level_name(self) -> str:
+        """The level in a word: `none`, `partial`, `candidate_order` or `popularity`."""
+        return pb.Degradation.Name(self.level).removeprefix("DEGRADATION_").lower()
+
+
+def response(answer: Answer, request_id: str, variant: str) -> pb.RecommendResponse:
+    """The answer as a message."""
+    message = pb.RecommendResponse(
+        request_id=request_id,
+        places=[_place(place) for place in answer.places],
+        degradation=answer.level,
+        degradation_cause="; ".join(answer.causes),
+        shortfall=answer.shortfall,
+        model_versions=answer.model_versions,
+        variant=variant,
+        user_known=answer.user_known,
+        radius_m=answer.radius_m,
+    )
+    if answer.feature_age_s is not None:
+        message.feature_age.FromNanoseconds(round(1e9 * answer.feature_age_s))
+    message.answered_at.FromNanoseconds(round(1e9 * answer.answered_s))
+    for stage, seconds in answer.stage_s.items():
+        message.stages.add(stage=stage).duration.FromNanoseconds(round(1e9 * seconds))
+    return message
+
+
+def _place(place: AnsweredPlace) -> pb.RecommendedPlace:
+    return pb.RecommendedPlace(
+        place_id=place.place_id,
+        name=place.name,
+        category=place.category,
+        location=pb.LatLng(lat=place.lat, lng=place.lng),
+        distance_m=place.distance_m,
+        score=place.score,
+        probability=place.probability,
+        open_state=pb.OpenState.ValueType(place.open_state),
+        reasons=[pb.Reason(code=reason.code, text=reason.text) for reason in place.reasons],
+        candidate_score=place.candidate_score,
+    )

@@ -1,0 +1,90 @@
+"""Second stage: of all places within reach, the few hundred that the ranker should see."""
+
+from collections.abc import Awaitable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inference import popularity
+from inference.course import Ask
+from inference.deadline import Part, PartFailed
+from inference.model_client import Prediction
+from inference.near import Nearby, arrival_s
+from inference.person import Person
+from inference.ports import Models
+from online_features.catalogue import Catalogue
+from online_features.request import candidate_inputs
+
+MODEL = "candidates"
+OUTPUT = "scores"
+#: Most of the remaining time that the model may take: the stages after it need theirs.
+SHARE = 0.4
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The places that go on to the ranker, best first.
+
+    Attributes:
+        rows: int64[n] catalogue rows.
+        distance_m: float32[n].
+        scores: float32[n] of the candidate model; None where it did not answer.
+    """
+
+    rows: NDArray[np.int64]
+    distance_m: NDArray[np.float32]
+    scores: NDArray[np.float32] | None
+
+
+class CandidateStage:
+    """Keeps the best places by the candidate model, or by popularity and distance without it."""
+
+    def __init__(self, catalogue: Catalogue, models: Models, part: Part, *, keep: int) -> None:
+        self._catalogue = catalogue
+        self._models = models
+        self._part = part
+        self._keep = keep
+
+    async def choose(self, ask: Ask, nearby: Nearby, person: Person) -> Chosen:
+        """Score the places and keep the best, at least as many as the answer wants."""
+        keep = max(self._keep, ask.query.limit)
+        try:
+            said = await self._part.call(
+                lambda timeout_s: self._predict(ask, nearby, person, timeout_s),
+                ask.budget.share_s(SHARE),
+            )
+        except PartFailed as failure:
+            ask.course.stood_in(failure)
+            best = _best(self._popular(ask, nearby), keep)
+            return Chosen(nearby.rows[best], nearby.distance_m[best], None)
+        ask.course.model_versions[MODEL] = said.version
+        scores = said.outputs[OUTPUT][0]
+        best = _best(scores, keep)
+        return Chosen(nearby.rows[best], nearby.distance_m[best], scores[best])
+
+    def _predict(
+        self, ask: Ask, nearby: Nearby, person: Person, timeout_s: float
+    ) -> Awaitable[Prediction]:
+        inputs = candidate_inputs(
+            person.states, nearby.rows, nearby.distance_m, ask.now_s, self._catalogue
+        )
+        shape = (1, len(nearby.rows))
+        return self._models.predict(MODEL, inputs, (OUTPUT,), timeout_s, shape=shape)
+
+    def _popular(self, ask: Ask, nearby: Nearby) -> NDArray[np.float32]:
+        arrival = arrival_s(ask.now_s, nearby.distance_m)
+        return popularity.by_distance(
+            popularity.from_catalogue(self._catalogue, nearby.rows),
+            nearby.distance_m,
+            self._catalogue.open_state(nearby.rows, arrival),
+        )
+
+
+def _best(scores: NDArray[np.float32], keep: int) -> NDArray[np.int64]:
+    """Positions of the highest scores, best first; equal scores keep their order."""
+    if len(scores) > keep:
+        kept = np.sort(np.argpartition(-scores, keep - 1)[:keep])
+    else:
+        kept = np.arange(len(scores))
+    return kept[np.argsort(-scores[kept], kind="stable")]

@@ -1,0 +1,72 @@
+"""What happened on the way to an answer: time per stage, who answered, what stood in."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from contracts.placestream.v1 import recommendation_pb2 as pb
+from inference.deadline import Budget, Clock, PartFailed
+from inference.query import Query
+
+STAGES = ("near", "candidates", "features", "ranking", "post_processing")
+
+
+class Course:
+    """Filled in while a request goes through the stages.
+
+    Attributes:
+        stage_s: seconds spent in each stage so far.
+        model_versions: version that answered, by model.
+        causes: why parts were stood in for, each once.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self.stage_s = dict.fromkeys(STAGES, 0.0)
+        self.model_versions: dict[str, int] = {}
+        self.causes: list[str] = []
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Count the time inside towards a stage; a stage may be entered again."""
+        started_s = self._clock()
+        try:
+            yield
+        finally:
+            self.stage_s[name] += self._clock() - started_s
+
+    def stood_in(self, failure: PartFailed) -> None:
+        """Note that a part was stood in for."""
+        if str(failure) not in self.causes:
+            self.causes.append(str(failure))
+
+    @property
+    def level(self) -> pb.Degradation.ValueType:
+        """The step of the ladder on which the order of the places stands."""
+        if "ranker" in self.model_versions:
+            return self.best_level
+        if "candidates" in self.model_versions:
+            return pb.DEGRADATION_CANDIDATE_ORDER
+        return pb.DEGRADATION_POPULARITY
+
+    @property
+    def best_level(self) -> pb.Degradation.ValueType:
+        """The highest step that is still true: an empty answer has no order to speak of."""
+        return pb.DEGRADATION_PARTIAL if self.causes else pb.DEGRADATION_NONE
+
+
+@dataclass(frozen=True)
+class Ask:
+    """One request on its way through the stages.
+
+    Attributes:
+        query: what is wanted.
+        now_s: the moment it is answered for, Unix seconds.
+        budget: the time it has.
+        course: what happens to it.
+    """
+
+    query: Query
+    now_s: float
+    budget: Budget
+    course: Course

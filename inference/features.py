@@ -1,0 +1,70 @@
+"""What is known of the user, the places and the moment: read once, in one round trip each.
+
+Third stage of the pipeline, and the user's side that runs beside the first.
+"""
+
+import asyncio
+
+import numpy as np
+from numpy.typing import NDArray
+
+from contracts.settings import Settings
+from inference.candidates import Chosen
+from inference.course import Ask
+from inference.deadline import Part, PartFailed
+from inference.person import Person
+from inference.ports import Store
+from online_features.catalogue import Catalogue
+from online_features.context import ContextState, situation
+from online_features.definitions import PLACE
+from online_features.request import ranking_features
+
+#: Most of the remaining time that each read may take.
+USER_SHARE, PLACES_SHARE = 0.25, 0.4
+
+
+class FeatureStage:
+    """Reads the feature store; where that fails, the features are those of the unknown."""
+
+    def __init__(self, settings: Settings, catalogue: Catalogue, store: Store, part: Part) -> None:
+        self._catalogue = catalogue
+        self._store = store
+        self._part = part
+        self._timeout_s = settings.redis_timeout_ms / 1_000
+        self._stale_s = settings.context_stale_s
+
+    async def person(self, ask: Ask) -> Person:
+        """The asking user as of now."""
+        try:
+            read = await self._part.call(
+                lambda _: self._store.user(ask.query.user_id),
+                ask.budget.share_s(USER_SHARE, self._timeout_s),
+            )
+        except PartFailed as failure:
+            ask.course.stood_in(failure)
+            return Person.unknown(ask.now_s)
+        return Person.of(read.states, known=read.known, latest_s=read.latest_s, now_s=ask.now_s)
+
+    async def matrix(self, ask: Ask, chosen: Chosen, person: Person) -> NDArray[np.float32]:
+        """What the ranker sees of the chosen places: float32[n, RANKING_COLUMNS]."""
+        ids = self._catalogue.ids
+        place_ids = [ids[row] for row in chosen.rows.tolist()]
+        region = ask.query.region or self._region_of_nearest(chosen)
+        try:
+            (states, _), context = await self._part.call(
+                lambda _: asyncio.gather(self._store.places(place_ids), self._context(region)),
+                ask.budget.share_s(PLACES_SHARE, self._timeout_s),
+            )
+        except PartFailed as failure:
+            ask.course.stood_in(failure)
+            states, context = PLACE.empty(len(place_ids)), None
+        query = ask.query
+        here = situation(query.lat, query.lng, ask.now_s, context, stale_s=self._stale_s)
+        return ranking_features(person.states, states, chosen.rows, here, self._catalogue)
+
+    async def _context(self, region: str) -> ContextState | None:
+        return await self._store.context(region) if region else None
+
+    def _region_of_nearest(self, chosen: Chosen) -> str:
+        code = int(self._catalogue.region[chosen.rows[chosen.distance_m.argmin()]])
+        return self._catalogue.regions[code] if code >= 0 else ""

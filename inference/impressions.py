@@ -1,0 +1,124 @@
+"""Every answer is logged with the features that the ranker saw (DESIGN.md, D7)."""
+
+import logging
+import threading
+from datetime import UTC, datetime
+from typing import Protocol
+
+import structlog
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
+
+from contracts.events import Impression, Location, ServedPlace, encode
+from contracts.kafka import producer_config
+from contracts.settings import Settings
+from inference.answer import Answer
+from inference.metrics import Metrics
+from inference.query import Query
+
+log = structlog.get_logger(__name__)
+
+#: Answers that wait for Kafka, some 10 KB each: at 100 requests/s this bridges two minutes
+#: within 128 MiB. What comes after is dropped, and counted.
+BUFFERED_ANSWERS = 20_000
+BUFFERED_KB = 131_072
+#: An answer older than this is given up: no outcome could still be joined to it in time.
+DELIVERY_TIMEOUT_MS = 300_000
+FLUSH_S = 5.0
+
+
+class ImpressionLog(Protocol):
+    """Where served answers are noted."""
+
+    def record(self, query: Query, answer: Answer) -> None:
+        """Note an answer; never blocks, never raises."""
+
+
+def impression(query: Query, answer: Answer, variant: str, feature_set: str) -> Impression:
+    """The event that tells what was served, in the order of the answer."""
+    features = [] if answer.features is None else answer.features.tolist()
+    places = [
+        ServedPlace(
+            place_id=place.place_id,
+            position=position,
+            score=place.score,
+            probability=place.probability,
+            features=features[position] if features else [],
+        )
+        for position, place in enumerate(answer.places)
+    ]
+    return Impression(
+        request_id=query.request_id,
+        user_id=query.user_id,
+        timestamp=datetime.fromtimestamp(answer.answered_s, UTC),
+        location=Location(query.lat, query.lng),
+        variant=variant,
+        degradation=answer.level_name,
+        models=answer.model_versions,
+        feature_set=feature_set,
+        places=places,
+    )
+
+
+class KafkaImpressions:
+    """Hands impressions to librdkafka, which keeps a bounded buffer and sends in the background.
+
+    A missing Kafka costs the caller nothing: the buffer fills, then answers are dropped and
+    counted as such.
+    """
+
+    def __init__(self, settings: Settings, metrics: Metrics, feature_set: str) -> None:
+        self._topic = settings.topics.impressions.name
+        self._variant = settings.model_label
+        self._feature_set = feature_set
+        self._delivered = metrics.impressions.labels(outcome="delivered")
+        self._dropped = metrics.impressions.labels(outcome="dropped")
+        self._dropping = False
+        self._producer = Producer(
+            producer_config(settings)
+            | {
+                "queue.buffering.max.messages": BUFFERED_ANSWERS,
+                "queue.buffering.max.kbytes": BUFFERED_KB,
+                "message.timeout.ms": DELIVERY_TIMEOUT_MS,
+            },
+            logger=logging.getLogger("librdkafka"),
+        )
+        self._stop = threading.Event()
+        self._poller = threading.Thread(target=self._poll, name="impressions", daemon=True)
+        self._poller.start()
+
+    def record(self, query: Query, answer: Answer) -> None:
+        """Note an answer; never blocks, never raises."""
+        event = impression(query, answer, self._variant, self._feature_set)
+        try:
+            self._producer.produce(
+                self._topic, encode(event), query.user_id.encode(), on_delivery=self._done
+            )
+        except BufferError:
+            self._drop("the buffer is full")
+        except KafkaException as error:
+            self._drop(str(error))
+
+    def close(self, timeout_s: float = FLUSH_S) -> None:
+        """Send what is buffered, for at most so long; the rest is dropped, and counted."""
+        self._stop.set()
+        self._poller.join()
+        if self._producer.flush(timeout_s):
+            self._producer.purge()
+            self._producer.flush(timeout_s)
+
+    def _poll(self) -> None:
+        while not self._stop.is_set():
+            self._producer.poll(0.1)
+
+    def _done(self, error: KafkaError | None, _message: Message) -> None:
+        if error is not None:
+            self._drop(str(error))
+            return
+        self._delivered.inc()
+        self._dropping = False
+
+    def _drop(self, cause: str) -> None:
+        self._dropped.inc()
+        if not self._dropping:
+            log.warning("impressions_dropped", cause=cause)
+        self._dropping = True

@@ -1,0 +1,179 @@
+"""The client of the model server: TF Serving's gRPC protocol, asynchronous, numpy in and out.
+
+One channel lives for the process and every call has a deadline (DESIGN, D5). The same code talks
+to the embedded server and to `tensorflow/serving`.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import grpc
+import grpc.aio
+import numpy as np
+
+from inference import serving_messages as messages
+from inference.tensor_codec import BadTensor, decode, encode
+
+_CHANNEL_OPTIONS: Final = [
+    ("grpc.max_send_message_length", -1),
+    ("grpc.max_receive_message_length", -1),
+    # A model server that comes back is used again within a second, not after gRPC's two minutes.
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 1_000),
+]
+
+
+class ModelError(Exception):
+    """A model gave no usable answer; `model` names it."""
+
+    def __init__(self, model: str, message: str) -> None:
+        super().__init__(f"{model}: {message}")
+        self.model = model
+        self.message = message
+
+
+class ModelUnavailable(ModelError):
+    """The call failed; `code` is gRPC's status (DEADLINE_EXCEEDED, NOT_FOUND, UNAVAILABLE...)."""
+
+    def __init__(self, model: str, code: grpc.StatusCode, message: str) -> None:
+        super().__init__(model, f"{code.name}: {message}")
+        self.code = code
+
+
+class BadModelAnswer(ModelError):
+    """The call succeeded, but an output is missing, of the wrong shape, or not finite."""
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a model answered: its outputs by name, and the version that computed them."""
+
+    outputs: dict[str, np.ndarray]
+    version: int
+
+
+class ModelClient:
+    """Asks models by their version label.
+
+    Args:
+        target: gRPC address of the model server, `host:port`.
+        label: version label to ask for; empty asks for the latest version.
+    """
+
+    def __init__(self, target: str, label: str) -> None:
+        self._target = target
+        self._label = label
+        self._channel: grpc.aio.Channel | None = None
+        self._predict: Any = None
+        self._status: Any = None
+
+    def _connect(self) -> None:
+        """Open the channel on first use: it belongs to the event loop that is running then."""
+        if self._channel is not None:
+            return
+        self._channel = grpc.aio.insecure_channel(self._target, options=_CHANNEL_OPTIONS)
+        self._predict = self._channel.unary_unary(
+            messages.PREDICT,
+            request_serializer=messages.PredictRequest.SerializeToString,
+            response_deserializer=messages.PredictResponse.FromString,
+        )
+        self._status = self._channel.unary_unary(
+            messages.GET_MODEL_STATUS,
+            request_serializer=messages.GetModelStatusRequest.SerializeToString,
+            response_deserializer=messages.GetModelStatusResponse.FromString,
+        )
+
+    async def predict(
+        self,
+        model: str,
+        inputs: Mapping[str, np.ndarray],
+        outputs: Sequence[str],
+        timeout_s: float,
+        *,
+        shape: tuple[int, ...] | None = None,
+    ) -> Prediction:
+        """Run the default signature.
+
+        Args:
+            model: the model's name.
+            inputs: by input name, each `[batch, ...]`.
+            outputs: names of the outputs wanted; others are not computed.
+            timeout_s: deadline of the call, seconds from now.
+            shape: shape that every output must have; without it, each must begin with the
+                inputs' batch size.
+
+        Raises:
+            ModelUnavailable: the call failed or ran out of time.
+            BadModelAnswer: an output is missing, of the wrong shape, or holds NaN or infinity.
+        """
+        self._connect()
+        request = messages.PredictRequest()
+        request.model_spec.name = model
+        if self._label:
+            request.model_spec.version_label = self._label
+        for name, array in inputs.items():
+            encode(array, request.inputs[name])
+        request.output_filter.extend(outputs)
+        response = await self._call(self._predict, request, model, timeout_s)
+        leading = shape if shape is not None else next(iter(inputs.values())).shape[:1]
+        return Prediction(
+            outputs={
+                name: _checked(model, name, response.outputs, leading, exact=shape is not None)
+                for name in outputs
+            },
+            version=response.model_spec.version.value,
+        )
+
+    async def status(self, model: str, timeout_s: float = 1.0) -> dict[int, str]:
+        """Return the state of every version that the server knows, such as `{3: "AVAILABLE"}`.
+
+        Empty if the server does not know the model.
+
+        Raises:
+            ModelUnavailable: the call failed or ran out of time.
+        """
+        self._connect()
+        request = messages.GetModelStatusRequest()
+        request.model_spec.name = model
+        try:
+            response = await self._call(self._status, request, model, timeout_s)
+        except ModelUnavailable as error:
+            if error.code is grpc.StatusCode.NOT_FOUND:
+                return {}
+            raise
+        return {
+            entry.version: messages.MODEL_STATES.get(entry.state, str(entry.state))
+            for entry in response.model_version_status
+        }
+
+    async def close(self) -> None:
+        """Close the channel; calls under way are cancelled."""
+        if self._channel is not None:
+            await self._channel.close()
+            self._channel = None
+
+    async def _call(self, method: Any, request: Any, model: str, timeout_s: float) -> Any:
+        try:
+            return await method(request, timeout=timeout_s)
+        except grpc.aio.AioRpcError as error:
+            raise ModelUnavailable(model, error.code(), error.details() or "") from error
+
+
+def _checked(
+    model: str, name: str, outputs: Mapping[str, Any], leading: tuple[int, ...], *, exact: bool
+) -> np.ndarray:
+    if name not in outputs:
+        raise BadModelAnswer(model, f"output {name!r} is missing")
+    try:
+        array = decode(outputs[name])
+    except BadTensor as error:
+        raise BadModelAnswer(model, f"output {name!r}: {error}") from error
+    got = array.shape if exact else array.shape[: len(leading)]
+    if got != leading:
+        wanted = list(leading) if exact else [*leading, "..."]
+        raise BadModelAnswer(model, f"output {name!r} has shape {list(array.shape)}, not {wanted}")
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        raise BadModelAnswer(model, f"output {name!r} holds NaN or infinity")
+    return array

@@ -1,0 +1,52 @@
+"""From a version's directory to a servable that is warm."""
+
+import time
+from pathlib import Path
+
+import structlog
+
+from inference.model_server.errors import ServingError
+from inference.model_server.metrics import Metrics
+from inference.model_server.servable import Servable
+from inference.model_server.warmup import REQUESTS_FILE, warm_up
+
+log = structlog.get_logger(__name__)
+
+
+def load_version(path: Path, threads: int, metrics: Metrics) -> Servable:
+    """Load a version and run its warm-up records.
+
+    Args:
+        path: the version's directory.
+        threads: TensorFlow threads that one operation may use.
+        metrics: where loads and warm-ups are counted.
+
+    Raises:
+        ServingError: it cannot be loaded, or a warm-up record fails.
+    """
+    started = time.perf_counter()
+    try:
+        servable = Servable(path, threads)
+    except ServingError:
+        metrics.load_attempts.add(str(path), "fail")
+        raise
+    metrics.load_attempts.add(str(path), "success")
+    metrics.load_latency.add(str(path), by=round((time.perf_counter() - started) * 1e6))
+    try:
+        _warm(servable, metrics)
+    except ServingError:
+        servable.close()
+        raise
+    return servable
+
+
+def _warm(servable: Servable, metrics: Metrics) -> None:
+    if not (servable.path / REQUESTS_FILE).is_file():
+        log.info("no_warmup_records", path=str(servable.path / REQUESTS_FILE))
+        return
+    started = time.perf_counter()
+    records = warm_up(servable)
+    path = str(servable.path)
+    metrics.warmup_latency.observe((time.perf_counter() - started) * 1e6, path, "OK")
+    metrics.warmup_records.add(path, "OK", by=records)
+    log.info("warmed_up", path=path, records=records)

@@ -1,0 +1,58 @@
+"""The user of a request, as the features know them at this moment."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from online_features.columns import RATE, VISIT
+from online_features.definitions import USER
+from online_features.history import History, history
+
+#: A place that was just visited rests: nobody wants to be sent back to the table they left.
+#: Three hours outlast a meal and an evening, and still bring the morning's cafe back for the
+#: afternoon.
+REST_S = 3 * 3_600.0
+
+
+@dataclass(frozen=True)
+class Person:
+    """A user's state and what the pipeline reads from it.
+
+    Attributes:
+        states: one row of `USER.dtype`.
+        known: whether anything is known of the user.
+        latest_s: Unix seconds of the newest known event.
+        history: recent events, newest first, one row.
+        visited: uint64 hashes of the places in the history that were visited or rated.
+        resting: those of them that were visited so lately that they rest.
+    """
+
+    states: NDArray[np.void]
+    known: bool
+    latest_s: float | None
+    history: History
+    visited: NDArray[np.uint64]
+    resting: NDArray[np.uint64]
+
+    @classmethod
+    def of(
+        cls, states: NDArray[np.void], *, known: bool, latest_s: float | None, now_s: float
+    ) -> "Person":
+        """Read a user's state as of a moment (Unix seconds)."""
+        events = history(states)
+        been = (events.ids[0] != 0) & ((events.kind[0] == VISIT) | (events.kind[0] == RATE))
+        lately = been & (events.time_s[0] > now_s - REST_S)
+        return cls(
+            states=states,
+            known=known,
+            latest_s=latest_s,
+            history=events,
+            visited=np.unique(events.ids[0][been]),
+            resting=np.unique(events.ids[0][lately]),
+        )
+
+    @classmethod
+    def unknown(cls, now_s: float) -> "Person":
+        """Somebody of whom nothing is known, or cannot be known now."""
+        return cls.of(USER.empty(1), known=False, latest_s=None, now_s=now_s)

@@ -1,0 +1,126 @@
+"""The five stages of an answer: near, candidates, features, ranking, post-processing.
+
+Each stage works on whole columns; places are handled one by one only where they are answered.
+A stage whose part is slow or gone is stood in for by the step below it (DESIGN.md, D6).
+"""
+
+import asyncio
+
+import numpy as np
+from numpy.typing import NDArray
+
+from contracts.placestream.v1 import recommendation_pb2 as pb
+from contracts.settings import Settings
+from inference.answer import Answer, AnsweredPlace
+from inference.candidates import CandidateStage
+from inference.course import Ask, Course
+from inference.deadline import Budget, Clock, Part
+from inference.features import FeatureStage
+from inference.near import Nearby, NearStage
+from inference.person import Person
+from inference.ports import Models, Store
+from inference.post_processing import finish
+from inference.query import Query
+from inference.ranking import RankingStage
+from online_features.catalogue import Catalogue
+
+#: On a small machine a model may take some tens of milliseconds. Callers in a greater hurry than
+#: that must not put it to rest for the others.
+MODEL_FAIR_S = 0.050
+
+
+class Pipeline:
+    """Answers queries; one for the life of a service, with its parts handed in."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        catalogue: Catalogue,
+        store: Store,
+        models: Models,
+        *,
+        clock: Clock,
+        monotonic: Clock,
+    ) -> None:
+        """Join the parts.
+
+        Args:
+            settings: of the service.
+            catalogue: all places.
+            store: reads users, places and contexts.
+            models: asks the candidate model and the ranker.
+            clock: Unix seconds, for all that depends on the time of day.
+            monotonic: seconds that only grow, for deadlines and stage times.
+        """
+        self._settings = settings
+        self._catalogue = catalogue
+        self._clock = clock
+        self._monotonic = monotonic
+        store_part = Part("feature store", monotonic)
+        self._features = FeatureStage(settings, catalogue, store, store_part)
+        candidate_part = Part("candidate model", monotonic, fair_s=MODEL_FAIR_S)
+        self._candidates = CandidateStage(
+            catalogue, models, candidate_part, keep=settings.candidates
+        )
+        ranker_part = Part("ranker", monotonic, fair_s=MODEL_FAIR_S)
+        self._ranking = RankingStage(catalogue, models, ranker_part)
+
+    async def recommend(self, query: Query, budget: Budget) -> Answer:
+        """Answer a query within a budget, with whatever parts answer in time."""
+        ask = Ask(query, self._clock(), budget, Course(self._monotonic))
+        stage = ask.course.stage
+        person, nearby = await self._look_around(ask)
+        if not len(nearby.rows):
+            return self._answer(ask, nearby, person, [], None)
+        with stage("candidates"):
+            chosen = await self._candidates.choose(ask, nearby, person)
+        with stage("features"):
+            features = await self._features.matrix(ask, chosen, person)
+        with stage("ranking"):
+            ranked = await self._ranking.rank(ask, chosen, features)
+        with stage("post_processing"):
+            places, seen = finish(ask, chosen, features, ranked, person, self._catalogue)
+        return self._answer(ask, nearby, person, places, seen)
+
+    async def _look_around(self, ask: Ask) -> tuple[Person, Nearby]:
+        """First stage, while the store is asked for the user."""
+        stage = ask.course.stage
+        asked = asyncio.create_task(self._features.person(ask))
+        try:
+            await asyncio.sleep(0)  # lets the question leave before we use the processor
+            with stage("near"):
+                around = NearStage(self._catalogue, self._settings, ask)
+                ring = around.first()
+            with stage("candidates"):
+                person = await asked
+        finally:
+            asked.cancel()
+        with stage("near"):
+            return person, around.finish(ring, person)
+
+    def _answer(
+        self,
+        ask: Ask,
+        nearby: Nearby,
+        person: Person,
+        places: list[AnsweredPlace],
+        features: NDArray[np.float32] | None,
+    ) -> Answer:
+        course, shortfall = ask.course, pb.SHORTFALL_UNSPECIFIED
+        if len(places) < ask.query.limit:
+            filtered = nearby.passed_over > 0
+            shortfall = pb.SHORTFALL_FILTERED if filtered else pb.SHORTFALL_NO_PLACES_NEAR
+        age_s = None if person.latest_s is None else max(0.0, ask.now_s - person.latest_s)
+        return Answer(
+            places=tuple(places),
+            features=features,
+            level=course.level if places else course.best_level,
+            causes=tuple(course.causes),
+            shortfall=shortfall,
+            model_versions=course.model_versions,
+            user_known=person.known,
+            feature_age_s=age_s,
+            radius_m=nearby.radius_m,
+            answered_s=ask.now_s,
+            stage_s=course.stage_s,
+        )

@@ -1,0 +1,37 @@
+"""What the pipeline leans on, as it sees it: a test hands in others."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inference.model_client import Prediction
+from online_features.context import ContextState
+from online_features.reader import UserRead
+
+
+class Store(Protocol):
+    """Reads features; `online_features.reader.OnlineReader` is the real one."""
+
+    async def user(self, user_id: str) -> UserRead: ...
+
+    async def places(
+        self, place_ids: Sequence[str]
+    ) -> tuple[NDArray[np.void], NDArray[np.bool_]]: ...
+
+    async def context(self, region: str) -> ContextState | None: ...
+
+
+class Models(Protocol):
+    """Asks a model; `inference.model_client.ModelClient` is the real one."""
+
+    async def predict(
+        self,
+        model: str,
+        inputs: Mapping[str, NDArray[Any]],
+        outputs: Sequence[str],
+        timeout_s: float,
+        *,
+        shape: tuple[int, ...] | None = None,
+    ) -> Prediction: ...

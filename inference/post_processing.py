@@ -1,0 +1,77 @@
+"""Fifth stage: the places of the answer, in order, each with what a caller wants to know."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inference.answer import AnsweredPlace
+from inference.candidates import Chosen
+from inference.course import Ask
+from inference.ordering import pick
+from inference.person import Person
+from inference.ranking import Ranked, open_state
+from inference.reasons import Evidence, Reason, reasons
+from online_features.catalogue import Catalogue
+
+
+def finish(
+    ask: Ask,
+    chosen: Chosen,
+    features: NDArray[np.float32],
+    ranked: Ranked,
+    person: Person,
+    catalogue: Catalogue,
+) -> tuple[list[AnsweredPlace], NDArray[np.float32]]:
+    """Order the places and describe the first `limit` of them.
+
+    Returns:
+        The places, and their rows of `features`.
+    """
+    at, scores = pick(ranked.scores, catalogue.category[chosen.rows], ask.query.limit)
+    rows, distance_m = chosen.rows[at], chosen.distance_m[at]
+    why: Sequence[tuple[Reason, ...]] = [()] * len(at)
+    if ask.query.explain:
+        evidence = Evidence(features[at], rows, distance_m, ask.course.level)
+        why = reasons(evidence, person, catalogue)
+    columns = zip(
+        rows.tolist(),
+        distance_m.tolist(),
+        scores.tolist(),
+        _at(ranked.probability, at),
+        _at(chosen.scores, at),
+        open_state(features[at]).tolist(),
+        why,
+        strict=True,
+    )
+    return [_place(catalogue, *column) for column in columns], features[at]
+
+
+def _at(values: NDArray[np.float32] | None, at: NDArray[np.int64]) -> list[float | None]:
+    return [None] * len(at) if values is None else values[at].tolist()
+
+
+def _place(
+    catalogue: Catalogue,
+    row: int,
+    distance_m: float,
+    score: float,
+    probability: float | None,
+    candidate_score: float | None,
+    open_state: int,
+    why: tuple[Reason, ...],
+) -> AnsweredPlace:
+    category = int(catalogue.category[row])
+    return AnsweredPlace(
+        place_id=catalogue.ids[row],
+        name=catalogue.names[row] or "",
+        category=catalogue.categories[category] if category >= 0 else "",
+        lat=float(catalogue.lat[row]),
+        lng=float(catalogue.lng[row]),
+        distance_m=distance_m,
+        score=score,
+        probability=probability,
+        candidate_score=candidate_score,
+        open_state=open_state,
+        reasons=why,
+    )

@@ -1,0 +1,49 @@
+"""A request after checking: what the pipeline works on."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Query:
+    """What a caller wants, every value within its limits.
+
+    Attributes:
+        user_id: canonical id.
+        lat, lng: where the user stands, degrees.
+        limit: places wanted, 1 to 100.
+        radius_m: how far to look; None: the service's radius, widened where the area is thin.
+        categories: only these; empty: every one.
+        max_price_level: highest price level; 0: any.
+        open_now: only places known to be open on arrival.
+        min_rating: lowest rating, 0 to 5; 0: any.
+        exclude: canonical ids of places never to show.
+        only_new: no place that the user has visited.
+        only_known: only places that the user has visited.
+        region: whose weather and traffic count; empty: that of the nearest place.
+        request_id: the caller's, or one that was made for it.
+        explain: whether reasons are wanted.
+    """
+
+    user_id: str
+    lat: float
+    lng: float
+    limit: int
+    request_id: str
+    radius_m: float | None = None
+    categories: tuple[str, ...] = ()
+    max_price_level: int = 0
+    open_now: bool = False
+    min_rating: float = 0.0
+    exclude: tuple[str, ...] = ()
+    only_new: bool = False
+    only_known: bool = False
+    region: str = ""
+    explain: bool = False
+
+
+@dataclass(frozen=True)
+class FeaturesQuery:
+    """Whose features a caller wants to see; `user_id` may be empty, or `place_ids`, not both."""
+
+    user_id: str
+    place_ids: tuple[str, ...]

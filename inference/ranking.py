@@ -1,0 +1,76 @@
+"""Fourth stage: the order of the chosen places, by the ranker or the next step below it."""
+
+from collections.abc import Awaitable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from contracts.ids import id64
+from inference import popularity
+from inference.candidates import Chosen
+from inference.course import Ask
+from inference.deadline import Part, PartFailed
+from inference.model_client import Prediction
+from inference.ports import Models
+from online_features.catalogue import CLOSED, OPEN, UNKNOWN, Catalogue
+from online_features.request import RANKING_COLUMNS, ranker_inputs
+
+MODEL = "ranker"
+OUTPUTS = ("score", "probability")
+#: The last part to be asked, so it may have all the time that is left.
+SHARE = 1.0
+_OPEN = RANKING_COLUMNS.index("open_on_arrival")
+_CLOSED = RANKING_COLUMNS.index("closed_on_arrival")
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """What orders the answer, beside the rows of `Chosen`.
+
+    Attributes:
+        scores: float32[n], higher is better.
+        probability: float32[n], calibrated; None where no ranker answered.
+    """
+
+    scores: NDArray[np.float32]
+    probability: NDArray[np.float32] | None
+
+
+class RankingStage:
+    """Asks the ranker; without it the candidate model's order holds, else popularity."""
+
+    def __init__(self, catalogue: Catalogue, models: Models, part: Part) -> None:
+        self._catalogue = catalogue
+        self._models = models
+        self._part = part
+
+    async def rank(self, ask: Ask, chosen: Chosen, features: NDArray[np.float32]) -> Ranked:
+        """Score the chosen places."""
+        try:
+            said = await self._part.call(
+                lambda timeout_s: self._predict(ask, chosen, features, timeout_s),
+                ask.budget.share_s(SHARE),
+            )
+        except PartFailed as failure:
+            ask.course.stood_in(failure)
+            if chosen.scores is not None:
+                return Ranked(chosen.scores, None)
+            popular = popularity.from_features(features)
+            near = popularity.by_distance(popular, chosen.distance_m, open_state(features))
+            return Ranked(near, None)
+        ask.course.model_versions[MODEL] = said.version
+        return Ranked(said.outputs["score"], said.outputs["probability"])
+
+    def _predict(
+        self, ask: Ask, chosen: Chosen, features: NDArray[np.float32], timeout_s: float
+    ) -> Awaitable[Prediction]:
+        inputs = ranker_inputs(features, id64(ask.query.user_id), chosen.rows, self._catalogue)
+        shape = (len(chosen.rows),)
+        return self._models.predict(MODEL, inputs, OUTPUTS, timeout_s, shape=shape)
+
+
+def open_state(features: NDArray[np.float32]) -> NDArray[np.int8]:
+    """Whether places are open on arrival, as the ranker saw it: int8[n], see `Catalogue`."""
+    is_open, is_closed = features[:, _OPEN] > 0, features[:, _CLOSED] > 0
+    return np.select([is_open, is_closed], [OPEN, CLOSED], UNKNOWN).astype(np.int8)

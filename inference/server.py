@@ -1,0 +1,206 @@
+"""The gRPC server: joins the parts, tells its health, and drains when it is asked to stop."""
+
+import asyncio
+import gc
+import signal
+import time
+import uuid
+from contextlib import AsyncExitStack
+
+import grpc.aio
+import structlog
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1.health import SERVICE_NAME as HEALTH
+from grpc_health.v1.health import aio as health_aio
+from grpc_reflection.v1alpha import reflection
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+
+from contracts.settings import Settings
+from inference import readiness
+from inference.deadline import Clock
+from inference.impressions import KafkaImpressions
+from inference.lookup import FeatureLookup
+from inference.metrics import Metrics
+from inference.model_client import ModelClient
+from inference.pipeline import Pipeline
+from inference.service import SERVICE, RecommendationService, add_to_server
+from online_features.catalogue import Catalogue
+from online_features.catalogue_feed import CatalogueFeed
+from online_features.definitions import FEATURE_SET
+from online_features.reader import OnlineReader
+
+log = structlog.get_logger(__name__)
+
+#: Far above any valid request (500 ids of 128 bytes), far below what could hurt.
+MAX_REQUEST_BYTES = 256 * 1_024
+_OPTIONS = [
+    ("grpc.max_receive_message_length", MAX_REQUEST_BYTES),
+    # A second server on a port is a mistake to be told, not half of the requests gone astray.
+    ("grpc.so_reuseport", 0),
+]
+#: Between "not serving" and the end of new requests, so that balancers have seen the former.
+NOTICE_S = 0.5
+#: How long requests in flight may take to end.
+GRACE_S = 10.0
+
+
+class RecommendationServer:
+    """One service in this process. Start it, wait until it serves, stop it."""
+
+    def __init__(
+        self, settings: Settings, *, clock: Clock = time.time, monotonic: Clock = time.monotonic
+    ) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._monotonic = monotonic
+        self._serving = asyncio.Event()
+        self._health = health_aio.HealthServicer()
+        self._catalogue = Catalogue()
+        self.metrics = Metrics()
+        self.metrics.watch_catalogue(lambda: len(self._catalogue))
+        #: Port that the service listens on, known after `start`.
+        self.port = 0
+
+    async def start(self) -> None:
+        """Listen; returns at once. RPCs are answered as well as the parts allow from now on.
+
+        Raises:
+            RuntimeError: the gRPC port is taken.
+            OSError: the metrics port is taken.
+        """
+        async with AsyncExitStack() as parts:
+            await self._join_parts(parts)
+            self._parts = parts.pop_all()
+        log.info("listening", address=f"{self._settings.serve_host}:{self.port}")
+
+    async def _join_parts(self, parts: AsyncExitStack) -> None:
+        """Make every part, each with what closes it, in the reverse order of closing."""
+        settings, metrics = self._settings, self.metrics
+        redis = _redis(settings)
+        parts.push_async_callback(redis.aclose)
+        models = ModelClient(settings.model_server, settings.model_label)
+        parts.push_async_callback(models.close)
+        feed = CatalogueFeed(settings, self._catalogue)
+        parts.push_async_callback(asyncio.to_thread, feed.close)
+        impressions = KafkaImpressions(settings, metrics, FEATURE_SET)
+        parts.push_async_callback(asyncio.to_thread, impressions.close)
+        store = OnlineReader(redis, settings)
+        clocks = {"clock": self._clock, "monotonic": self._monotonic}
+        pipeline = Pipeline(settings, self._catalogue, store, models, **clocks)
+        lookup = FeatureLookup(settings, store, **clocks)
+        service = RecommendationService(
+            settings,
+            pipeline,
+            lookup,
+            impressions,
+            metrics,
+            monotonic=self._monotonic,
+            new_id=lambda: uuid.uuid4().hex,
+        )
+        page = metrics.serve(settings.serve_metrics_port, settings.serve_host)
+        parts.push_async_callback(asyncio.to_thread, page.close)
+        self._grpc = await self._listen(service)
+        ready = asyncio.create_task(self._become_ready(redis, feed, models, pipeline, service))
+        ready.add_done_callback(_log_failure)
+        parts.callback(ready.cancel)
+
+    async def wait_serving(self, timeout_s: float | None) -> None:
+        """Wait until stores, models and warm-up have answered; for ever with `None`.
+
+        Raises:
+            TimeoutError: they have not, in this time.
+        """
+        async with asyncio.timeout(timeout_s):
+            await self._serving.wait()
+
+    async def stop(self, *, notice_s: float = 0.0, grace_s: float = GRACE_S) -> None:
+        """Drain: say NOT_SERVING, wait a moment, let requests in flight end, close the parts."""
+        await self._health.enter_graceful_shutdown()
+        log.info("draining", notice_s=notice_s, grace_s=grace_s)
+        await asyncio.sleep(notice_s)
+        await self._grpc.stop(grace_s)
+        await self._parts.aclose()
+        log.info("stopped")
+
+    async def _listen(self, service: RecommendationService) -> grpc.aio.Server:
+        server = grpc.aio.server(options=_OPTIONS)
+        add_to_server(service, server)
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
+        await self._tell_health(health_pb2.HealthCheckResponse.NOT_SERVING)
+        if self._settings.serve_reflection:
+            reflection.enable_server_reflection((SERVICE, HEALTH, reflection.SERVICE_NAME), server)
+        address = f"{self._settings.serve_host}:{self._settings.serve_port}"
+        self.port = server.add_insecure_port(address)
+        await server.start()
+        return server
+
+    async def _become_ready(
+        self,
+        redis: "Redis",
+        feed: CatalogueFeed,
+        models: ModelClient,
+        pipeline: Pipeline,
+        service: RecommendationService,
+    ) -> None:
+        async def load_catalogue() -> None:
+            await readiness.wait_for_catalogue(feed, self._catalogue, self._settings)
+            service.catalogue_loaded = True
+
+        await asyncio.gather(
+            readiness.wait_for_redis(redis, self._settings),
+            load_catalogue(),
+            readiness.wait_for_models(models, self._settings),
+        )
+        await readiness.wait_for_answers(pipeline, self._catalogue, self._monotonic)
+        await self._tell_health(health_pb2.HealthCheckResponse.SERVING)
+        self._serving.set()
+        log.info("serving", places=len(self._catalogue))
+
+    async def _tell_health(self, status: health_pb2.HealthCheckResponse.ServingStatus) -> None:
+        for service in ("", SERVICE):
+            await self._health.set(service, status)
+
+
+def run(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT, then drain."""
+    asyncio.run(_serve(settings))
+
+
+async def _serve(settings: Settings) -> None:
+    asked_to_stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, asked_to_stop.set)
+    server = RecommendationServer(settings)
+    await server.start()
+    settling = asyncio.create_task(_settle(server))
+    await asked_to_stop.wait()
+    settling.cancel()
+    await server.stop(notice_s=NOTICE_S)
+
+
+async def _settle(server: RecommendationServer) -> None:
+    """Once all is loaded, spare the garbage collector: a catalogue of a million places holds
+    millions of objects that live for ever, and each look at all of them would delay answers."""
+    await server.wait_serving(None)
+    gc.collect()
+    gc.freeze()
+
+
+def _redis(settings: Settings) -> "Redis":
+    """A client for the serving path: short time-outs, and no retries behind our back."""
+    timeout_s = settings.redis_timeout_ms / 1_000
+    return Redis.from_url(
+        settings.redis_url.get_secret_value(),
+        socket_timeout=timeout_s,
+        socket_connect_timeout=timeout_s,
+        retry=Retry(NoBackoff(), 0),
+        health_check_interval=0,
+    )
+
+
+def _log_failure(task: "asyncio.Task[None]") -> None:
+    if not task.cancelled() and task.exception() is not None:
+        log.error("readiness_failed", exc_info=task.exception())

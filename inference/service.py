@@ -1,0 +1,178 @@
+"""The RPCs: check, answer within the deadline, tell errors as the protocol does, count."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+import grpc
+import grpc.aio
+import structlog
+from google.protobuf.message import DecodeError, Message
+
+from contracts.placestream.v1 import recommendation_pb2 as pb
+from contracts.settings import Settings
+from inference import errors
+from inference.answer import Answer, response
+from inference.deadline import Budget, Clock
+from inference.impressions import ImpressionLog
+from inference.lookup import FeatureLookup
+from inference.metrics import Metrics
+from inference.pipeline import Pipeline
+from inference.query import Query
+from inference.validation import (
+    NOT_A_MESSAGE,
+    BadRequest,
+    Violation,
+    parse_features,
+    parse_recommend,
+)
+
+M = TypeVar("M", bound=Message)
+Context = grpc.aio.ServicerContext[Any, Any]
+
+log = structlog.get_logger(__name__)
+SERVICE = pb.DESCRIPTOR.services_by_name["RecommendationService"].full_name
+
+
+class RecommendationService:
+    """Answers `placestream.v1.RecommendationService`."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        pipeline: Pipeline,
+        lookup: FeatureLookup,
+        impressions: ImpressionLog,
+        metrics: Metrics,
+        *,
+        monotonic: Clock,
+        new_id: Callable[[], str],
+    ) -> None:
+        self._settings = settings
+        self._pipeline = pipeline
+        self._lookup = lookup
+        self._impressions = impressions
+        self._metrics = metrics
+        self._monotonic = monotonic
+        self._new_id = new_id
+        self._versions: dict[str, int] = {}
+        #: Until the catalogue is loaded, "no places near" would not be true.
+        self.catalogue_loaded = False
+
+    async def recommend(
+        self, request: pb.RecommendRequest | None, context: Context
+    ) -> pb.RecommendResponse:
+        """What should this user see here, now?"""
+
+        async def answer(budget: Budget) -> pb.RecommendResponse:
+            query = parse_recommend(
+                _message(request),
+                max_radius_m=self._settings.max_radius_m,
+                new_id=self._new_id,
+            )
+            if not self.catalogue_loaded:
+                raise errors.NotNow(errors.CATALOGUE_LOADING, "the catalogue is still loading")
+            answered = await self._pipeline.recommend(query, budget)
+            # After this answer is on its way.
+            asyncio.get_running_loop().call_soon(self._note, query, answered)
+            return response(answered, query.request_id, self._settings.model_label)
+
+        return await self._answered("Recommend", context, answer)
+
+    async def get_features(
+        self, request: pb.GetFeaturesRequest | None, context: Context
+    ) -> pb.GetFeaturesResponse:
+        """The features of a user and of places as a request would see them now."""
+
+        async def answer(budget: Budget) -> pb.GetFeaturesResponse:
+            return await self._lookup.answer(parse_features(_message(request)), budget)
+
+        return await self._answered("GetFeatures", context, answer)
+
+    async def _answered(
+        self, method: str, context: Context, answer: Callable[[Budget], Awaitable[M]]
+    ) -> M:
+        with self._metrics.request(method, self._monotonic) as outcome:
+            try:
+                own_s = self._settings.serve_deadline_ms / 1_000
+                budget = Budget.of(context.time_remaining(), own_s, self._monotonic)
+                answered = await answer(budget)
+                outcome.code = "OK"
+                return answered
+            except Exception as error:
+                status = self._status_of(error, method)
+                outcome.code = status.code.name
+        await context.abort_with_status(status)
+        raise AssertionError("abort_with_status returned")
+
+    def _status_of(self, error: Exception, method: str) -> grpc.Status:
+        if isinstance(error, BadRequest):
+            return errors.bad_request(error)
+        if isinstance(error, errors.NotNow):
+            return errors.not_now(error)
+        logged_as = self._new_id()
+        log.error("request_failed", method=method, logged_as=logged_as, exc_info=error)
+        return errors.internal(logged_as)
+
+    def _note(self, query: Query, answer: Answer) -> None:
+        """Count and log an answer."""
+        metrics = self._metrics
+        for stage, seconds in answer.stage_s.items():
+            metrics.stage_s.labels(stage).observe(seconds)
+        if answer.level_name != "none":
+            metrics.degraded.labels(answer.level_name).inc()
+        if answer.feature_age_s is not None:
+            metrics.feature_age_s.observe(answer.feature_age_s)
+        if answer.model_versions != self._versions:
+            self._note_versions(answer.model_versions)
+        self._impressions.record(query, answer)
+
+    def _note_versions(self, versions: dict[str, int]) -> None:
+        for model, version in versions.items():
+            if self._versions.get(model) != version:
+                before = self._versions.get(model)
+                log.info("model_version_in_service", model=model, version=version, before=before)
+                self._versions[model] = version
+                self._metrics.model_version.labels(model).set(version)
+
+
+def _message(request: M | None) -> M:
+    if request is None:
+        raise BadRequest([Violation("", NOT_A_MESSAGE, "the bytes are not this method's request")])
+    return request
+
+
+def add_to_server(service: RecommendationService, server: grpc.aio.Server) -> None:
+    """Register the RPCs.
+
+    By hand and not by the generated function, whose handlers answer bytes that are no message
+    with INTERNAL, as if the fault were ours.
+    """
+    handlers: dict[str, grpc.RpcMethodHandler[Any, Any]] = {
+        "Recommend": grpc.unary_unary_rpc_method_handler(
+            _behaviour(service.recommend),
+            request_deserializer=_tolerant(pb.RecommendRequest),
+            response_serializer=pb.RecommendResponse.SerializeToString,
+        ),
+        "GetFeatures": grpc.unary_unary_rpc_method_handler(
+            _behaviour(service.get_features),
+            request_deserializer=_tolerant(pb.GetFeaturesRequest),
+            response_serializer=pb.GetFeaturesResponse.SerializeToString,
+        ),
+    }
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
+
+
+def _behaviour(method: Callable[..., Any]) -> Any:
+    """A coroutine function is what grpc.aio wants; its type stubs only know the threaded kind."""
+    return method
+
+
+def _tolerant(message: type[M]) -> Callable[[bytes], M | None]:
+    def parse(raw: bytes) -> M | None:
+        try:
+            return message.FromString(raw)
+        except DecodeError:
+            return None
+
+    return parse

@@ -1,0 +1,103 @@
+"""numpy arrays to TensorFlow's `TensorProto` and back, without TensorFlow's runtime.
+
+Works on TensorFlow's own message class and on ours (`inference.serving_messages`) alike. Writes
+`tensor_content` (one copy of the array's bytes); reads that and the typed fields, which are what
+TF Serving answers with by default. Source of the rules: `Tensor::FromProto` in
+tensorflow/core/framework/tensor.cc.
+"""
+
+import math
+from typing import Any, Final
+
+import numpy as np
+
+STRING: Final = 7
+"""`DataType.DT_STRING`; its values are bytes in a numpy object array."""
+
+# DataType (tensorflow/core/framework/types.proto) -> numpy type and the typed field's name.
+_TYPES: Final[dict[int, tuple[np.dtype[Any], str]]] = {
+    1: (np.dtype(np.float32), "float_val"),
+    2: (np.dtype(np.float64), "double_val"),
+    3: (np.dtype(np.int32), "int_val"),
+    4: (np.dtype(np.uint8), "int_val"),
+    5: (np.dtype(np.int16), "int_val"),
+    6: (np.dtype(np.int8), "int_val"),
+    STRING: (np.dtype(object), "string_val"),
+    9: (np.dtype(np.int64), "int64_val"),
+    10: (np.dtype(np.bool_), "bool_val"),
+    17: (np.dtype(np.uint16), "int_val"),
+    19: (np.dtype(np.float16), "half_val"),
+    22: (np.dtype(np.uint32), "uint32_val"),
+    23: (np.dtype(np.uint64), "uint64_val"),
+}
+_NUMBERS: Final = {dtype: number for number, (dtype, _) in _TYPES.items()}
+
+# A few bytes can claim any shape; what no gRPC message could carry is not allocated for it.
+_MOST_BYTES: Final = 2**31
+
+
+class BadTensor(ValueError):
+    """A tensor that cannot be read or written; the message says why."""
+
+
+def encode(array: np.ndarray, proto: Any) -> None:
+    """Write an array of any shape into an empty `TensorProto`, as `tensor_content`.
+
+    Strings and bytes go to `string_val`, which every reader understands.
+
+    Raises:
+        BadTensor: the array's type has no counterpart in TensorFlow.
+    """
+    if array.dtype.kind in "SU":
+        array = array.astype(object)
+    number = _NUMBERS.get(array.dtype)
+    if number is None:
+        raise BadTensor(f"no TensorFlow type for numpy type {array.dtype}")
+    proto.dtype = number
+    # Touching the shape marks it as present: a scalar has a shape of no dimensions.
+    proto.tensor_shape.SetInParent()
+    for size in array.shape:
+        proto.tensor_shape.dim.add(size=size)
+    if number == STRING:
+        proto.string_val.extend(v.encode() if isinstance(v, str) else v for v in array.flat)
+    else:
+        proto.tensor_content = array.tobytes()
+
+
+def decode(proto: Any) -> np.ndarray:
+    """Read a `TensorProto` into an array; the array may be a read-only view.
+
+    Fewer typed values than elements: the last one is repeated, none at all means zeros.
+
+    Raises:
+        BadTensor: unknown type, no definite shape, or content that does not fit the shape.
+    """
+    known = _TYPES.get(proto.dtype)
+    if known is None:
+        raise BadTensor(f"cannot read a tensor of DataType {proto.dtype}")
+    dtype, field = known
+    shape = tuple(dim.size for dim in proto.tensor_shape.dim)
+    if proto.tensor_shape.unknown_rank or any(size < 0 for size in shape):
+        raise BadTensor("the tensor's shape is not fully defined")
+    count = math.prod(shape)
+    if count * dtype.itemsize > _MOST_BYTES:
+        raise BadTensor(f"a tensor of shape {list(shape)} is too large")
+    content = proto.tensor_content
+    if content and proto.dtype != STRING:
+        if len(content) != count * dtype.itemsize:
+            raise BadTensor(f"{len(content)} bytes do not fill shape {list(shape)} of {dtype}")
+        return np.frombuffer(content, dtype).reshape(shape)
+    return _from_typed(getattr(proto, field), dtype, count).reshape(shape)
+
+
+def _from_typed(values: Any, dtype: np.dtype[Any], count: int) -> np.ndarray:
+    given = min(len(values), count)
+    if not given:
+        return np.full(count, b"" if dtype.hasobject else 0, dtype)
+    if dtype == np.float16:  # its bits, each in an int32
+        flat = np.fromiter(values[:given], np.uint16, given).view(np.float16)
+    else:
+        flat = np.fromiter(values[:given], dtype, given)
+    if given == count:
+        return flat
+    return np.concatenate([flat, np.full(count - given, flat[-1], dtype)])

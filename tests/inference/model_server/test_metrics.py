@@ -1,0 +1,71 @@
+"""Metrics under TF Serving's names."""
+
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from inference.model_server.metrics import LATENCY_LIMITS_US, PATH, Counter, Histogram, Metrics
+from tests.inference.model_server.conftest import model_config, product_request
+
+
+def test_histogram_counts_below_each_limit() -> None:
+    """Cumulative buckets; a value on a limit lies below it; what is above all is in +Inf."""
+    histogram = Histogram("/a/b_c", ["model_name"], [10, 20])
+    for value in (5, 10, 15, 1000):
+        histogram.observe(value, "m")
+    assert histogram.lines() == [
+        ':a:b_c_bucket{model_name="m",le="10"} 2',
+        ':a:b_c_bucket{model_name="m",le="20"} 3',
+        ':a:b_c_bucket{model_name="m",le="+Inf"} 4',
+        ':a:b_c_sum{model_name="m"} 1030.0',
+        ':a:b_c_count{model_name="m"} 4',
+    ]
+
+
+def test_label_values_are_escaped() -> None:
+    """A model's name comes from outside and must not break the page."""
+    counter = Counter("/a", ["model_name"])
+    counter.add('"\\\n')
+    assert counter.lines() == [r':a{model_name="\"\\\n"} 1']
+
+
+def test_latency_limits_are_the_real_ones() -> None:
+    """From 10 us, times 1.8, as the real page prints them."""
+    printed = [f"{limit:g}" for limit in LATENCY_LIMITS_US[:6]]
+    assert printed == ["10", "18", "32.4", "58.32", "104.976", "188.957"]
+    assert len(LATENCY_LIMITS_US) == 33
+
+
+def test_page_of_nothing_names_the_families() -> None:
+    """Types are declared from the start."""
+    assert "# TYPE :tensorflow:serving:request_count counter\n" in Metrics().page()
+
+
+def test_requests_are_counted(start: Any, base_path: Path, publish: Callable[[int], Path]) -> None:
+    """By model and status, with the latencies of those that succeeded, on a page that parses."""
+    publish(2)
+    server, api = start(model_config(base_path), rest_port=0)
+    api.wait_for({2: "AVAILABLE"})
+    api.predict(product_request(1))
+    api.predict(product_request(1))
+    with pytest.raises(grpc.RpcError):
+        api.predict(product_request(1, version=9))
+    with urllib.request.urlopen(f"http://127.0.0.1:{server.rest_port}{PATH}") as response:
+        assert response.headers["Content-Type"] == "text/plain"
+        page = response.read().decode()
+    parsed = {family.name for family in text_string_to_metric_families(page)}
+    assert ":tensorflow:serving:request_latency" in parsed
+    lines = set(page.splitlines())
+    serving = ":tensorflow:serving:"
+    assert f'{serving}request_count{{model_name="m",status="OK"}} 2' in lines
+    assert f'{serving}request_count{{model_name="m",status="NOT_FOUND"}} 1' in lines
+    labels = 'model_name="m",API="Predict",entrypoint="GRPC"'
+    assert f"{serving}request_latency_count{{{labels}}} 2" in lines
+    assert f'{serving}request_latency_bucket{{{labels},le="+Inf"}} 2' in lines
+    labels = 'model_name="m",API="Predict",runtime="TF1"'
+    assert f"{serving}runtime_latency_count{{{labels}}} 2" in lines

@@ -1,0 +1,233 @@
+"""The REST API: rows and columns, errors, status, metadata."""
+
+import json
+import shutil
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tensorflow as tf
+
+from tests.inference.model_server.conftest import model_config, running, server_settings
+from tests.inference.model_server.test_classify import export_on_examples
+
+Call = Callable[..., tuple[int, Any]]
+
+
+class Pair(tf.Module):  # type: ignore[misc]
+    """Two inputs of two types, and outputs of three."""
+
+    @tf.function(  # type: ignore[untyped-decorator]
+        input_signature=[
+            tf.TensorSpec([None, 2], tf.float32, name="point"),
+            tf.TensorSpec([None], tf.string, name="name_bytes"),
+        ]
+    )
+    def serve(self, point: Any, name_bytes: Any) -> dict[str, Any]:
+        """Serve the sum of each point, its name, and the name as bytes."""
+        return {
+            "total": tf.reduce_sum(point, axis=1),
+            "name": name_bytes,
+            "name_bytes": name_bytes,
+        }
+
+
+@pytest.fixture(scope="module")
+def rest_port(
+    tmp_path_factory: pytest.TempPathFactory, multiplier: Callable[[int], Path]
+) -> Iterator[int]:
+    """Port of a server with the models m (versions 2 and 3), pair and e."""
+    root = tmp_path_factory.mktemp("served")
+    for version in (2, 3):
+        shutil.copytree(multiplier(version), root / "m" / str(version))
+    pair = Pair()
+    tf.saved_model.save(pair, str(root / "pair" / "1"), signatures=pair.serve)
+    export_on_examples(root / "e" / "1")
+    models = [
+        model_config(root / "m", every=True, labels={"stable": 2}),
+        model_config(root / "pair", name="pair"),
+        model_config(root / "e", name="e"),
+    ]
+    with running(server_settings(root), *models, rest_port=0) as (server, api):
+        api.wait_for({3: "AVAILABLE", 2: "AVAILABLE"})
+        for name in ("pair", "e"):
+            api.wait_for({1: "AVAILABLE"}, model=name)
+        yield server.rest_port
+
+
+@pytest.fixture
+def call(rest_port: int) -> Call:
+    """Sends a request; returns HTTP status and parsed body."""
+
+    def send(path: str, body: Any = None) -> tuple[int, Any]:
+        data = body if isinstance(body, bytes | None) else json.dumps(body).encode()
+        request = urllib.request.Request(f"http://127.0.0.1:{rest_port}{path}", data)
+        try:
+            with urllib.request.urlopen(request, timeout=20) as response:
+                return response.status, json.load(response)
+        except urllib.error.HTTPError as error:
+            text = error.read()
+            return error.code, json.loads(text) if text.startswith(b"{") else text
+
+    return send
+
+
+def test_rows_and_columns(call: Call) -> None:
+    """`instances` answer `predictions`, `inputs` answer `outputs`; a single output has no name."""
+    path = "/v1/models/m:predict"
+    assert call(path, {"instances": [1, 2.5]}) == (
+        200,
+        {"predictions": [{"twice": 6.0, "y": 3.0}, {"twice": 15.0, "y": 7.5}]},
+    )
+    assert call(path, {"inputs": {"x": [1, 2]}}) == (
+        200,
+        {"outputs": {"twice": [6.0, 12.0], "y": [3.0, 6.0]}},
+    )
+    total = {"signature_name": "total"}
+    assert call(path, {"inputs": [1], **total}) == (200, {"outputs": [4.0]})
+    assert call(path, {"instances": [{"x": 1}], **total}) == (200, {"predictions": [4.0]})
+
+
+@pytest.mark.parametrize(("path", "version"), [("", 3), ("/versions/2", 2), ("/labels/stable", 2)])
+def test_versions_and_labels(call: Call, path: str, version: int) -> None:
+    """The path chooses the version."""
+    body = {"inputs": [1], "signature_name": "total"}
+    assert call(f"/v1/models/m{path}:predict", body) == (200, {"outputs": [1.0 + version]})
+
+
+def test_named_inputs_bytes_and_floats(call: Call) -> None:
+    """base64 in and out for bytes, text for strings, and floats in their shortest form."""
+    path = "/v1/models/pair:predict"
+    rows: list[dict[str, Any]] = [
+        {"point": [0.1, 0], "name_bytes": {"b64": "w6k="}},
+        {"point": [1, 2], "name_bytes": "x"},
+    ]
+    first = {"total": 0.1, "name": "é", "name_bytes": {"b64": "w6k="}}
+    second = {"total": 3.0, "name": "x", "name_bytes": {"b64": "eA=="}}
+    assert call(path, {"instances": rows}) == (200, {"predictions": [first, second]})
+    columns = {name: [row[name] for row in rows] for name in rows[0]}
+    assert call(path, {"inputs": columns}) == (
+        200,
+        {"outputs": {name: [first[name], second[name]] for name in first}},
+    )
+
+
+def test_not_a_number_travels(call: Call) -> None:
+    """NaN and infinity are read and written as the real server does."""
+    body = b'{"inputs": [NaN, -Infinity], "signature_name": "total"}'
+    status, answer = call("/v1/models/m:predict", body)
+    assert status == 200
+    assert answer["outputs"][0] != answer["outputs"][0]
+    assert answer["outputs"][1] == float("-inf")
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status", "message"),
+    [
+        ("no:predict", {"instances": [1]}, 404, "Servable not found for request: Latest(no)"),
+        (
+            "m/versions/9:predict",
+            {"inputs": 1},
+            404,
+            "Servable not found for request: Specific(m, 9)",
+        ),
+        ("m/labels/no:predict", {"inputs": 1}, 400, "Unrecognized servable version label: no"),
+        (
+            "m:predict",
+            {"inputs": [1], "signature_name": "no"},
+            400,
+            'Serving signature name: "no" not found in signature def',
+        ),
+        ("m:predict", {}, 400, "Missing 'inputs' or 'instances' key"),
+        ("m:predict", b"", 400, "JSON Parse error: The document is empty"),
+        ("m:predict", {"inputs": {"z": [1]}}, 400, "Missing named input: x in 'inputs' object."),
+        (
+            "m:predict",
+            {"instances": ["a"]},
+            400,
+            "Failed to process element: 0 of 'instances' list. Error: INVALID_ARGUMENT: JSON "
+            'Value: "a" Type: String is not of expected type: float',
+        ),
+        (
+            "m:predict",
+            {"instances": [1, [2]]},
+            400,
+            "Failed to process element: 1 of 'instances' list. Error: INVALID_ARGUMENT: Expecting "
+            "shape [] but got: [1]",
+        ),
+        (
+            "m:predict",
+            {"inputs": [[1, 2], [3]]},
+            400,
+            "Encountered list at unexpected size: 1 at level: 1 expected size: 2",
+        ),
+        (
+            "pair:predict",
+            {"instances": [{"point": [1, 2]}]},
+            400,
+            "Failed to process element: 0 of 'instances' list. JSON object: "
+            '{"point": [1, 2]} keys must be equal to: name_bytes,point',
+        ),
+        (
+            "pair:predict",
+            {"instances": [1]},
+            400,
+            "instances is a plain list, but expecting list of objects as multiple input tensors "
+            "required as per tensorinfo_map",
+        ),
+        (
+            "pair:predict",
+            {"inputs": {"point": [[1, 2]], "name_bytes": [{"b64": "?"}]}},
+            400,
+            "Unable to base64 decode",
+        ),
+        ("m:explain", {}, 400, "Malformed request: POST /v1/models/m:explain"),
+    ],
+)
+def test_errors(call: Call, path: str, body: Any, status: int, message: str) -> None:
+    """HTTP status by the gRPC status, and its message under "error"."""
+    assert call(f"/v1/models/{path}", body) == (status, {"error": message})
+
+
+def test_classify_and_regress(call: Call) -> None:
+    """Examples as JSON objects; results as pairs and as values."""
+    body: dict[str, Any] = {"signature_name": "classify", "examples": [{"x": 0.5}, {"x": [-2.0]}]}
+    assert call("/v1/models/e:classify", body) == (
+        200,
+        {"results": [[["pos", 0.5]], [["neg", 2.0]]]},
+    )
+    body = {"signature_name": "regress", "context": {"x": 7.0}, "examples": [{}, {"x": 0.1}]}
+    assert call("/v1/models/e:regress", body) == (200, {"results": [7.0, 0.1]})
+    assert call("/v1/models/e:regress", {"examples": [{"x": [1.0, "a"]}]}) == (
+        400,
+        {"error": "Unexpected element type in feature: x expecting type: float"},
+    )
+
+
+def test_status(call: Call) -> None:
+    """All versions, or one; an unknown model is 404."""
+    ok = {"error_code": "OK", "error_message": ""}
+    entries = [{"version": str(v), "state": "AVAILABLE", "status": ok} for v in (3, 2)]
+    assert call("/v1/models/m") == (200, {"model_version_status": entries})
+    assert call("/v1/models/m/versions/2") == (200, {"model_version_status": entries[1:]})
+    assert call("/v1/models/no") == (404, {"error": "Could not find any versions of model no"})
+    assert call("/v1/models") == (400, {"error": "Missing model name in request."})
+
+
+def test_metadata(call: Call) -> None:
+    """Signatures with types and shapes, field names as in the protocol."""
+    status, body = call("/v1/models/m/labels/stable/metadata")
+    assert status == 200
+    assert body["model_spec"]["version"] == "2"
+    signature = body["metadata"]["signature_def"]["signature_def"]["serving_default"]
+    assert signature["inputs"]["x"]["dtype"] == "DT_FLOAT"
+    assert signature["inputs"]["x"]["tensor_shape"]["dim"][0]["size"] == "-1"
+
+
+def test_other_paths_are_not_found(call: Call) -> None:
+    """Only /v1/ and the metrics exist."""
+    assert call("/")[0] == 404
+    assert call("/v2/models/m")[0] == 404

@@ -1,0 +1,103 @@
+"""Every answer is logged with what the ranker saw, and logging costs no caller anything."""
+
+import threading
+
+import msgspec
+import numpy as np
+import pytest
+from confluent_kafka import Consumer
+
+from contracts.events import Impression
+from contracts.ids import partition_of
+from contracts.kafka import consumer_config
+from contracts.placestream.v1 import recommendation_pb2 as pb
+from contracts.settings import Settings
+from contracts.topics import Topics
+from inference import impressions
+from inference.answer import Answer, AnsweredPlace
+from inference.impressions import KafkaImpressions, impression
+from inference.metrics import Metrics
+from inference.query import Query
+from tests.inference.fakes import LAT, LNG, NOON_S
+
+QUERY = Query("ü-7", LAT, LNG, limit=2, request_id="r-1")
+FEATURES = np.array([[0.1, 2.0], [0.3, 4.0]], np.float32)
+
+
+def answered(place_id: str, score: float, probability: float | None) -> AnsweredPlace:
+    return AnsweredPlace(place_id, "", "", LAT, LNG, 10.0, score, probability, None, 0)
+
+
+def answer(features: np.ndarray | None = FEATURES, probability: float | None = 0.25) -> Answer:
+    return Answer(
+        places=(answered("p", 1.5, probability), answered("q", 0.5, probability)),
+        features=features,
+        level=pb.DEGRADATION_PARTIAL,
+        causes=(),
+        shortfall=pb.SHORTFALL_UNSPECIFIED,
+        model_versions={"candidates": 3, "ranker": 4},
+        user_known=True,
+        feature_age_s=None,
+        radius_m=3_000.0,
+        answered_s=NOON_S,
+    )
+
+
+def count(metrics: Metrics, outcome: str) -> float:
+    value = metrics.registry.get_sample_value("placestream_impressions_total", {"outcome": outcome})
+    return value or 0.0
+
+
+def test_an_impression_holds_the_answer_in_its_order() -> None:
+    """Positions, scores and each place's row of features, value for value."""
+    event = impression(QUERY, answer(), "stable", "f1")
+    assert (event.request_id, event.user_id, event.variant) == ("r-1", "ü-7", "stable")
+    assert (event.degradation, event.feature_set) == ("partial", "f1")
+    assert event.models == {"candidates": 3, "ranker": 4}
+    assert event.timestamp.timestamp() == NOON_S
+    assert [(p.place_id, p.position, p.score) for p in event.places] == [
+        ("p", 0, 1.5),
+        ("q", 1, 0.5),
+    ]
+    logged = np.array([p.features for p in event.places], np.float32)
+    assert np.array_equal(logged, FEATURES)
+
+
+def test_what_no_ranker_saw_is_left_empty() -> None:
+    """An answer with no features and no probability is still logged."""
+    event = impression(QUERY, answer(None, None), "stable", "f1")
+    assert [(p.features, p.probability) for p in event.places] == [([], None), ([], None)]
+
+
+def test_answers_reach_the_topic_by_user(settings: Settings, topics: Topics) -> None:
+    """Keyed by user, in the partition that Java's partitioner would choose, and counted."""
+    metrics = Metrics()
+    log = KafkaImpressions(settings, metrics, "f1")
+    log.record(QUERY, answer())
+    log.close()
+    assert (count(metrics, "delivered"), count(metrics, "dropped")) == (1, 0)
+    consumer = Consumer(consumer_config(settings, "reader"))
+    consumer.subscribe([topics.impressions.name])
+    message = consumer.poll(30)
+    consumer.close()
+    assert message is not None
+    assert message.key() == "ü-7".encode()
+    assert message.partition() == partition_of("ü-7", topics.partitions)
+    event = msgspec.json.decode(message.value() or b"", type=Impression)
+    assert event == impression(QUERY, answer(), "stable", "f1")
+
+
+def test_a_missing_kafka_fills_the_buffer_and_then_drops(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Nobody waits: what does not fit is dropped and counted, and what is left at the end too."""
+    monkeypatch.setattr(impressions, "BUFFERED_ANSWERS", 5)
+    nowhere = Settings(_env_file=None, kafka_bootstrap="127.0.0.1:1")
+    metrics = Metrics()
+    log = KafkaImpressions(nowhere, metrics, "f1")
+    for _ in range(8):
+        log.record(QUERY, answer())
+    assert count(metrics, "dropped") == 3
+    log.close(timeout_s=0.1)
+    assert (count(metrics, "delivered"), count(metrics, "dropped")) == (0, 8)
+    assert "impressions" not in [thread.name for thread in threading.enumerate()]

@@ -1,0 +1,176 @@
+"""The first stage: who is within reach, and what the filters leave."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from contracts.events import PlaceDocument
+from contracts.settings import Settings
+from inference.course import Ask, Course
+from inference.deadline import Budget
+from inference.near import Nearby, NearStage, arrival_s
+from inference.person import REST_S, Person
+from inference.query import Query
+from online_features.catalogue import Catalogue
+from online_features.columns import EventColumns
+from online_features.definitions import USER
+from online_features.request import ARRIVAL_SPEED_M_S
+from tests.inference.fakes import LAT, LNG, NOON_S, catalogue_of, events, place
+
+SETTINGS = Settings(_env_file=None, radius_m=1_000, max_radius_m=10_000, near_places=50)
+
+
+def look(
+    catalogue: Catalogue, happened: EventColumns | None = None, **wanted: Any
+) -> tuple[list[str], Nearby]:
+    """Ids that the stage finds, nearest first, and the ring they are from."""
+    query = replace(Query("u", LAT, LNG, limit=3, request_id="r"), **wanted)
+    states = USER.empty(1)
+    if happened is not None:
+        USER.fold(states, np.zeros(len(happened), np.int64), happened)
+    person = Person.of(states, known=happened is not None, latest_s=None, now_s=NOON_S)
+    budget = Budget.of(1.0, 1.0, lambda: 0.0)
+    ask = Ask(query, NOON_S, budget, Course(lambda: 0.0))
+    stage = NearStage(catalogue, SETTINGS, ask)
+    nearby = stage.finish(stage.first(), person)
+    return [catalogue.ids[row] for row in nearby.rows.tolist()], nearby
+
+
+def line(*metres: float, **fields: Any) -> list[PlaceDocument]:
+    """Places p0, p1, ... at some distances to the north."""
+    return [place(f"p{i}", m, **fields) for i, m in enumerate(metres)]
+
+
+def test_enough_places_keep_the_first_ring() -> None:
+    """Nearest first, all within the service's radius."""
+    ids, nearby = look(catalogue_of(*line(900, 100, 500, 1_500)))
+    assert ids == ["p1", "p2", "p0"]
+    assert nearby.radius_m == 1_000
+    assert nearby.distance_m == pytest.approx([100, 500, 900], abs=0.5)
+
+
+def test_a_thin_area_widens_by_doubling() -> None:
+    """Until as many as wanted are there: 1, 2, 4 km."""
+    ids, nearby = look(catalogue_of(*line(100, 1_900, 3_900, 7_000)))
+    assert ids == ["p0", "p1", "p2"]
+    assert nearby.radius_m == 4_000
+
+
+def test_widening_ends_at_the_largest_radius() -> None:
+    """What lies beyond is not found, and the last ring is the largest, not the next double."""
+    ids, nearby = look(catalogue_of(*line(100, 9_900, 10_100)))
+    assert ids == ["p0", "p1"]
+    assert nearby.radius_m == 10_000
+    assert nearby.passed_over == 0
+
+
+def test_a_radius_that_was_asked_for_never_widens() -> None:
+    """The caller's word holds, even if it finds fewer."""
+    ids, nearby = look(catalogue_of(*line(100, 700, 900)), radius_m=500.0)
+    assert ids == ["p0"]
+    assert nearby.radius_m == 500
+
+
+def test_nothing_within_reach_is_an_empty_ring() -> None:
+    """The middle of the sea."""
+    ids, nearby = look(Catalogue())
+    assert ids == []
+    assert nearby.passed_over == 0
+
+
+def test_no_more_than_the_models_should_see() -> None:
+    """The nearest are kept; what was cut off was not filtered out."""
+    catalogue = catalogue_of(*line(*range(1, 201)))
+    limit_and_history = 3 + 64  # more than `near_places`, so that resting places leave enough
+    ids, nearby = look(catalogue)
+    assert ids == [f"p{i}" for i in range(limit_and_history)]
+    assert nearby.passed_over == 0
+    # A filter looks at all of them, and still hands on no more.
+    ids, nearby = look(catalogue, exclude=("p0",))
+    assert ids == [f"p{i + 1}" for i in range(limit_and_history)]
+    assert nearby.passed_over == 1
+
+
+@pytest.mark.parametrize(
+    ("wanted", "expected"),
+    [
+        ({"categories": ("Bar",)}, ["bar"]),
+        ({"categories": ("Bar", "Museum")}, ["bar", "museum"]),
+        ({"categories": ("Nothing of the kind",)}, []),
+        ({"max_price_level": 2}, ["bar"]),
+        ({"max_price_level": 4}, ["bar", "museum"]),
+        ({"min_rating": 4.0}, ["museum"]),
+        ({"exclude": ("museum", "never heard of")}, ["bar", "bare"]),
+        ({"categories": ("Bar",), "exclude": ("bar",)}, []),
+    ],
+)
+def test_filters_that_the_catalogue_answers(wanted: dict[str, Any], expected: list[str]) -> None:
+    """All conditions hold together, and what is not known passes no filter."""
+    catalogue = catalogue_of(
+        place("bar", 100, category="Bar", price_level=2, rating=3.9),
+        place("museum", 200, category="Museum", price_level=3, rating=4.0),
+        place("bare", 300),
+    )
+    ids, nearby = look(catalogue, radius_m=1_000.0, **wanted)
+    assert ids == expected
+    assert nearby.passed_over == 3 - len(expected)
+
+
+def test_filters_look_beyond_the_nearest_and_widen() -> None:
+    """A rare category is found behind more places than the models see, and further out."""
+    crowd = [place(f"bar{i}", 1 + i, category="Bar") for i in range(200)]
+    catalogue = catalogue_of(
+        *crowd, place("m1", 800, category="Museum"), place("m2", 1_800, category="Museum")
+    )
+    ids, nearby = look(catalogue, categories=("Museum",), limit=2)
+    assert ids == ["m1", "m2"]
+    assert nearby.radius_m == 2_000
+
+
+def test_closed_places_are_never_shown() -> None:
+    """A tombstone takes a place out of every answer."""
+    catalogue = catalogue_of(*line(100, 200))
+    catalogue.close("p0")
+    assert look(catalogue)[0] == ["p1"]
+
+
+def test_open_now_means_on_arrival() -> None:
+    """A place that opens while the user is on the way counts; one that closes by then does not."""
+    walk_s = 1_400 / ARRIVAL_SPEED_M_S  # over eight minutes
+    assert arrival_s(NOON_S, np.array([1_400], np.float32)) == pytest.approx([NOON_S + walk_s])
+
+    def hours(span: str) -> dict[str, Any]:
+        return {"business_hours": {"wed": [span]}, "time_zone": "UTC"}
+
+    catalogue = catalogue_of(
+        place("opens on the way", 1_400, **hours("12:05-18:00")),
+        place("closes on the way", 1_400, **hours("08:00-12:05")),
+        place("opens too late", 1_400, **hours("12:30-18:00")),
+        place("open", 50, **hours("08:00-18:00")),
+        place("unknown", 50),
+    )
+    ids, _ = look(catalogue, open_now=True, radius_m=2_000.0)
+    assert ids == ["open", "opens on the way"]
+
+
+def test_familiarity_follows_the_history() -> None:
+    """New: never visited. Known: visited. A look is no visit."""
+    catalogue = catalogue_of(*line(100, 200, 300))
+    happened = events(("u", "p0", "visit", 5 * 86_400.0), ("u", "p1", "view", 86_400.0))
+    assert look(catalogue, happened, only_new=True)[0] == ["p1", "p2"]
+    assert look(catalogue, happened, only_known=True)[0] == ["p0"]
+    assert look(catalogue, happened)[0] == ["p0", "p1", "p2"]
+    assert look(catalogue, None, only_known=True)[0] == []
+
+
+def test_a_place_just_visited_rests_for_a_while() -> None:
+    """Within the rest it is passed over, after it it is back; looking at a place rests nothing."""
+    catalogue = catalogue_of(*line(100, 200, 300))
+    happened = events(
+        ("u", "p0", "visit", REST_S - 1), ("u", "p1", "visit", REST_S + 1), ("u", "p2", "view", 5.0)
+    )
+    ids, nearby = look(catalogue, happened)
+    assert ids == ["p1", "p2"]
+    assert nearby.passed_over == 1

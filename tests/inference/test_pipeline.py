@@ -1,0 +1,183 @@
+"""The five stages on real catalogue and features, with parts that answer."""
+
+from dataclasses import replace
+
+import msgspec
+import numpy as np
+import pytest
+
+from contracts.events import PlaceDocument
+from contracts.ids import as_int64, id64
+from contracts.placestream.v1 import recommendation_pb2 as pb
+from inference.course import STAGES
+from online_features.context import ContextState
+from online_features.request import RANKING_COLUMNS
+from tests.inference.asking import PLACES, QUERY, SETTINGS, ask, ids
+from tests.inference.fakes import (
+    NOON_S,
+    FakeModels,
+    FakeStore,
+    events,
+    place,
+)
+
+
+def test_the_ranker_orders_what_the_candidate_model_kept() -> None:
+    """Of five places the candidate model keeps three, and the ranker puts them in order."""
+    models = FakeModels()
+    models.prefer("candidates", "p4", "p2", "p1")
+    models.prefer("ranker", "p0", "p1", "p2", "p4")
+    answer = ask(models=models, settings=SETTINGS.model_copy(update={"candidates": 3}))
+    assert ids(answer) == ["p1", "p2", "p4"]  # p0 was not kept, however the ranker likes it
+    assert answer.level == pb.DEGRADATION_NONE
+    assert answer.causes == ()
+    assert answer.model_versions == {"candidates": 7, "ranker": 7}
+    assert answer.shortfall == pb.SHORTFALL_UNSPECIFIED
+    assert list(answer.stage_s) == list(STAGES)
+
+
+def test_each_place_carries_what_the_catalogue_and_the_models_said() -> None:
+    """Name, category, position, distance, scores, probability and opening."""
+    bar = place("bar", 300, name="Bar", category="Bar")
+    models = FakeModels(default=2.0)
+    (one,) = ask(places=[bar], models=models, query=replace(QUERY, limit=1)).places
+    assert (one.place_id, one.name, one.category) == ("bar", "Bar", "Bar")
+    assert bar.location is not None
+    assert (one.lat, one.lng) == (bar.location.lat, bar.location.lng)
+    assert one.distance_m == pytest.approx(300, abs=0.5)
+    assert (one.score, one.candidate_score) == (2.0, 2.0)
+    assert one.probability == pytest.approx(1 / (1 + np.exp(-2.0)))
+    assert one.reasons == ()
+
+
+def test_opening_on_arrival_is_told_or_unknown() -> None:
+    """Open, closed, and a place whose hours nobody knows."""
+    hours = {"open": "08:00-20:00", "closed": "18:00-20:00"}
+    places = [
+        place(name, 300, business_hours={"wed": [span]}, time_zone="UTC")
+        for name, span in hours.items()
+    ]
+    answer = ask(places=[*places, place("unknown", 300)])
+    assert {p.place_id: p.open_state for p in answer.places} == {
+        "open": pb.OPEN_STATE_OPEN,
+        "closed": pb.OPEN_STATE_CLOSED,
+        "unknown": pb.OPEN_STATE_UNSPECIFIED,
+    }
+
+
+def test_where_the_ranker_is_undecided_the_candidate_order_holds() -> None:
+    """Equal scores keep the order of the stage before."""
+    models = FakeModels()
+    models.prefer("candidates", "p4", "p0", "p2")
+    assert ids(ask(models=models)) == ["p4", "p0", "p2"]
+
+
+def test_the_ranker_sees_at_least_as_many_as_are_wanted() -> None:
+    """A small setting must not cut an answer short."""
+    assert len(ask(settings=SETTINGS.model_copy(update={"candidates": 1})).places) == 3
+
+
+def test_the_answer_holds_the_features_that_the_ranker_saw() -> None:
+    """Row by row in the order of the answer, for the impressions."""
+    models = FakeModels()
+    models.prefer("ranker", "p3", "p0", "p1")
+    answer = ask(models=models)
+    inputs = next(inputs for model, inputs, _ in models.asked if model == "ranker")
+    seen = {int(i): row for i, row in zip(inputs["place_id"], inputs["features"], strict=True)}
+    assert answer.features is not None
+    for place_id, row in zip(ids(answer), answer.features, strict=True):
+        hashed = int(as_int64(np.array([id64(place_id)], np.uint64))[0])
+        assert row.tolist() == seen[hashed].tolist()
+    km = np.expm1(answer.features[:, RANKING_COLUMNS.index("distance_log_km")])
+    assert km == pytest.approx([2.0, 0.5, 1.0], abs=0.01)
+
+
+def test_the_user_is_read_once_and_places_in_one_go() -> None:
+    """One read for the user, one for all kept places, one for the region of the nearest."""
+    store, models = FakeStore(), FakeModels()
+    models.prefer("candidates", "p4")
+    regions = ("uptown", *["downtown"] * 4)
+    ask(
+        store=store,
+        models=models,
+        places=[in_region(p, region) for p, region in zip(PLACES, regions, strict=True)],
+    )
+    assert [(kind, len(rest)) for kind, *rest in store.asked] == [
+        ("user", 1),
+        ("places", 5),
+        ("context", 1),
+    ]
+    assert store.asked[-1] == ("context", "uptown")
+
+
+def in_region(document: PlaceDocument, region: str) -> PlaceDocument:
+    """The same place in a region."""
+    return msgspec.structs.replace(document, region=region)
+
+
+def test_weather_reaches_the_ranker_and_goes_stale() -> None:
+    """Fresh weather counts, old weather is neutral, the caller's region wins."""
+    column = RANKING_COLUMNS.index("weather_rain")
+    for age_s, expected in ((60.0, 1.0), (SETTINGS.context_stale_s + 1, 0.0)):
+        store = FakeStore(weather=ContextState(NOON_S - age_s, 10.0, "rain", 0.5))
+        answer = ask(store=store, query=replace(QUERY, region="downtown"))
+        assert answer.features is not None
+        assert set(answer.features[:, column].tolist()) == {expected}
+        assert ("context", "downtown") in store.asked
+
+
+def test_a_known_user_is_told_how_old_the_features_are() -> None:
+    """The age of the newest event; none for a stranger."""
+    known = ask(store=FakeStore(events(("u", "p0", "view", 42.0))))
+    assert known.user_known
+    assert known.feature_age_s == pytest.approx(42.0)
+    stranger = ask()
+    assert not stranger.user_known
+    assert stranger.feature_age_s is None
+    assert stranger.level == pb.DEGRADATION_NONE
+
+
+def test_history_reaches_the_candidate_model() -> None:
+    """Newest first, with ages in seconds."""
+    models = FakeModels()
+    ask(models=models, store=FakeStore(events(("u", "p0", "view", 90.0), ("u", "p1", "view", 9.0))))
+    _, inputs, _ = models.asked[0]
+    newest = as_int64(np.array([id64("p1"), id64("p0")], np.uint64))
+    assert inputs["history_ids"][0, :2].tolist() == newest.tolist()
+    assert inputs["history_age_s"][0, :2] == pytest.approx([9.0, 90.0])
+    assert inputs["place_ids"].shape == inputs["distance_m"].shape == (1, 5)
+
+
+def test_reasons_come_only_when_asked_for() -> None:
+    """A place visited yesterday says so, wherever in the answer it is."""
+    store = FakeStore(events(("u", "p3", "visit", 86_400.0)))
+    models = FakeModels()
+    models.prefer("ranker", "p1", "p3", "p0")
+    silent = ask(store=store, models=models)
+    assert [p.reasons for p in silent.places] == [(), (), ()]
+    told = ask(store=store, models=models, query=replace(QUERY, explain=True))
+    visited = [
+        p.place_id for p in told.places if "VISITED_BEFORE" in [reason.code for reason in p.reasons]
+    ]
+    assert visited == ["p3"]
+
+
+def test_an_empty_area_is_an_answer_that_says_so() -> None:
+    """No place within reach: no error, no model is asked."""
+    models = FakeModels()
+    answer = ask(places=[], models=models)
+    assert answer.places == ()
+    assert answer.shortfall == pb.SHORTFALL_NO_PLACES_NEAR
+    assert answer.level == pb.DEGRADATION_NONE
+    assert answer.radius_m == SETTINGS.max_radius_m
+    assert models.asked == []
+
+
+def test_fewer_places_than_wanted_say_why() -> None:
+    """Filtered away, or simply not there."""
+    few = ask(query=replace(QUERY, limit=10))
+    assert len(few.places) == 5
+    assert few.shortfall == pb.SHORTFALL_NO_PLACES_NEAR
+    filtered = ask(query=replace(QUERY, categories=("c1",)))
+    assert ids(filtered) == ["p1"]
+    assert filtered.shortfall == pb.SHORTFALL_FILTERED

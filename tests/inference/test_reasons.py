@@ -1,0 +1,175 @@
+"""Why a place is in the answer: only what the features say, and only who stood behind it."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from contracts.events import PlaceDocument
+from contracts.placestream.v1 import recommendation_pb2 as pb
+from inference.person import Person
+from inference.reasons import CODES, MOST_REASONS, Evidence, reasons
+from online_features.columns import EventColumns
+from online_features.context import situation
+from online_features.definitions import PLACE, USER
+from online_features.request import RANKING_COLUMNS, ranking_features
+from tests.inference.fakes import LAT, LNG, NOON_S, catalogue_of, events, place
+
+DAY_S = 86_400.0
+
+
+def explained(
+    documents: list[PlaceDocument],
+    *happened: tuple[str, str, str, float],
+    level: Any = pb.DEGRADATION_NONE,
+) -> dict[str, dict[str, str]]:
+    """Code to text by place, of the user "u", from states folded by the real definitions."""
+    catalogue = catalogue_of(*documents)
+    log = events(*happened) if happened else EventColumns.of(user=[], place=[], kind=[], time_s=[])
+    mine = log.take(log.user == events(("u", "p", "view", 0.0)).user[0])
+    user, rows = USER.empty(1), np.arange(len(catalogue))
+    USER.fold(user, np.zeros(len(mine), np.int64), mine)
+    places = PLACE.empty(len(catalogue))
+    PLACE.fold(places, catalogue.rows_of(log.place), log)
+    here = situation(LAT, LNG, NOON_S, None, stale_s=1.0)
+    features = ranking_features(user, places, rows, here, catalogue)
+    distance_m = catalogue.near(LAT, LNG, 1e5, 1_000)
+    by_row = np.zeros(len(rows), np.float32)
+    by_row[distance_m[0]] = distance_m[1]
+    person = Person.of(user, known=True, latest_s=None, now_s=NOON_S)
+    said = reasons(Evidence(features, rows, by_row, level), person, catalogue)
+    return {
+        place_id: {reason.code: reason.text for reason in why}
+        for place_id, why in zip(catalogue.ids, said, strict=True)
+    }
+
+
+def test_a_place_of_which_nothing_is_known_has_no_reason() -> None:
+    """Nothing canned."""
+    assert explained([place("p", 2_000)])["p"] == {}
+
+
+def test_near_is_said_in_metres() -> None:
+    """Within 400 m, rounded to ten metres."""
+    said = explained([place("close", 254), place("far", 450)])
+    assert said["close"] == {"NEAR": "Near: 250 m away"}
+    assert said["far"] == {}
+
+
+def test_visits_before_are_counted() -> None:
+    """Once, or so many times; a look is no visit."""
+    said = explained(
+        [place("p", 2_000), place("q", 2_000), place("r", 2_000)],
+        ("u", "p", "visit", 3 * DAY_S + 20_000),
+        ("u", "p", "visit", 4 * DAY_S + 20_000),
+        ("u", "q", "visit", 5 * DAY_S + 20_000),
+        ("u", "r", "view", 6 * DAY_S),
+    )
+    assert said["p"]["VISITED_BEFORE"] == "You have been here 2 times"
+    assert said["q"]["VISITED_BEFORE"] == "You have been here once"
+    assert "VISITED_BEFORE" not in said["r"]
+
+
+def test_the_usual_hour_needs_this_hour() -> None:
+    """Noon visits are told at noon, midnight visits are not."""
+    noon = [("u", "noon", "visit", d * DAY_S) for d in (1.0, 2.0, 3.0)]
+    midnight = [("u", "midnight", "visit", (d + 0.5) * DAY_S) for d in (1.0, 2.0, 3.0)]
+    said = explained([place("noon", 2_000), place("midnight", 2_000)], *noon, *midnight)
+    assert said["noon"]["USUAL_HOUR"] == "You often come here around this hour"
+    assert "USUAL_HOUR" not in said["midnight"]
+
+
+def test_what_was_just_looked_at_speaks_for_itself_and_its_like() -> None:
+    """The place itself, and others of its category by its name; other categories not."""
+    said = explained(
+        [
+            place("seen", 2_000, name="Joe's", category="Café"),
+            place("alike", 2_000, category="Café"),
+            place("other", 2_000, category="Bar"),
+        ],
+        ("u", "seen", "view", 60.0),
+    )
+    assert said["seen"] == {"JUST_LOOKED": "You just looked at it"}
+    assert said["alike"] == {"SIMILAR_TO_RECENT": "Like Joe's, which you just looked at"}
+    assert said["other"] == {}
+
+
+def test_where_the_user_just_was_is_told_as_such() -> None:
+    """A visit is not a look; with no name the category stands in."""
+    said = explained(
+        [place("was", 2_000, category="Café"), place("alike", 2_000, category="Café")],
+        ("u", "was", "visit", 60.0),
+    )
+    assert said["alike"]["SIMILAR_TO_RECENT"] == "Like Café, where you just were"
+
+
+def test_a_category_is_liked_after_several_visits() -> None:
+    """Three visits of four to cafés, long ago; two visits say nothing yet."""
+    places = [place(p, 2_000, category="Café") for p in ("a", "b", "new")]
+    places.append(place("bar", 2_000, category="Bar"))
+    visits = [("u", "a", "visit", 9 * DAY_S), ("u", "b", "visit", 8 * DAY_S)]
+    assert "LIKES_CATEGORY" not in explained(places, *visits)["new"]
+    said = explained(places, *visits, ("u", "a", "visit", 7 * DAY_S))
+    assert said["new"]["LIKES_CATEGORY"] == "A kind of place that you often visit: Café"
+    assert "LIKES_CATEGORY" not in said["bar"]
+
+
+def test_the_crowd_of_this_hour_and_this_week() -> None:
+    """Busy from three visits an hour, popular from twenty a week, rising against the last."""
+    busy = [(f"v{i}", "busy", "visit", 600.0) for i in range(3)]
+    popular = [(f"v{i}", "popular", "visit", d * DAY_S) for d in (2.0, 9.0) for i in range(20)]
+    rising = [(f"v{i}", "rising", "visit", 2 * DAY_S) for i in range(12)]
+    said = explained(
+        [place(p, 2_000) for p in ("busy", "popular", "rising")], *busy, *popular, *rising
+    )
+    assert said["busy"] == {"BUSY_NOW": "Busy now: 3 visits in the last hour"}
+    assert said["popular"] == {"POPULAR": "Popular: 20 visits this week"}
+    assert said["rising"] == {"TRENDING": "On the rise: more visits this week than the week before"}
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({"rating": 4.6, "review_count": 80}, {"WELL_RATED": "Rated 4.6 of 5"}),
+        ({"rating": 4.1, "review_count": 80}, {}),
+        ({"rating": 4.9, "review_count": 1}, {}),
+        ({"review_count": 80}, {}),
+    ],
+)
+def test_a_good_rating_needs_reviews(fields: dict[str, Any], expected: dict[str, str]) -> None:
+    """One enthusiastic review is no reason."""
+    assert explained([place("p", 2_000, **fields)])["p"] == expected
+
+
+def test_only_what_ordered_the_answer_is_said() -> None:
+    """Without the ranker no crowd is claimed; with popularity alone, no taste is."""
+    documents = [place("p", 100, rating=4.6, review_count=80)]
+    happened = [(f"v{i}", "p", "visit", 600.0) for i in range(20)]
+    happened += [("u", "p", "visit", d * DAY_S) for d in (1.0, 2.0)]
+    told = {
+        level: set(explained(documents, *happened, level=level)["p"])
+        for level in (pb.DEGRADATION_CANDIDATE_ORDER, pb.DEGRADATION_POPULARITY)
+    }
+    assert told[pb.DEGRADATION_CANDIDATE_ORDER] == {"USUAL_HOUR", "VISITED_BEFORE", "NEAR"}
+    assert told[pb.DEGRADATION_POPULARITY] == {"WELL_RATED", "NEAR", "POPULAR"}
+
+
+def test_the_strongest_reasons_come_first_and_are_few() -> None:
+    """What is the user's own comes before what holds for everybody; at most four."""
+    happened = [(f"v{i}", "p", "visit", 600.0) for i in range(20)]
+    happened += [("u", "p", "visit", d * DAY_S) for d in (1.0, 2.0, 3.0)]
+    said = explained([place("p", 100, category="Café", rating=4.6, review_count=80)], *happened)
+    assert list(said["p"]) == ["USUAL_HOUR", "VISITED_BEFORE", "LIKES_CATEGORY", "BUSY_NOW"]
+    assert len(said["p"]) == MOST_REASONS
+
+
+def test_every_rule_reads_columns_that_exist() -> None:
+    """With every figure at its highest and at its lowest, each rule can be judged."""
+    catalogue = catalogue_of(place("p", 100, category="Café"))
+    nobody = Person.unknown(NOON_S)
+    for value in (0.0, 3.0):
+        features = np.full((1, len(RANKING_COLUMNS)), value, np.float32)
+        evidence = Evidence(features, np.array([0]), np.ones(1, np.float32), pb.DEGRADATION_NONE)
+        (said,) = reasons(evidence, nobody, catalogue)
+        assert {reason.code for reason in said} <= set(CODES)
+        assert len(said) == (MOST_REASONS if value else 1)

@@ -1,0 +1,185 @@
+"""The service on a real Kafka, Redis and model server."""
+
+import asyncio
+import time
+import urllib.request
+from collections.abc import AsyncIterator
+from typing import Any
+
+import grpc
+import grpc.aio
+import msgspec
+import pytest
+import redis
+from confluent_kafka import Consumer
+from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+
+from contracts.events import Impression
+from contracts.kafka import consumer_config
+from contracts.placestream.v1 import recommendation_pb2 as pb
+from contracts.settings import Settings
+from inference.server import RecommendationServer
+from inference.service import SERVICE
+from online_features.definitions import FEATURE_SET
+from online_features.request import RANKING_COLUMNS
+from placestream.stack.ports import LOCALHOST, free_port
+from tests.inference.conftest import StartService
+from tests.inference.fakes import place
+from tests.inference.installation import (
+    Client,
+    ModelProcess,
+    send_places,
+    store_context,
+    store_events,
+)
+from tests.inference.waiting import eventually
+
+START_S = 60.0
+
+
+@pytest.fixture
+async def client(start_service: StartService, installed: Settings) -> AsyncIterator[Client]:
+    """A client of a service that serves."""
+    server = await start_service(installed)
+    await server.wait_serving(START_S)
+    client = Client(server.port)
+    yield client
+    await client.channel.close()
+
+
+async def test_an_answer_from_real_parts(
+    client: Client, installed: Settings, redis_client: "redis.Redis"
+) -> None:
+    """What Redis holds of the user orders the answer, by models behind the real protocol."""
+    happened = ("u", "p3", "visit", 90_000.0), ("u", "p3", "view", 9.0)
+    store_events(redis_client, installed, time.time(), *happened)
+    answer = await client.recommend(explain=True)
+    # Visited before beats near: 10 log(1 + 1) less the distance; the others by distance.
+    assert [p.place_id for p in answer.places] == ["p3", "p0", "p1"]
+    assert answer.degradation == pb.DEGRADATION_NONE
+    assert dict(answer.model_versions) == {"candidates": 1, "ranker": 1}
+    assert answer.user_known
+    assert answer.feature_age.ToTimedelta().total_seconds() >= 9
+    assert answer.places[0].candidate_score == pytest.approx(10 - 1.2, abs=0.01)
+    assert "VISITED_BEFORE" in [reason.code for reason in answer.places[0].reasons]
+    assert await client.ids(user_id="somebody else") == ["p0", "p1", "p2"]
+
+
+async def test_features_are_those_in_redis(
+    client: Client, installed: Settings, redis_client: "redis.Redis"
+) -> None:
+    """GetFeatures shows what a request would see."""
+    store_events(redis_client, installed, time.time(), ("u", "p1", "visit", 60.0))
+    told = await client.features(user_id="u", place_ids=["p1", "p2"])
+    user = {f.name: f.values[0] for f in told.user.features}
+    assert user["visits_1h"] == 1
+    assert user["since_visit_s"] >= 60
+    assert [p.known for p in told.places] == [True, False]
+
+
+async def test_answers_become_impressions(
+    client: Client, installed: Settings, redis_client: "redis.Redis"
+) -> None:
+    """Keyed by user, with the ranker's features by column, the weather among them."""
+    store_context(redis_client, installed, "uptown", timestamp_s=time.time(), condition="snow")
+    await client.recommend(user_id="u", request_id="mine")
+    consumer = Consumer(consumer_config(installed, "reader"))
+    consumer.subscribe([installed.topics.impressions.name])
+    message = await asyncio.to_thread(consumer.poll, 30)
+    await asyncio.to_thread(consumer.close)
+    assert message is not None
+    assert message.key() == b"u"
+    event = msgspec.json.decode(message.value() or b"", type=Impression)
+    # The first on the topic is the caller's: warm-up leaves no trace.
+    assert event.request_id == "mine"
+    assert (event.degradation, event.variant) == ("none", installed.model_label)
+    assert event.models == {"candidates": 1, "ranker": 1}
+    assert event.feature_set == FEATURE_SET
+    assert [p.place_id for p in event.places] == ["p0", "p1", "p2"]
+    assert [p.position for p in event.places] == [0, 1, 2]
+    first = dict(zip(RANKING_COLUMNS, event.places[0].features, strict=True))
+    assert first["weather_snow"] == 1
+    assert first["distance_near"] == pytest.approx(0.5488, abs=0.01)  # exp(-300 / 500)
+
+
+async def test_place_updates_reach_the_answers(client: Client, installed: Settings) -> None:
+    """A new place appears, and a closed one goes, with no restart."""
+    send_places(installed, place("new", 10))
+    await eventually(lambda: _first_is(client, "new"))
+    send_places(installed, "new")
+    await eventually(lambda: _first_is(client, "p0"))
+
+
+async def _first_is(client: Client, place_id: str) -> bool:
+    return (await client.ids())[0] == place_id
+
+
+async def test_a_new_version_answers_without_a_restart(
+    client: Client, model_process: ModelProcess
+) -> None:
+    """The label moves, and the next answers are of the new pair."""
+    before = await client.recommend()
+    model_process.switch(2)
+    after = await client.recommend()
+    model_process.switch(1)
+    assert dict(before.model_versions) == {"candidates": 1, "ranker": 1}
+    assert dict(after.model_versions) == {"candidates": 2, "ranker": 2}
+    assert after.places[1].score < before.places[1].score < 0  # version 2 doubles all scores
+
+
+async def test_standard_clients_find_their_way(client: Client) -> None:
+    """Health per service, and reflection for grpcurl."""
+    assert [await client.health(name) for name in ("", SERVICE)] == ["SERVING", "SERVING"]
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await client.health("no.such.Service")
+    assert caught.value.code() is grpc.StatusCode.NOT_FOUND
+    stub: Any = reflection_pb2_grpc.ServerReflectionStub(client.channel)
+    call = stub.ServerReflectionInfo(
+        iter([reflection_pb2.ServerReflectionRequest(list_services="")])
+    )
+    listed = [service.name for service in (await call.read()).list_services_response.service]
+    call.cancel()
+    assert SERVICE in listed
+
+
+async def test_prometheus_is_told(client: Client, installed: Settings) -> None:
+    """Requests, stages, places and versions are on the metrics port."""
+    await client.recommend()
+    url = f"http://{LOCALHOST}:{installed.serve_metrics_port}/metrics"
+    page = (await asyncio.to_thread(urllib.request.urlopen, url)).read().decode()
+    assert 'placestream_requests_total{code="OK",method="Recommend"} 1.0' in page
+    assert 'placestream_stage_seconds_count{stage="near"} 1.0' in page
+    assert "placestream_catalogue_places 5.0" in page
+    assert 'placestream_served_model_version{model="ranker"} 1.0' in page
+    assert "uptown" not in page
+    assert "p0" not in page
+
+
+async def test_reflection_is_an_option(start_service: StartService, installed: Settings) -> None:
+    """Off means that nobody is told which methods there are."""
+    server = await start_service(installed.model_copy(update={"serve_reflection": False}))
+    client = Client(server.port)
+    stub: Any = reflection_pb2_grpc.ServerReflectionStub(client.channel)
+    call = stub.ServerReflectionInfo(
+        iter([reflection_pb2.ServerReflectionRequest(list_services="")])
+    )
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await call.read()
+    assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
+    await client.channel.close()
+
+
+async def test_a_taken_port_is_an_error_at_start(
+    start_service: StartService, installed: Settings
+) -> None:
+    """And not half of the requests gone astray."""
+    first = await start_service(installed)
+    taken = installed.model_copy(
+        update={"serve_port": first.port, "serve_metrics_port": free_port()}
+    )
+    second = RecommendationServer(taken)
+    with pytest.raises(RuntimeError, match="Failed to bind"):
+        await second.start()
+    page = f"http://{LOCALHOST}:{taken.serve_metrics_port}/metrics"
+    with pytest.raises(OSError, match="refused"):  # nothing of it is left behind
+        await asyncio.to_thread(urllib.request.urlopen, page)

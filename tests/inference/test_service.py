@@ -1,0 +1,285 @@
+"""The RPCs over a real channel: errors with details, counts, and what is noted of an answer."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import grpc
+import grpc.aio
+import pytest
+from google.rpc import error_details_pb2
+from grpc_status import rpc_status
+
+from contracts.placestream.v1 import recommendation_pb2 as pb
+from contracts.placestream.v1 import recommendation_pb2_grpc as pb_grpc
+from contracts.settings import Settings
+from inference.answer import Answer
+from inference.lookup import FeatureLookup
+from inference.metrics import Metrics
+from inference.pipeline import Pipeline
+from inference.query import Query
+from inference.service import SERVICE, RecommendationService, add_to_server
+from online_features.definitions import FEATURE_SET, PLACE, USER
+from tests.inference.fakes import (
+    LAT,
+    LNG,
+    NOON_S,
+    FakeModels,
+    FakeStore,
+    catalogue_of,
+    events,
+    place,
+)
+from tests.inference.waiting import eventually
+
+SETTINGS = Settings(_env_file=None, serve_deadline_ms=2_000, redis_timeout_ms=1_000)
+GONE = ConnectionError("refused")
+
+
+@dataclass
+class Noted:
+    """Impressions kept in a list."""
+
+    answers: list[tuple[Query, Answer]] = field(default_factory=list)
+
+    def record(self, query: Query, answer: Answer) -> None:
+        self.answers.append((query, answer))
+
+
+@dataclass
+class Running:
+    """A service on a port, and what it leans on."""
+
+    store: FakeStore
+    models: FakeModels
+    noted: Noted
+    metrics: Metrics
+    service: RecommendationService
+    channel: grpc.aio.Channel
+
+    @property
+    def stub(self) -> "pb_grpc.RecommendationServiceAsyncStub":
+        return pb_grpc.RecommendationServiceStub(self.channel)
+
+    def sample(self, name: str, **labels: str) -> float | None:
+        return self.metrics.registry.get_sample_value(f"placestream_{name}", labels)
+
+    async def counted(self, method: str, code: str) -> float | None:
+        await asyncio.sleep(0)  # notes are taken after the answer has left
+        return self.sample("requests_total", method=method, code=code)
+
+
+@pytest.fixture
+async def running() -> AsyncIterator[Running]:
+    """Two places, a known user, and parts that answer."""
+    store, models, noted, metrics = FakeStore(), FakeModels(), Noted(), Metrics()
+    store.happened = events(("u", "p0", "visit", 86_400.0), ("u", "p0", "view", 30.0))
+    catalogue = catalogue_of(place("p0", 100, name="Café Zoë"), place("p1", 200))
+    loop = asyncio.get_running_loop()
+    clocks = {"clock": lambda: NOON_S, "monotonic": loop.time}
+    service = RecommendationService(
+        SETTINGS,
+        Pipeline(SETTINGS, catalogue, store, models, **clocks),
+        FeatureLookup(SETTINGS, store, **clocks),
+        noted,
+        metrics,
+        monotonic=loop.time,
+        new_id=lambda: "made",
+    )
+    service.catalogue_loaded = True
+    server = grpc.aio.server()
+    add_to_server(service, server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        yield Running(store, models, noted, metrics, service, channel)
+    await server.stop(None)
+
+
+def request(**fields: Any) -> pb.RecommendRequest:
+    wanted: dict[str, Any] = {"user_id": "u", "location": pb.LatLng(lat=LAT, lng=LNG), "limit": 2}
+    return pb.RecommendRequest(**(wanted | fields))
+
+
+def details(error: grpc.aio.AioRpcError) -> dict[str, Any]:
+    """The google.rpc details of an error, by type."""
+    status = rpc_status.from_call(error)
+    found = {}
+    for packed in status.details:
+        kind = packed.TypeName().rpartition(".")[2]
+        found[kind] = getattr(error_details_pb2, kind)()
+        packed.Unpack(found[kind])
+    return found
+
+
+async def test_an_answer_tells_all_of_itself(running: Running) -> None:
+    """Every field of the response has a value that fits the request."""
+    said = await running.stub.Recommend(request(explain=True))
+    assert [p.place_id for p in said.places] == ["p0", "p1"]
+    first = said.places[0]
+    assert first.name == "Café Zoë"
+    assert first.location.lng == LNG
+    assert first.HasField("probability")
+    assert "VISITED_BEFORE" in [r.code for r in first.reasons]
+    assert said.request_id == "made"
+    assert said.degradation == pb.DEGRADATION_NONE
+    assert said.degradation_cause == ""
+    assert dict(said.model_versions) == {"candidates": 7, "ranker": 7}
+    assert said.variant == SETTINGS.model_label
+    assert said.feature_age.ToSeconds() == 30
+    assert said.user_known
+    assert said.radius_m == SETTINGS.radius_m
+    assert len(said.stages) == 5
+    assert said.answered_at.ToSeconds() == NOON_S
+
+
+async def test_the_callers_request_id_comes_back(running: Running) -> None:
+    """So that the events it leads to can name it."""
+    assert (await running.stub.Recommend(request(request_id="mine"))).request_id == "mine"
+
+
+async def test_answers_are_counted_and_logged(running: Running) -> None:
+    """One request: one count, one impression, each stage timed, each model's version told."""
+    await running.stub.Recommend(request())
+    assert await running.counted("Recommend", "OK") == 1
+    assert running.sample("request_seconds_count", method="Recommend") == 1
+    assert running.sample("stage_seconds_count", stage="ranking") == 1
+    assert running.sample("feature_age_seconds_sum") == pytest.approx(30)
+    assert running.sample("served_model_version", model="ranker") == 7
+    assert [query.request_id for query, _ in running.noted.answers] == ["made"]
+
+
+async def test_a_new_model_version_is_noticed(running: Running) -> None:
+    """From the answer of the model server, with no restart."""
+    await running.stub.Recommend(request())
+    running.models.version = 8
+    await running.stub.Recommend(request())
+    await asyncio.sleep(0)
+    assert running.sample("served_model_version", model="candidates") == 8
+
+
+async def test_a_degraded_answer_is_an_answer(running: Running) -> None:
+    """It says its cause, and is counted by its level."""
+    running.models.errors = {"ranker": GONE}
+    said = await running.stub.Recommend(request())
+    assert said.degradation == pb.DEGRADATION_CANDIDATE_ORDER
+    assert "the ranker failed: refused" in said.degradation_cause
+    assert not said.places[0].HasField("probability")
+    assert said.places[0].HasField("candidate_score")
+    await asyncio.sleep(0)
+    assert running.sample("degraded_total", level="candidate_order") == 1
+
+
+async def test_a_bad_request_names_its_fields(running: Running) -> None:
+    """INVALID_ARGUMENT with BadRequest for all fields, ErrorInfo with the first one's reason."""
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await running.stub.Recommend(request(limit=101, radius_m=-1.0))
+    assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    found = details(caught.value)
+    assert [(v.field, v.reason) for v in found["BadRequest"].field_violations] == [
+        ("limit", "OUT_OF_RANGE"),
+        ("radius_m", "OUT_OF_RANGE"),
+    ]
+    assert found["ErrorInfo"].reason == "OUT_OF_RANGE"
+    assert found["ErrorInfo"].domain == "placestream"
+    assert found["ErrorInfo"].metadata["field"] == "limit"
+    assert await running.counted("Recommend", "INVALID_ARGUMENT") == 1
+    assert running.noted.answers == []
+
+
+async def test_the_worst_request_still_gets_its_details(running: Running) -> None:
+    """All that can be wrong at once fits the trailers that a client takes."""
+    worst = request(user_id="x" * 1_000, limit=-1, radius_m=-1.0, request_id="\n" * 100)
+    worst.filters.exclude_place_ids.extend(["é" * 100] * 500)
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await running.stub.Recommend(worst)
+    assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert details(caught.value)["BadRequest"].field_violations
+
+
+@pytest.mark.parametrize("method", ["Recommend", "GetFeatures"])
+async def test_bytes_that_are_no_message_are_the_callers_fault(
+    running: Running, method: str
+) -> None:
+    """Not INTERNAL."""
+    call: Any = running.channel.unary_unary(f"/{SERVICE}/{method}")
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await call(b"\x0a\xff\xff\xff")
+    assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert details(caught.value)["ErrorInfo"].reason == "NOT_A_MESSAGE"
+
+
+async def test_a_loading_catalogue_says_come_back(running: Running) -> None:
+    """Better than "no places near", which would not be true."""
+    running.service.catalogue_loaded = False
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await running.stub.Recommend(request())
+    assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+    found = details(caught.value)
+    assert found["ErrorInfo"].reason == "CATALOGUE_LOADING"
+    assert found["RetryInfo"].retry_delay.ToSeconds() > 0
+
+
+async def test_an_error_of_ours_tells_no_secrets(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """INTERNAL with an id to find it in the log, and nothing of what went wrong."""
+
+    async def broken(*_: Any) -> Answer:
+        raise RuntimeError("password=hunter2")
+
+    monkeypatch.setattr(Pipeline, "recommend", broken)
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await running.stub.Recommend(request())
+    assert caught.value.code() is grpc.StatusCode.INTERNAL
+    assert "hunter2" not in str(caught.value)
+    assert details(caught.value)["ErrorInfo"].metadata["logged_as"] == "made"
+    assert await running.counted("Recommend", "INTERNAL") == 1
+
+
+async def test_a_caller_that_hangs_up_is_counted_as_such(running: Running) -> None:
+    """CANCELLED, and no impression of an answer that nobody saw."""
+    running.models.delay_s = {"ranker": 30.0}
+    call = running.stub.Recommend(request(), timeout=30)
+    await eventually(lambda: any(model == "ranker" for model, *_ in running.models.asked))
+    call.cancel()
+    await eventually(lambda: running.counted("Recommend", "CANCELLED"))
+    assert running.noted.answers == []
+
+
+async def test_features_are_shown_by_name(running: Running) -> None:
+    """Every column of the definitions, aged to the moment; unknown places with their defaults."""
+    said = await running.stub.GetFeatures(
+        pb.GetFeaturesRequest(user_id="u", place_ids=["p0", "never seen"])
+    )
+    assert said.user.id == "u"
+    assert said.user.known
+    user = {f.name: list(f.values) for f in said.user.features}
+    assert tuple(user) == USER.columns
+    assert user["visits_7d"] == [1]
+    assert user["visits_1h"] == [0]
+    assert user["since_activity_s"] == [30]
+    assert [(p.id, p.known) for p in said.places] == [("p0", True), ("never seen", False)]
+    assert tuple(f.name for f in said.places[1].features) == PLACE.columns
+    assert said.feature_set == FEATURE_SET
+    assert said.as_of.ToSeconds() == NOON_S
+
+
+async def test_features_of_places_alone_name_no_user(running: Running) -> None:
+    """And none of the places, when only the user is asked for."""
+    said = await running.stub.GetFeatures(pb.GetFeaturesRequest(place_ids=["p1"]))
+    assert not said.HasField("user")
+    assert [p.id for p in said.places] == ["p1"]
+    assert ("user", "") not in running.store.asked
+    assert not (await running.stub.GetFeatures(pb.GetFeaturesRequest(user_id="x"))).places
+
+
+async def test_features_without_a_store_are_unavailable(running: Running) -> None:
+    """Here defaults would be a lie."""
+    running.store.error = GONE
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await running.stub.GetFeatures(pb.GetFeaturesRequest(user_id="u"))
+    assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+    assert details(caught.value)["ErrorInfo"].reason == "FEATURE_STORE_UNAVAILABLE"
+    assert await running.counted("GetFeatures", "UNAVAILABLE") == 1

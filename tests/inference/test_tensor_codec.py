@@ -1,0 +1,123 @@
+"""numpy arrays to TensorProto and back, against TensorFlow's own reading and writing."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from tensorflow.core.framework import tensor_pb2
+
+from inference import serving_messages
+from inference.tensor_codec import BadTensor, decode, encode
+
+NUMERIC = [
+    np.float32, np.float64, np.float16, np.int32, np.int16, np.int8, np.uint8, np.uint16,
+    np.uint32, np.uint64, np.int64, np.bool_,
+]  # fmt: skip
+SHAPES = [(), (0,), (3,), (2, 0, 3), (2, 3)]
+MESSAGES = [tensor_pb2.TensorProto, serving_messages.TensorProto]
+
+
+def example(dtype: Any, shape: tuple[int, ...]) -> np.ndarray:
+    """0, 1, 0, 1...: values that every type can hold."""
+    return (np.arange(np.prod(shape, dtype=int)) % 2).astype(dtype).reshape(shape)
+
+
+@pytest.mark.parametrize("dtype", NUMERIC)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_tensorflow_reads_what_we_write(dtype: Any, shape: tuple[int, ...]) -> None:
+    """Same values, type and shape; and so do we."""
+    array = example(dtype, shape)
+    proto = tensor_pb2.TensorProto()
+    encode(array, proto)
+    for back in (tf.make_ndarray(proto), decode(proto)):
+        assert back.dtype == array.dtype
+        assert back.shape == array.shape
+        assert back.tolist() == array.tolist()
+    assert proto.HasField("tensor_shape")
+
+
+@pytest.mark.parametrize("dtype", NUMERIC)
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("message", MESSAGES)
+def test_we_read_the_typed_fields(message: Any, dtype: Any, shape: tuple[int, ...]) -> None:
+    """What TF Serving answers with by default: one value after the other."""
+    array = example(dtype, shape)
+    # A value at a time, so that TensorFlow does not choose tensor_content.
+    values = [tf.make_tensor_proto(value, dtype=array.dtype) for value in array.reshape(-1)]
+    typed = tf.make_tensor_proto(array, dtype=array.dtype)
+    typed.ClearField("tensor_content")
+    for value in values:
+        for field, content in value.ListFields():
+            if field.name.endswith("_val"):
+                getattr(typed, field.name).extend(content)
+    back = decode(message.FromString(typed.SerializeToString()))
+    assert back.dtype == array.dtype
+    assert back.tolist() == array.tolist()
+
+
+def test_the_last_value_is_repeated() -> None:
+    """Fewer values than elements: as TensorFlow fills them; none at all means zeros."""
+    proto = serving_messages.TensorProto(dtype=1, float_val=[5, 7])
+    proto.tensor_shape.dim.add(size=4)
+    assert decode(proto).tolist() == [5, 7, 7, 7]
+    del proto.float_val[:]
+    assert decode(proto).tolist() == [0, 0, 0, 0]
+
+
+@pytest.mark.parametrize("message", MESSAGES)
+def test_strings(message: Any) -> None:
+    """Text goes as UTF-8, comes back as bytes; an unset value is empty."""
+    proto = message()
+    encode(np.array([["é", "b"]]), proto)
+    assert decode(proto).tolist() == [["é".encode(), b"b"]]
+    assert tf.make_ndarray(tensor_pb2.TensorProto.FromString(proto.SerializeToString())).tolist()
+    bare = message(dtype=7)
+    bare.tensor_shape.dim.add(size=2)
+    assert decode(bare).tolist() == [b"", b""]
+
+
+def test_arrays_that_are_not_contiguous() -> None:
+    """A column of a matrix and a transposed matrix arrive in row order."""
+    matrix = np.arange(6, dtype=np.int64).reshape(2, 3)
+    for array in (matrix[:, 1], matrix.T):
+        proto = serving_messages.TensorProto()
+        encode(array, proto)
+        assert decode(proto).tolist() == array.tolist()
+
+
+def tensor(**fields: Any) -> Any:
+    """A message with a shape of one dimension."""
+    size = fields.pop("size")
+    proto = serving_messages.TensorProto(**fields)
+    proto.tensor_shape.dim.add(size=size)
+    return proto
+
+
+@pytest.mark.parametrize(
+    ("proto", "problem"),
+    [
+        (tensor(dtype=1, size=2, tensor_content=b"1234"), r"4 bytes do not fill shape \[2\]"),
+        (tensor(dtype=1, size=-1), "not fully defined"),
+        (tensor(dtype=20, size=1), "DataType 20"),
+        (tensor(dtype=2, size=2**40, double_val=[1]), "too large"),
+    ],
+)
+def test_refuses_what_is_no_tensor(proto: Any, problem: str) -> None:
+    """Content that does not fit, no definite shape, an unknown type, a shape to exhaust memory."""
+    with pytest.raises(BadTensor, match=problem):
+        decode(proto)
+
+
+def test_refuses_an_unknown_rank() -> None:
+    """There is nothing to read then."""
+    proto = serving_messages.TensorProto(dtype=1)
+    proto.tensor_shape.unknown_rank = True
+    with pytest.raises(BadTensor, match="not fully defined"):
+        decode(proto)
+
+
+def test_refuses_to_write_other_types() -> None:
+    """A date has no counterpart."""
+    with pytest.raises(BadTensor, match="datetime64"):
+        encode(np.array(["2024-01-15"], "datetime64[D]"), serving_messages.TensorProto())
