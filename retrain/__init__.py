@@ -1,0 +1,1 @@
+"""Closes the loop: drift detectors, retrain triggers, the trainer, its gate, the rollout."""

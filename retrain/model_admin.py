@@ -1,0 +1,150 @@
+"""Asks the model server to load and to relabel, over TF Serving's ModelService.
+
+What the real server does, read from its source (`server_core.cc`), and what follows here:
+- It assigns labels before it loads: a label for a version that is not AVAILABLE yet is refused
+  with FAILED_PRECONDITION. So a version is loaded first, without a label.
+- For a model that it already serves it answers before the new version is loaded. So
+  GetModelStatus is asked until all is AVAILABLE.
+- It looks at the disk once per `--file_system_poll_wait_seconds`, and keeps the error of an
+  earlier load until then. So an error counts only when it stays.
+"""
+
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, Self
+
+import grpc
+import stamina
+from tensorflow_serving.apis.get_model_status_pb2 import GetModelStatusRequest, ModelVersionStatus
+from tensorflow_serving.apis.model_management_pb2 import ReloadConfigRequest
+from tensorflow_serving.apis.model_service_pb2_grpc import ModelServiceStub
+
+from retrain.model_config import MODELS
+
+POLL_S = 0.2
+#: Longer than the real server's look at the disk (1 s by default).
+ERROR_STAYS_S = 3.0
+CALL_S = 5.0
+_ABSENT = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
+
+
+class ModelServerError(RuntimeError):
+    """The model server refused, or did not get there in time."""
+
+
+def _passing(error: Exception) -> bool:
+    return isinstance(error, grpc.RpcError) and _code(error) is grpc.StatusCode.UNAVAILABLE
+
+
+def _code(error: grpc.RpcError) -> grpc.StatusCode:
+    code: grpc.StatusCode = error.code()
+    return code
+
+
+class ModelAdmin:
+    """One channel to a model server, for a rollout.
+
+    Args:
+        address: host:port.
+        timeout_s: longest that one step may take, seconds.
+        monotonic: seconds from any start.
+        sleep: waits between two looks.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        timeout_s: float,
+        monotonic: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._timeout_s = timeout_s
+        self._monotonic = monotonic
+        self._sleep = sleep
+        self._channel = grpc.insecure_channel(address)
+        self._stub = ModelServiceStub(self._channel)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._channel.close()
+
+    def present(self, timeout_s: float = 2.0) -> bool:
+        """Whether a model server answers, be it with "no such model"."""
+        try:
+            self._status(MODELS[0], timeout_s)
+        except grpc.RpcError as error:
+            return _code(error) not in _ABSENT
+        return True
+
+    def reload(self, config: Any) -> None:
+        """Make the server follow a ModelServerConfig; it may go on loading after this returns.
+
+        Raises:
+            ModelServerError: refused (the text says why) or not to be reached.
+        """
+        request = ReloadConfigRequest(config=config)
+        try:
+            for attempt in stamina.retry_context(on=_passing, attempts=5, wait_initial=0.2):
+                with attempt:
+                    answer = self._stub.HandleReloadConfigRequest(request, timeout=self._timeout_s)
+        except grpc.RpcError as error:
+            # A load of a new model that outlasts the call goes on: `wait_available` decides.
+            if _code(error) is grpc.StatusCode.DEADLINE_EXCEEDED:
+                return
+            raise ModelServerError(f"reload: {error.details()}") from error
+        if answer.status.error_code:
+            raise ModelServerError(f"reload: {answer.status.error_message}")
+
+    def wait_available(
+        self, version: int, alive: Callable[[], None], timeout_s: float | None = None
+    ) -> None:
+        """Return once both models serve `version`.
+
+        Args:
+            version: of the pair.
+            alive: called at each look; what it raises ends the wait.
+            timeout_s: longest wait, if not that of this client.
+
+        Raises:
+            ModelServerError: one could not be loaded (with the server's reason), or time is up.
+        """
+        start = self._monotonic()
+        deadline = start + (self._timeout_s if timeout_s is None else timeout_s)
+        while True:
+            alive()
+            states = {name: self._state(name, version) for name in MODELS}
+            if all(state == "AVAILABLE" for state, _ in states.values()):
+                return
+            now = self._monotonic()
+            for name, (_, failed) in states.items():
+                if failed and now - start > ERROR_STAYS_S:
+                    raise ModelServerError(f"{name} {version} does not load: {failed}")
+            if now > deadline:
+                seen = ", ".join(f"{name} is {state}" for name, (state, _) in states.items())
+                raise ModelServerError(f"version {version} is not available in time: {seen}")
+            self._sleep(POLL_S)
+
+    def _state(self, name: str, version: int) -> tuple[str, str]:
+        """State of a version by its name, and the error it ended with, if any."""
+        try:
+            statuses = self._status(name, CALL_S)
+        except grpc.RpcError as error:
+            return _code(error).name, ""
+        for status in statuses:
+            if status.version == version:
+                failed = status.status.error_message if status.status.error_code else ""
+                return ModelVersionStatus.State.Name(status.state), failed
+        return "unknown to the server", ""
+
+    def _status(self, name: str, timeout_s: float) -> Any:
+        request = GetModelStatusRequest()
+        request.model_spec.name = name
+        return self._stub.GetModelStatus(request, timeout=timeout_s).model_version_status

@@ -1,0 +1,209 @@
+"""Brings a version into service, and says which one is.
+
+Order of `activate`, in which no request ever meets a version that is not loaded:
+1. N+1 is loaded beside N; label on N.
+2. Once both models of N+1 are AVAILABLE, the label moves, for both in one request.
+3. After a moment for requests under way, N is unloaded. It stays on disk: a way back is one
+   `activate` of N, a load of seconds, and memory holds one pair and not two.
+
+Each step writes the configuration file before it tells the server, so that a model server that
+restarts in between comes up with a state it would have passed through anyway.
+
+For the real `tensorflow_model_server`: labels in the file at start name versions that are not
+loaded yet, which it refuses unless started with `--allow_version_labels_for_unavailable_models`.
+It also exits if the file is missing; `ensure_config` writes one that serves nothing. Pass
+`--max_num_load_retries=0`, else a broken model is retried for minutes. Leave
+`--model_config_file_poll_wait_seconds` at 0: the rollout tells the server itself.
+"""
+
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+import structlog
+
+from contracts.settings import Settings
+from retrain.model_admin import ModelAdmin, ModelServerError
+from retrain.model_config import MODELS, Serving, read, write
+
+_log = structlog.get_logger(__name__)
+
+TIMEOUT_S = 120.0
+#: A server that waits for its first configuration looks for it every second or so.
+START_S = 15.0
+#: Longer than a request may take from resolving the label to using the version.
+DRAIN_S = 1.0
+#: Exported pairs that stay on disk, besides those in service.
+KEEP = 3
+_DELETED = ".deleted-"
+
+
+class RolloutFailed(RuntimeError):
+    """The version is not in service, and what was before still is."""
+
+
+def _no_guard() -> None:
+    pass
+
+
+def current(settings: Settings, label: str | None = None) -> int | None:
+    """The version in service under a label (by default `settings.model_label`), if there is one.
+
+    Raises:
+        ValueError: the configuration file is damaged.
+    """
+    return read(settings).labels.get(label or settings.model_label)
+
+
+def ensure_config(settings: Settings) -> None:
+    """Write a configuration that serves nothing, if there is none: TF Serving needs a file."""
+    if not settings.model_config_file.exists():
+        write(settings, Serving())
+
+
+def activate(
+    settings: Settings,
+    version: int,
+    *,
+    guard: Callable[[], None] = _no_guard,
+    timeout_s: float = TIMEOUT_S,
+    start_s: float = START_S,
+    drain_s: float = DRAIN_S,
+) -> bool:
+    """Point `settings.model_label` to `version`, for both models.
+
+    Args:
+        settings: where models, configuration and model server are.
+        version: an exported pair.
+        guard: asked before each step; what it raises stops the rollout there.
+        timeout_s: longest that loading may take.
+        start_s: longest wait for a model server that did not answer before.
+        drain_s: how long the old version outlives the move of the label.
+
+    Returns:
+        Whether a model server confirmed it. If none answers only the file is written, which it
+        reads when it starts.
+
+    Raises:
+        RolloutFailed: the pair is not on disk, the server could not load it, or the
+            configuration file is damaged.
+    """
+    _check_exported(settings, version)
+    try:
+        before = read(settings)
+    except ValueError as error:
+        # Whoever edited it knows what was meant; to write over it would lose that.
+        raise RolloutFailed(str(error)) from error
+    after = Serving({**before.labels, settings.model_label: version})
+    with ModelAdmin(settings.model_server, timeout_s) as server:
+        if server.present():
+            _switch(settings, server, before, after, version, guard)
+            _unload(settings, server, after, guard, drain_s)
+            live = True
+        else:
+            guard()
+            write(settings, after)
+            live = _started(server, version, guard, start_s)
+    _log.info("version_activated", version=version, label=settings.model_label, live=live)
+    prune(settings)
+    return live
+
+
+def _switch(
+    settings: Settings,
+    server: ModelAdmin,
+    before: Serving,
+    after: Serving,
+    version: int,
+    guard: Callable[[], None],
+) -> None:
+    both = replace(before, beside=before.beside | {version} | set(before.labels.values()))
+    try:
+        _apply(settings, server, both, guard)
+        server.wait_available(version, guard)
+        _apply(settings, server, replace(both, labels=after.labels), guard)
+    except ModelServerError as error:
+        _restore(settings, server, before, guard)
+        raise RolloutFailed(str(error)) from error
+
+
+def _unload(
+    settings: Settings,
+    server: ModelAdmin,
+    after: Serving,
+    guard: Callable[[], None],
+    drain_s: float,
+) -> None:
+    time.sleep(drain_s)
+    try:
+        _apply(settings, server, after, guard)
+    except ModelServerError as error:
+        # The new version serves; the old one merely takes memory until the next rollout.
+        _log.warning("old_version_not_unloaded", labels=dict(after.labels), error=str(error))
+
+
+def _apply(
+    settings: Settings, server: ModelAdmin, serving: Serving, guard: Callable[[], None]
+) -> None:
+    guard()
+    write(settings, serving)
+    server.reload(serving.message(settings))
+
+
+def _restore(
+    settings: Settings, server: ModelAdmin, before: Serving, guard: Callable[[], None]
+) -> None:
+    try:
+        _apply(settings, server, before, guard)
+    except ModelServerError as error:
+        _log.warning("configuration_restored_in_file_only", error=str(error))
+
+
+def _started(server: ModelAdmin, version: int, guard: Callable[[], None], start_s: float) -> bool:
+    _log.info("model_server_absent", note="the configuration file is written; waiting for it")
+    try:
+        server.wait_available(version, guard, start_s)
+    except ModelServerError as error:
+        _log.warning("only_the_configuration_file_is_written", version=version, cause=str(error))
+        return False
+    return True
+
+
+def _check_exported(settings: Settings, version: int) -> None:
+    for name in MODELS:
+        if not (settings.models_dir / name / str(version) / "saved_model.pb").is_file():
+            raise RolloutFailed(f"{name} {version} is not exported under {settings.models_dir}")
+
+
+def exported(settings: Settings) -> list[int]:
+    """Versions on disk, ascending; a version counts if any of its pair is there."""
+    found = {
+        int(path.name)
+        for name in MODELS
+        for path in (settings.models_dir / name).glob("*")
+        if path.name.isdecimal()
+    }
+    return sorted(found)
+
+
+def prune(settings: Settings, keep: int = KEEP) -> list[int]:
+    """Delete all but the newest `keep` versions; never one that the configuration names.
+
+    A version is renamed before it is deleted: nobody ever sees half of one.
+
+    Returns:
+        The versions that were deleted.
+    """
+    for name in MODELS:
+        for left in (settings.models_dir / name).glob(f"{_DELETED}*"):
+            shutil.rmtree(left)
+    served = read(settings).versions
+    versions = exported(settings)
+    old = [v for v in versions[: max(0, len(versions) - keep)] if v not in served]
+    for version in old:
+        for name in MODELS:
+            path = settings.models_dir / name / str(version)
+            if path.exists():
+                shutil.rmtree(path.rename(path.with_name(f"{_DELETED}{version}")))
+    return old

@@ -1,0 +1,64 @@
+"""What the child process does: read the archive, train, judge, export."""
+
+import time
+from dataclasses import replace
+
+import structlog
+
+from contracts.settings import Settings
+from models.split import TooFewEvents
+from models.export import NotExportable
+from models.holdout import OtherFeatures
+from models.progress import Logged
+from models.scoring import NoSuchModel
+from models.train import TrainedPair, evaluate_version, export_pair, train_pair
+from online_features.archive import read_catalogue, read_context, read_interactions
+from retrain.child import Trained
+from retrain.gate import judge
+from retrain.rollout import current
+
+_log = structlog.get_logger(__name__)
+
+
+def train_judge_export(settings: Settings, audit_id: str) -> Trained:
+    """Train on the archive, and export the pair if it may go into service.
+
+    It is compared with the version in service on the same held-out requests.
+
+    Args:
+        settings: of the installation.
+        audit_id: written into the exported pair.
+
+    Raises:
+        FloatingPointError: a training diverged.
+    """
+    read_at_s = time.time()
+    archive = settings.archive_dir
+    events, catalogue = read_interactions(archive), read_catalogue(archive)
+    try:
+        pair = train_pair(events, catalogue, read_context(archive), settings, progress=Logged())
+    except TooFewEvents as few:
+        return Trained(None, {}, f"too little data: {few}")
+    in_service, why_not = _judge_in_service(settings, pair)
+    verdict = judge(pair.metrics, in_service)
+    note = "; ".join(filter(None, (verdict.note, why_not)))
+    if not verdict.passed:
+        return Trained(None, pair.metrics, note)
+    card = pair.card | {"trained_at_s": read_at_s, "audit_id": audit_id}
+    try:
+        version = export_pair(replace(pair, card=card), settings)
+    except NotExportable as error:
+        return Trained(None, pair.metrics, str(error))
+    return Trained(version, pair.metrics, note)
+
+
+def _judge_in_service(settings: Settings, pair: TrainedPair) -> tuple[dict[str, float] | None, str]:
+    """Metrics of the version in service on the same held-out requests, or why there are none."""
+    version = current(settings)
+    if version is None:
+        return None, ""
+    try:
+        return evaluate_version(settings.models_dir, version, pair.holdout), ""
+    except (NoSuchModel, OtherFeatures) as error:
+        _log.warning("nothing_to_compare_with", version=version, cause=str(error))
+        return None, f"version {version} could not be judged: {error}"

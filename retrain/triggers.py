@@ -1,0 +1,184 @@
+"""When to ask for a new pair of models, and asking.
+
+`decide` is pure: what was observed, what was answered before, the time - and out come the next
+state and perhaps one request. Where the state lives is `retrain.trigger_state`'s business.
+"""
+
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+import msgspec
+
+from contracts.events import RetrainRequested
+from contracts.settings import Settings
+from retrain.publish import Publisher
+
+Reason = Literal["psi", "ks", "accuracy", "samples", "schedule", "manual"]
+
+SAMPLES = 1_000_000
+MAX_AGE_S = 7 * 86_400.0
+_PSI = "psi:"
+
+
+def new_audit_id() -> str:
+    """A fresh audit id; everything that a request leads to carries it."""
+    return str(uuid.uuid4())
+
+
+@dataclass(frozen=True)
+class Policy:
+    """Marks above which something is done.
+
+    Attributes:
+        psi: a column above it has drifted.
+        psi_rearm: a column that asked once may ask again only after it fell below this.
+        samples: new interactions that are worth a training.
+        max_age_s: oldest that a training may become.
+        cooldown_s: least time between two requests.
+    """
+
+    psi: float
+    psi_rearm: float
+    cooldown_s: float
+    samples: int = SAMPLES
+    max_age_s: float = MAX_AGE_S
+
+    @classmethod
+    def of(cls, settings: Settings) -> "Policy":
+        """The policy of an installation; half the mark (the customary warning) arms again."""
+        return cls(settings.psi_retrain, settings.psi_retrain / 2, settings.retrain_cooldown_s)
+
+
+@dataclass(frozen=True)
+class Observation:
+    """What is known now; what is not known is absent.
+
+    Attributes:
+        psi: by column.
+        samples_since_training: interactions that the model in service has not seen.
+        trained_at_s: when the model in service was trained, Unix seconds.
+        context: further evidence for the reader of a request.
+    """
+
+    psi: Mapping[str, float] = field(default_factory=dict)
+    samples_since_training: int | None = None
+    trained_at_s: float | None = None
+    context: Mapping[str, Any] = field(default_factory=dict)
+
+
+class TriggerState(msgspec.Struct, frozen=True):
+    """What must outlive a restart.
+
+    Attributes:
+        since_s: when this installation first looked; its age counts until there is a model.
+        last_request_s: when the last request was made.
+        answered: cause to the level at which it was answered. Causes are `psi:<column>` (level
+            1: drifted), `samples` (whole millions) and `schedule` (whole weeks).
+        pending: a request that was decided on and may not have reached Kafka.
+    """
+
+    since_s: float | None = None
+    last_request_s: float | None = None
+    answered: dict[str, int] = {}
+    pending: RetrainRequested | None = None
+
+
+def decide(
+    seen: Observation,
+    state: TriggerState,
+    policy: Policy,
+    now_s: float,
+    audit_id: Callable[[], str] = new_audit_id,
+) -> TriggerState:
+    """Return the next state; its `pending` is new if a request is due.
+
+    One cause gives one event: a cause asks when its level passes the one already answered, and is
+    forgotten when its level falls (for PSI: below `psi_rearm`, so that a column that hovers around
+    the mark asks once). All causes that are due share one request. Within the cool-down they wait.
+    """
+    since_s = now_s if state.since_s is None else state.since_s
+    levels = _levels(seen, state, policy, now_s - (seen.trained_at_s or since_s))
+    answered = {c: min(level, levels[c]) for c, level in state.answered.items() if c in levels}
+    answered |= {c: level for c, level in state.answered.items() if c not in levels}
+    answered = {c: level for c, level in answered.items() if level > 0}
+    state = msgspec.structs.replace(state, since_s=since_s, answered=answered)
+    due = {cause: level for cause, level in levels.items() if level > answered.get(cause, 0)}
+    if not due or state.pending is not None or _cooling(state, policy, now_s):
+        return state
+    request = RetrainRequested(
+        audit_id=audit_id(),
+        reason=_reason(due),
+        requested_at=datetime.fromtimestamp(now_s, UTC),
+        evidence=_evidence(seen, due, policy),
+    )
+    return msgspec.structs.replace(
+        state, answered=answered | due, last_request_s=now_s, pending=request
+    )
+
+
+def _levels(seen: Observation, state: TriggerState, policy: Policy, age_s: float) -> dict[str, int]:
+    levels = {"schedule": int(age_s // policy.max_age_s)}
+    if seen.samples_since_training is not None:
+        levels["samples"] = seen.samples_since_training // policy.samples
+    for column, psi in seen.psi.items():
+        cause = _PSI + column
+        if psi > policy.psi:
+            levels[cause] = 1
+        elif psi < policy.psi_rearm:
+            levels[cause] = 0
+        else:
+            levels[cause] = state.answered.get(cause, 0)
+    return levels
+
+
+def _cooling(state: TriggerState, policy: Policy, now_s: float) -> bool:
+    return state.last_request_s is not None and now_s - state.last_request_s < policy.cooldown_s
+
+
+def _reason(due: Mapping[str, int]) -> Reason:
+    if any(cause.startswith(_PSI) for cause in due):
+        return "psi"
+    return "samples" if "samples" in due else "schedule"
+
+
+def _evidence(seen: Observation, due: Mapping[str, int], policy: Policy) -> dict[str, Any]:
+    return {
+        "causes": sorted(due),
+        "psi": {c: round(seen.psi[c], 4) for c in seen.psi if _PSI + c in due},
+        "psi_threshold": policy.psi,
+        "samples_since_training": seen.samples_since_training,
+        "trained_at_s": seen.trained_at_s,
+        **seen.context,
+    }
+
+
+def request_now(
+    settings: Settings,
+    reason: Reason = "manual",
+    note: str = "",
+    *,
+    clock: Callable[[], float] = time.time,
+    audit_id: Callable[[], str] = new_audit_id,
+) -> str:
+    """Ask for a training by hand; neither cool-down nor hysteresis holds it back.
+
+    Returns:
+        The audit id of the request.
+
+    Raises:
+        retrain.publish.NotPublished: Kafka did not take it.
+    """
+    request = RetrainRequested(
+        audit_id=audit_id(),
+        reason=reason,
+        requested_at=datetime.fromtimestamp(clock(), UTC),
+        evidence={"note": note} if note else {},
+    )
+    with closing(Publisher(settings)) as publisher:
+        publisher.send(settings.topics.retrain, request.audit_id, request)
+    return request.audit_id

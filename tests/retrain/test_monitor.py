@@ -1,0 +1,244 @@
+"""The monitor on real Kafka: what is served moves its gauges, and drift asks for a training."""
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+
+import confluent_kafka
+import numpy as np
+import pytest
+import redis
+from prometheus_client import REGISTRY
+
+from contracts.events import Impression, Location, RetrainRequested, ServedPlace, encode
+from contracts.kafka import producer_config
+from contracts.settings import Settings
+from contracts.topics import Topics
+from models.reference import references_of
+from models.scoring import CARD
+from retrain import model_config
+from retrain.in_service import NoCard, load_in_service
+from retrain.model_config import Serving
+from retrain.monitor import DriftWatch, Monitor
+from retrain.trigger_state import Triggers
+from tests.retrain.conftest import Remembering
+
+COLUMNS = ("distance_log_km", "rating", "temperature")
+#: A whole "day" passes within 24 s of event time.
+DAY_S, LEAST = 24.0, 200
+START_S = 1_700_000_000.0
+
+
+def put_in_service(settings: Settings, version: int, mean: float = 0.0) -> None:
+    """A version without a graph: its card, and the configuration that names it."""
+    rng = np.random.default_rng(version)
+    rows = rng.normal(mean, 1, (4_000, len(COLUMNS) + 1)).astype(np.float32)
+    card = {
+        "columns": COLUMNS,
+        "reference": references_of((*COLUMNS, "probability"), rows),
+        "metrics": {"auc": 0.8},
+        "data": {"choices": {"test": 4_000}},
+        "trained_at_s": time.time(),
+    }
+    path = settings.models_dir / "ranker" / str(version) / CARD
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps(card))
+    model_config.write(settings, Serving({settings.model_label: version}))
+
+
+def impressions(
+    version: int, count: int, shift: dict[str, float] | None = None, places: int = 3
+) -> list[Impression]:
+    """Answers that span a window; columns are shifted by name."""
+    rng = np.random.default_rng(99)
+    rows = rng.normal(size=(count, places, len(COLUMNS) + 1))
+    for name, by in (shift or {}).items():
+        rows[:, :, COLUMNS.index(name)] += by
+    return [
+        Impression(
+            request_id=f"r{i}",
+            user_id=f"u{i}",
+            timestamp=datetime.fromtimestamp(START_S + DAY_S * i / count, UTC),
+            location=Location(0, 0),
+            variant="stable",
+            degradation="DEGRADATION_NONE",
+            models={"candidates": version, "ranker": version},
+            feature_set="1",
+            places=[
+                ServedPlace("p", k, 1.0, float(row[-1]), features=row[:-1].tolist())
+                for k, row in enumerate(rows[i])
+            ],
+        )
+        for i in range(count)
+    ]
+
+
+@pytest.fixture
+def quick(settings: Settings) -> Settings:
+    return settings.model_copy(update={"drift_window_s": DAY_S, "drift_min_answers": LEAST})
+
+
+class Watching:
+    """A monitor in a thread, fed through Kafka."""
+
+    def __init__(self, settings: Settings, client: redis.Redis, outbox: Remembering) -> None:
+        self._settings = settings
+        self.monitor = Monitor(settings, Triggers(settings, client, outbox, time.time))
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self.monitor.run, args=(self._stop,))
+        self._thread.start()
+
+    def send(self, topic: str, values: list[bytes]) -> None:
+        producer = confluent_kafka.Producer(producer_config(self._settings))
+        for value in values:
+            producer.produce(topic, value, key=b"k")
+        assert producer.flush(30) == 0
+        producer.close()
+
+    def close(self) -> None:
+        self._stop.set()
+        self._thread.join()
+        assert self.monitor.died_of is None
+
+
+@pytest.fixture
+def start(
+    quick: Settings, topics: Topics, client: redis.Redis, outbox: Remembering
+) -> Iterator[Callable[[], Watching]]:
+    opened: list[Watching] = []
+
+    def begin() -> Watching:
+        opened.append(Watching(quick, client, outbox))
+        return opened[-1]
+
+    yield begin
+    for watching in opened:
+        watching.close()
+
+
+def wait_for(done: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + 60
+    while not done():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.1)
+
+
+def gauge(name: str, **labels: str) -> float | None:
+    return REGISTRY.get_sample_value(name, labels)
+
+
+def test_drift_in_what_is_served_asks_for_a_training(
+    quick: Settings, topics: Topics, start: Callable[[], Watching], outbox: Remembering
+) -> None:
+    """One column shifts: its gauges show it, one request names it, others stay calm."""
+    put_in_service(quick, 1)
+    watching = start()
+    watching.send(topics.interactions.name, [b"{}"] * 7)
+    served = [encode(i) for i in impressions(1, 600, {"distance_log_km": 1.5})]
+    watching.send(topics.impressions.name, [b"not an impression", *served])
+    wait_for(lambda: bool(outbox.requests), "no training was asked for")
+    request: RetrainRequested = outbox.requests[0]
+    assert request.reason == "psi"
+    assert list(request.evidence["psi"]) == ["distance_log_km"]
+    assert request.evidence["version"] == 1
+    assert request.evidence["samples_since_training"] == 7
+    psi = gauge("placestream_drift_psi_ratio", feature="distance_log_km")
+    assert psi is not None
+    assert psi > 1
+    calm = gauge("placestream_drift_psi_ratio", feature="rating")
+    assert calm is not None
+    assert calm < 0.1
+    p = gauge("placestream_drift_ks_p_ratio", feature="distance_log_km")
+    assert p is not None
+    assert p < 1e-6
+    assert gauge("placestream_samples_since_training") == 7
+    assert gauge("placestream_model_quality_ratio", metric="auc") == 0.8
+
+
+def test_a_new_version_brings_its_own_reference(
+    quick: Settings, topics: Topics, start: Callable[[], Watching], outbox: Remembering
+) -> None:
+    """What was drift for version 1 is the training of version 2: its answers are calm."""
+    put_in_service(quick, 1)
+    watching = start()
+    drifted = dict.fromkeys(COLUMNS, 2.0)
+    watching.send(topics.impressions.name, [encode(i) for i in impressions(1, 400, drifted)])
+    wait_for(lambda: bool(outbox.requests), "no training was asked for")
+    put_in_service(quick, 2, mean=2.0)
+    watching.send(topics.impressions.name, [encode(i) for i in impressions(1, 400, drifted)])
+
+    def psi() -> float | None:
+        return gauge("placestream_drift_psi_ratio", feature="rating")
+
+    wait_for(lambda: psi() is None, "the old version's drift is still shown")
+    watching.send(topics.impressions.name, [encode(i) for i in impressions(2, 400, drifted)])
+    wait_for(lambda: psi() is not None, "the new version is not watched")
+    calm = psi()
+    assert calm is not None
+    assert calm < 0.1
+
+
+def test_weather_is_shown_and_asks_for_nothing(quick: Settings) -> None:
+    """A hot day is no reason to train."""
+    put_in_service(quick, 1)
+    watch = DriftWatch(quick, load_in_service(quick, 1))
+    watch.update(impressions(1, 600, {"temperature": 3.0}))
+    watch.show()
+    shown = gauge("placestream_drift_psi_ratio", feature="temperature")
+    assert shown is not None
+    assert shown > 0.2
+    assert set(watch.psi()) == {"distance_log_km", "rating", "probability"}
+
+
+def test_a_part_of_the_window_is_shown_and_asks_for_nothing(quick: Settings) -> None:
+    """Half a day of other people is not drift yet."""
+    put_in_service(quick, 1)
+    watch = DriftWatch(quick, load_in_service(quick, 1))
+    watch.update(impressions(1, 600, {"rating": 2.0})[:300])
+    watch.show()
+    shown = gauge("placestream_drift_psi_ratio", feature="rating")
+    assert shown is not None
+    assert shown > 0.2
+    assert watch.psi() == {}
+
+
+def test_answers_of_other_versions_and_of_no_ranker_are_passed_over(quick: Settings) -> None:
+    """Neither a canary nor a degraded answer says what the version in service sees."""
+    put_in_service(quick, 1)
+    watch = DriftWatch(quick, load_in_service(quick, 1))
+    before = gauge("placestream_drift_impressions_skipped_total", reason="other_version") or 0
+    watch.update(impressions(2, 5))
+    assert gauge("placestream_drift_impressions_skipped_total", reason="other_version") == (
+        before + 5
+    )
+    bare = [
+        Impression("r", "u", datetime.now(UTC), Location(0, 0), "stable", "", {"ranker": 1}, "", [])
+    ]
+    watch.update(bare)
+    assert watch.window.size == 0
+
+
+def test_a_version_without_a_card_is_passed_over(
+    quick: Settings, topics: Topics, start: Callable[[], Watching]
+) -> None:
+    """The monitor goes on, and watches the next version."""
+    put_in_service(quick, 1)
+    (quick.models_dir / "ranker" / "1" / CARD).unlink()
+    watching = start()
+    wait_for(lambda: watching.monitor.version == 1, "version 1 was not looked at")
+    put_in_service(quick, 2)
+    wait_for(lambda: watching.monitor.version == 2, "version 2 was not looked at")
+    watching.send(topics.impressions.name, [encode(i) for i in impressions(2, 300)])
+    calm = {"feature": "rating"}
+    wait_for(lambda: gauge("placestream_drift_psi_ratio", **calm) is not None, "not watched")
+
+
+@pytest.mark.parametrize("text", ["", "{", "{}", '{"columns": ["a"], "reference": {}}'])
+def test_a_damaged_card_is_named(quick: Settings, text: str) -> None:
+    """The error tells the file."""
+    put_in_service(quick, 1)
+    (quick.models_dir / "ranker" / "1" / CARD).write_text(text)
+    with pytest.raises(NoCard, match=r"placestream\.json"):
+        load_in_service(quick, 1)

@@ -1,0 +1,148 @@
+"""When a training is asked for: pure decisions, with the clock in hand."""
+
+from itertools import count
+
+import pytest
+
+from contracts.events import RetrainRequested
+from contracts.settings import Settings
+from retrain.triggers import Observation, Policy, TriggerState, decide
+
+POLICY = Policy(psi=0.2, psi_rearm=0.1, cooldown_s=3_600)
+DAY_S = 86_400.0
+WEEK_S = 7 * DAY_S
+NOW_S = 1_700_000_000.0
+
+
+class Asked:
+    """Plays observations one after another, as the monitor would; requests reach Kafka at once."""
+
+    def __init__(self, policy: Policy = POLICY) -> None:
+        self.state = TriggerState()
+        self._policy = policy
+        self._ids = (f"audit-{i}" for i in count())
+
+    def look(self, now_s: float, seen: Observation) -> RetrainRequested | None:
+        self.state = decide(seen, self.state, self._policy, now_s, lambda: next(self._ids))
+        request = self.state.pending
+        self.state = TriggerState(
+            self.state.since_s, self.state.last_request_s, self.state.answered
+        )
+        return request
+
+
+def psi(**columns: float) -> Observation:
+    return Observation(psi=columns, samples_since_training=0, trained_at_s=NOW_S)
+
+
+def test_nothing_is_asked_for_without_a_cause() -> None:
+    """Stable columns, few samples, a young model."""
+    seen = Observation({"distance": 0.19}, samples_since_training=999_999, trained_at_s=NOW_S)
+    assert Asked().look(NOW_S + WEEK_S - 1, seen) is None
+
+
+def test_psi_above_the_mark_asks_with_its_evidence() -> None:
+    """The request says which column, by how much, and carries the id it was given."""
+    request = Asked().look(NOW_S, psi(distance=0.31, rating=0.05))
+    assert request is not None
+    assert (request.audit_id, request.reason) == ("audit-0", "psi")
+    assert request.requested_at.timestamp() == NOW_S
+    assert request.evidence["psi"] == {"distance": 0.31}
+    assert request.evidence["causes"] == ["psi:distance"]
+
+
+def test_one_cause_gives_one_event() -> None:
+    """A column that stays up, or hovers around the mark, asks once, cool-down or not."""
+    asked = Asked()
+    values = [0.3, 0.3, 0.19, 0.21, 0.11, 0.25, 0.3]
+    requests = [asked.look(NOW_S + i * DAY_S / 2, psi(a=v)) for i, v in enumerate(values)]
+    assert [r is not None for r in requests] == [True] + [False] * 6
+
+
+def test_a_column_that_came_down_may_ask_again() -> None:
+    """Below half the mark it is armed again."""
+    asked = Asked()
+    requests = [asked.look(NOW_S + i * 4_000, psi(a=v)) for i, v in enumerate([0.3, 0.09, 0.3])]
+    assert [r is not None for r in requests] == [True, False, True]
+
+
+def test_a_second_cause_waits_for_the_cool_down_and_is_not_lost() -> None:
+    """Another column drifts a minute later: asked for when the hour is over."""
+    asked = Asked()
+    assert asked.look(NOW_S, psi(a=0.3)) is not None
+    assert asked.look(NOW_S + 60, psi(a=0.3, b=0.4)) is None
+    assert asked.look(NOW_S + 3_599, psi(a=0.3, b=0.4)) is None
+    late = asked.look(NOW_S + 3_600, psi(a=0.3, b=0.4))
+    assert late is not None
+    assert late.evidence["causes"] == ["psi:b"]
+
+
+def test_a_cause_that_passes_during_the_cool_down_asks_for_nothing() -> None:
+    """What is over when the cool-down ends needs no training."""
+    asked = Asked()
+    asked.look(NOW_S, psi(a=0.3))
+    assert asked.look(NOW_S + 60, psi(a=0.3, b=0.4)) is None
+    assert asked.look(NOW_S + 4_000, psi(a=0.3, b=0.05)) is None
+
+
+def test_causes_that_are_due_together_share_one_request() -> None:
+    """PSI, samples and age at once: one event that names all."""
+    seen = Observation({"a": 0.5}, samples_since_training=1_000_000, trained_at_s=NOW_S - WEEK_S)
+    asked = Asked()
+    request = asked.look(NOW_S, seen)
+    assert request is not None
+    assert request.reason == "psi"
+    assert request.evidence["causes"] == ["psi:a", "samples", "schedule"]
+    assert asked.look(NOW_S + DAY_S, seen) is None
+
+
+@pytest.mark.parametrize(("samples", "due"), [(999_999, False), (1_000_000, True)])
+def test_a_million_samples(samples: int, due: bool) -> None:
+    """At the mark, not before."""
+    request = Asked().look(NOW_S, Observation({}, samples, NOW_S))
+    assert (request is not None and request.reason == "samples") is due
+
+
+def test_a_rejected_training_is_asked_for_again_only_at_the_next_million() -> None:
+    """Samples go on growing because no new model came of it; each million asks once."""
+    asked = Asked()
+    counts = [1_000_000, 1_500_000, 1_999_999, 2_000_000, 2_100_000]
+    requests = [
+        asked.look(NOW_S + i * DAY_S / 4, Observation({}, n, NOW_S)) for i, n in enumerate(counts)
+    ]
+    assert [r is not None for r in requests] == [True, False, False, True, False]
+
+
+def test_a_new_model_starts_the_count_again() -> None:
+    """After a training the samples fall, and the next million counts."""
+    asked = Asked()
+    counts = [1_000_000, 10, 1_000_000]
+    requests = [
+        asked.look(NOW_S + i * DAY_S, Observation({}, n, NOW_S + i * DAY_S))
+        for i, n in enumerate(counts)
+    ]
+    assert [r is not None for r in requests] == [True, False, True]
+
+
+def test_weekly_at_the_latest_also_without_any_model() -> None:
+    """The week counts from the training, or from the first look where there was none."""
+    asked = Asked()
+    days = [0, 6.9, 7, 8, 13.9, 14]
+    requests = [asked.look(NOW_S + day * DAY_S, Observation()) for day in days]
+    assert [r is not None for r in requests] == [False, False, True, False, False, True]
+    assert requests[2] is not None
+    assert requests[2].reason == "schedule"
+
+
+def test_a_request_that_was_not_sent_is_kept_and_no_other_is_made() -> None:
+    """Until Kafka has it, the state holds it under its id."""
+    first = decide(psi(a=0.3), TriggerState(), POLICY, NOW_S, lambda: "one")
+    later = decide(psi(a=0.3, b=0.9), first, POLICY, NOW_S + DAY_S, lambda: "two")
+    assert first.pending is not None
+    assert later.pending == first.pending
+
+
+def test_the_policy_comes_from_the_settings() -> None:
+    """The mark is the setting; half of it arms again."""
+    policy = Policy.of(Settings(psi_retrain=0.3, retrain_cooldown_s=5))
+    assert (policy.psi, policy.psi_rearm, policy.cooldown_s) == (0.3, 0.15, 5)
