@@ -1,0 +1,211 @@
+"""Rules, their tests, Alertmanager and the dashboard, checked by Prometheus' own tools."""
+
+import ast
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from contracts.settings import Settings
+from inference.metrics import REQUEST_EDGES_S
+from tests.docker import series
+from tests.docker.project import ROOT
+from tests.docker.series import alerts, names_in, rules
+
+PROMETHEUS = ROOT / "docker" / "prometheus"
+RULE_TESTS = sorted((PROMETHEUS / "tests").glob("*.yml"))
+
+
+def run(program: str, *arguments: object) -> subprocess.CompletedProcess[str]:
+    """Run a program of Prometheus'; if it is missing, say where it comes from."""
+    path = shutil.which(program)
+    assert path, f"{program} is missing: apt-get install prometheus prometheus-alertmanager"
+    command = [path, *(str(argument) for argument in arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_promtool_accepts_configuration_and_rules() -> None:
+    """The configuration is valid, and so are all rule files that it names."""
+    answer = run("promtool", "check", "config", PROMETHEUS / "prometheus.yml")
+    assert answer.returncode == 0, answer.stderr
+    assert f"{len(series.rule_files())} rule files found" in answer.stdout
+
+
+@pytest.mark.parametrize("path", RULE_TESTS, ids=lambda path: path.stem)
+def test_rules_fire_and_stay_silent(path: Any) -> None:
+    """The tests of the rules pass."""
+    answer = run("promtool", "test", "rules", path)
+    assert answer.returncode == 0, answer.stdout + answer.stderr
+
+
+def test_amtool_accepts_alertmanagers_configuration() -> None:
+    """Routes, receivers and inhibitions are valid."""
+    answer = run("amtool", "check-config", ROOT / "docker/alertmanager/alertmanager.yml")
+    assert answer.returncode == 0, answer.stderr
+
+
+def test_inhibitions_name_alerts_that_exist() -> None:
+    """An inhibition of an alert that was renamed would never come true."""
+    config = yaml.safe_load((ROOT / "docker/alertmanager/alertmanager.yml").read_text())
+    for rule in config["inhibit_rules"]:
+        for side in (rule["source_matchers"], rule["target_matchers"]):
+            named = re.findall(r'alertname = "(\w+)"', " ".join(side))
+            assert len(named) == 1
+            assert named[0] in alerts()
+
+
+@pytest.mark.parametrize("name", alerts())
+def test_alert_is_tested_both_ways(name: str) -> None:
+    """Some case makes the alert fire, and another, in which there are series, does not."""
+    files = [yaml.safe_load(path.read_text()) for path in RULE_TESTS]
+    cases = [
+        case
+        for file in files
+        for test in file["tests"]
+        for case in test.get("alert_rule_test", [])
+        if case["alertname"] == name
+    ]
+    assert any(case["exp_alerts"] for case in cases)
+    assert any(not case["exp_alerts"] for case in cases)
+
+
+@pytest.mark.parametrize("name", alerts())
+def test_alert_says_what_to_do(name: str) -> None:
+    """CamelCase, a known severity, a summary, a description, and a runbook of its own name."""
+    alert = alerts()[name]
+    assert re.fullmatch(r"([A-Z][a-z]+)+", name)
+    assert alert["labels"]["severity"] in ("info", "warning", "critical")
+    notes = alert["annotations"]
+    assert set(notes) == {"summary", "description", "runbook_url"}
+    assert notes["runbook_url"] == f"docs/runbooks/{name}.md"
+    text = (ROOT / notes["runbook_url"]).read_text(encoding="utf-8")
+    assert text.startswith(f"# {name}\n")
+    for heading in ("## What it means", "## Look at", "## Do"):
+        assert f"\n{heading}\n" in text
+
+
+def test_every_runbook_has_its_alert() -> None:
+    """No page is left of an alert that is gone."""
+    pages = {path.stem for path in (ROOT / "docs/runbooks").glob("*.md")}
+    assert pages - {"README"} == set(alerts())
+
+
+def test_every_series_that_is_asked_for_exists() -> None:
+    """Rules and dashboard ask only for metrics of the code, of recording rules, or foreign ones."""
+    recorded = {rule["record"] for rule in rules() if "record" in rule}
+    known = series.series() | recorded | set(series.FOREIGN)
+    asked = [rule["expr"] for rule in rules()] + series.queries()
+    missing = {name: expr for expr in asked for name in names_in(expr) if name not in known}
+    assert missing == {}
+
+
+def test_names_are_found() -> None:
+    """The reading of expressions that the test above leans on sees names, and nothing else."""
+    expression = (
+        'sum by (topic) (rate(a_total{outcome="b_total", c!~"d"}[5m])) / on () group_left () '
+        "e:f:g > 0.5 or (h_i unless h_i offset 15m) or histogram_quantile(0.95, j_bucket)"
+    )
+    assert names_in(expression) == {"a_total", "e:f:g", "h_i", "j_bucket"}
+
+
+def test_every_recorded_series_is_used() -> None:
+    """What is recorded is asked for by an alert, another record or the dashboard."""
+    asked = " ".join([rule["expr"] for rule in rules()] + series.queries())
+    for rule in rules():
+        if "record" in rule:
+            assert rule["record"] in names_in(asked), rule["record"]
+
+
+def test_labels_that_rules_ask_for_exist() -> None:
+    """A label in a selector or a grouping is one that the metric has."""
+    labels = {
+        name + suffix: set(getattr(collector, "_labelnames", ()))
+        for name, collector in collectors().items()
+        for suffix in ("", "_total", "_bucket")
+    }
+    for rule in rules():
+        for name, body in re.findall(r"\b(placestream_\w+)\{([^}]*)\}", rule["expr"]):
+            for label in re.findall(r"(\w+)\s*(?:=~|!~|!=|=)", re.sub(r'"[^"]*"', "", body)):
+                assert label in labels[name], f"{name} has no label {label}"
+
+
+def collectors() -> dict[str, Any]:
+    """Metric objects by name."""
+    import importlib
+
+    found = {}
+    for module in map(importlib.import_module, series.MODULES):
+        holders = [module, *([module.Metrics()] if hasattr(module, "Metrics") else [])]
+        for holder in holders:
+            for value in vars(holder).values():
+                if hasattr(value, "_labelnames"):
+                    found[str(value._name)] = value
+    return found
+
+
+def test_drift_alerts_leave_out_what_the_trainer_leaves_out() -> None:
+    """Columns that follow the clock or the sky ask for nothing, in the trainer and in the rule."""
+    (record,) = [r for r in rules() if r.get("record") == "feature:placestream_drift_psi_ratio:max"]
+    (pattern,) = re.findall(r'feature!~"\((.*)\)\.\*"', record["expr"])
+    assert tuple(pattern.split("|")) == constant(ROOT / "retrain/monitor.py", "RHYTHM")
+
+
+def constant(path: Path, name: str) -> object:
+    """A literal at the top of a module, read without importing what the module needs."""
+    (value,) = [
+        node.value
+        for node in ast.parse(path.read_text(encoding="utf-8")).body
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == name
+    ]
+    return ast.literal_eval(value)
+
+
+def test_drift_alert_waits_longer_than_the_window() -> None:
+    """A window that is not full yet can alert nobody; the mark is the trainer's own."""
+    fields = Settings.model_fields
+    alert = alerts()["FeatureDriftHigh"]
+    (hours,) = re.findall(r"^(\d+)h$", alert["for"])
+    assert int(hours) * 3_600 > fields["drift_window_s"].default
+    assert alert["expr"].endswith(f"> {fields['psi_retrain'].default}")
+
+
+def test_latency_objective_is_an_edge_of_the_histogram() -> None:
+    """Whether p95 is above the objective is then counted, not estimated."""
+    (mark,) = re.findall(r"> ([\d.]+)$", alerts()["RequestsSlow"]["expr"])
+    assert float(mark) in REQUEST_EDGES_S
+
+
+def test_dashboard_is_whole() -> None:
+    """Panels have numbers of their own, do not overlap, ask one source, and explain themselves."""
+    provisioned = yaml.safe_load(
+        (ROOT / "docker/grafana/provisioning/datasources/prometheus.yml").read_text()
+    )
+    (source,) = [s["uid"] for s in provisioned["datasources"]]
+    panels = series.dashboard()["panels"]
+    assert len({panel["id"] for panel in panels}) == len(panels)
+    cells = set()
+    for panel in panels:
+        at = panel["gridPos"]
+        assert at["x"] + at["w"] <= 24
+        for x in range(at["x"], at["x"] + at["w"]):
+            for y in range(at["y"], at["y"] + at["h"]):
+                assert (x, y) not in cells, panel["title"]
+                cells.add((x, y))
+        if panel["type"] != "row":
+            assert panel["datasource"]["uid"] == source
+            assert panel["description"]
+            assert panel["fieldConfig"]["defaults"]["unit"]
+
+
+def test_grafana_finds_its_dashboards() -> None:
+    """The provider looks into the folder that the compose file mounts."""
+    from tests.docker.project import services
+
+    path = ROOT / "docker/grafana/provisioning/dashboards/placestream.yml"
+    (provider,) = yaml.safe_load(path.read_text())["providers"]
+    folder = provider["options"]["path"]
+    assert f"./docker/grafana/dashboards:{folder}:ro" in services()["grafana"]["volumes"]
