@@ -1,0 +1,24 @@
+"""Keeping what is measured on a core of its own."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+
+def pin(pid: int, cores: set[int]) -> None:
+    """Pin every thread of a process; threads that it makes later inherit that."""
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        os.sched_setaffinity(int(task.name), cores)
+
+
+def split() -> tuple[set[int], set[int]]:
+    """(the measured core, the others); both all cores where there is only one."""
+    cores = sorted(os.sched_getaffinity(0))
+    if len(cores) < 2:
+        return set(cores), set(cores)
+    return {cores[-1]}, set(cores[:-1])
+
+
+def pinned(cores: set[int]) -> Callable[[], None]:
+    """For `preexec_fn`: pin a new process before it starts."""
+    return lambda: os.sched_setaffinity(0, cores)

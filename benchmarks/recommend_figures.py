@@ -1,0 +1,173 @@
+"""From the calls of a run to the figures of `benchmarks.recommend`."""
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from benchmarks.floor import FloorTimes
+from benchmarks.open_loop import Slice
+from benchmarks.report import Figure, ratio
+from contracts.placestream.v1 import recommendation_pb2 as pb
+
+#: The objective on the 99th percentile.
+OBJECTIVE_MS = 50.0
+#: What each stage waits for; the user's GET is on its way while the near stage works.
+_WAITS_FOR = {"candidates": "candidates", "features": "mget", "ranking": "ranker"}
+
+
+@dataclass(frozen=True)
+class Round:
+    """One round at one rate: the calls, and percent of one core by who used it."""
+
+    load: Slice[pb.RecommendResponse]
+    cpu_percent: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A whole run.
+
+    Attributes:
+        by_rate: rounds of the service, by requests a second, ascending.
+        floor: rounds of the floor at the lowest of the rates, beside those of the service.
+    """
+
+    by_rate: Mapping[float, Sequence[Round]]
+    floor: Sequence[Slice[FloorTimes]]
+
+    @property
+    def lowest(self) -> float:
+        """The rate at which stages and the floor are looked at: queues do not hide them there."""
+        return min(self.by_rate)
+
+
+def figures(measured: Measured) -> list[Figure]:
+    """All figures of a run."""
+    result = [
+        figure for rate, rounds in measured.by_rate.items() for figure in _at_rate(rate, rounds)
+    ]
+    result.append(Figure(_SUSTAINED, "requests/s", (sustained(measured.by_rate),)))
+    return result + _stages(measured) + _against_floor(measured)
+
+
+_SUSTAINED = f"highest tested rate with p99 under {OBJECTIVE_MS:.0f} ms"
+
+
+def sustained(by_rate: Mapping[float, Sequence[Round]]) -> float:
+    """The highest rate that held the objective over all rounds together, with no error; else 0."""
+    held = (
+        rate
+        for rate, rounds in by_rate.items()
+        if not any(r.load.errors for r in rounds)
+        and _percentile((ms for r in rounds for ms in r.load.latencies_ms), 99) < OBJECTIVE_MS
+    )
+    return max(held, default=0.0)
+
+
+def causes(measured: Measured) -> dict[str, int]:
+    """How often each error, and each cause of a degraded answer, was met; figures left out."""
+    loads = [r.load for rounds in measured.by_rate.values() for r in rounds]
+    said = [error for load in loads for error in load.errors]
+    for load in loads:
+        for answer in load.answers:
+            said += answer.degradation_cause.split("; ")
+    return dict(Counter(re.sub(r"\d+", "#", cause) for cause in said if cause))
+
+
+def _at_rate(rate: float, rounds: Sequence[Round]) -> list[Figure]:
+    def figure(name: str, unit: str, of: Callable[[Round], float]) -> Figure:
+        return Figure(f"{name} at {rate:g}/s", unit, tuple(of(r) for r in rounds))
+
+    return [
+        *(
+            figure(f"latency p{p}", "ms", lambda r, p=p: _percentile(r.load.latencies_ms, p))  # type: ignore[misc]
+            for p in (50, 95, 99)
+        ),
+        figure("answered", "answers/s", lambda r: r.load.answered_per_s),
+        figure("errors", "ratio", lambda r: len(r.load.errors) / len(r.load.calls)),
+        figure("degraded", "ratio", lambda r: _degraded(r.load.answers)),
+        figure("sent late by the client p99", "ms", lambda r: _percentile(r.load.lags_ms, 99)),
+        *(
+            figure(f"cpu of {who}", "percent of a core", lambda r, who=who: r.cpu_percent[who])  # type: ignore[misc]
+            for who in rounds[0].cpu_percent
+        ),
+    ]
+
+
+def _stages(measured: Measured) -> list[Figure]:
+    """Time in each stage, and what of it is the service's own work."""
+    stage_ms = [_stage_ms(r) for r in measured.by_rate[measured.lowest]]
+    floors = [_floor_ms(part) for part in measured.floor]
+    result = [
+        Figure(f"stage {stage} p50", "ms", tuple(ms[stage] for ms in stage_ms))
+        for stage in stage_ms[0]
+    ]
+    own = [
+        {stage: ms[stage] - floor.get(_WAITS_FOR.get(stage, ""), 0.0) for stage in ms}
+        for ms, floor in zip(stage_ms, floors, strict=True)
+    ]
+    for stage in _WAITS_FOR:
+        result.append(Figure(f"own work in {stage}", "ms", tuple(ms[stage] for ms in own)))
+    result.append(Figure("own work in all stages", "ms", tuple(sum(ms.values()) for ms in own)))
+    rounds = measured.by_rate[measured.lowest]
+    around = tuple(_percentile(_around_ms(r.load), 50) for r in rounds)
+    result.append(Figure("around the stages p50", "ms", around))
+    return result
+
+
+def _against_floor(measured: Measured) -> list[Figure]:
+    rounds = measured.by_rate[measured.lowest]
+    service = Figure("", "ms", tuple(_percentile(r.load.latencies_ms, 50) for r in rounds))
+    floor = Figure(
+        f"floor p50 at {measured.lowest:g}/s",
+        "ms",
+        tuple(_percentile(part.latencies_ms, 50) for part in measured.floor),
+    )
+    parts = [_floor_ms(part) for part in measured.floor]
+    return [
+        *(Figure(f"floor {name} p50", "ms", tuple(ms[name] for ms in parts)) for name in parts[0]),
+        floor,
+        ratio(f"service p50 to floor p50 at {measured.lowest:g}/s", service, floor),
+    ]
+
+
+def _degraded(answers: Sequence[pb.RecommendResponse]) -> float:
+    below = sum(answer.degradation != pb.DEGRADATION_NONE for answer in answers)
+    return below / max(1, len(answers))
+
+
+def _stage_ms(done: Round) -> dict[str, float]:
+    """Median milliseconds in each stage."""
+    by_stage: dict[str, list[float]] = {}
+    for answer in done.load.answers:
+        for stage in answer.stages:
+            by_stage.setdefault(stage.stage, []).append(stage.duration.ToNanoseconds() / 1e6)
+    if not by_stage:
+        raise RuntimeError(f"no answer at the lowest rate: {Counter(done.load.errors)}")
+    return {stage: _percentile(ms, 50) for stage, ms in by_stage.items()}
+
+
+def _around_ms(load: Slice[pb.RecommendResponse]) -> list[float]:
+    """What each call took beyond its stages: the client, gRPC on both sides, and waiting."""
+    return [
+        call.latency_ms - sum(s.duration.ToNanoseconds() for s in call.answer.stages) / 1e6
+        for call in load.calls
+        if call.answer is not None
+    ]
+
+
+def _floor_ms(part: Slice[FloorTimes]) -> dict[str, float]:
+    """Median milliseconds of each step of the floor."""
+    return {
+        "get": _percentile((times.get_ms for times in part.answers), 50),
+        "candidates": _percentile((times.candidates_ms for times in part.answers), 50),
+        "mget": _percentile((times.mget_ms for times in part.answers), 50),
+        "ranker": _percentile((times.ranker_ms for times in part.answers), 50),
+    }
+
+
+def _percentile(values: Iterable[float], p: float) -> float:
+    return float(np.percentile(np.fromiter(values, np.float64), p))

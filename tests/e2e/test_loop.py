@@ -1,0 +1,190 @@
+"""The whole loop on real parts: event in, feature in Redis, recommendation out, model renewed."""
+
+import io
+import time
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+
+import msgspec
+import pytest
+from confluent_kafka import Producer
+from rich.console import Console
+
+from contracts.events import Impression, RolloutStep, encode
+from contracts.ids import canonical_id
+from contracts.kafka import producer_config
+from contracts.placestream.v1 import recommendation_pb2 as pb
+from contracts.settings import Settings
+from online_features.request import RANKING_COLUMNS
+from placestream import ask, replay
+from placestream.following import Following
+from placestream.request_retrain import request_retrain
+from placestream.simulation.command import open_source, stream_history
+from placestream.simulation.source import Source
+from placestream.simulation.story import Story
+from placestream.stack.local import LocalStack
+from tests.streams.stream import read_topic
+
+TRAINING_S = 240
+
+
+class Loop:
+    """A running stack with a small city's history in it."""
+
+    def __init__(self, stack: LocalStack, source: Source) -> None:
+        self.stack = stack
+        self.source = source
+        self.address = f"127.0.0.1:{stack.settings.serve_port}"
+        self.story: Story = source.story(time.time())
+
+    def answer(self) -> pb.RecommendResponse:
+        """What the service answers to the story's user at the story's spot."""
+        user_id = canonical_id(self.story.user_id)
+        question = ask.Question(user_id, self.story.lat, self.story.lng, explain=True)
+        return ask.ask(self.address, question, 5_000)
+
+    def processes(self) -> dict[str, int]:
+        """Process id of each role."""
+        roles = ("stream", "model-server", "retrain", "serve")
+        return {role: self.stack.supervisor.child(role).process.pid for role in roles}
+
+    def renewed(self, version: int) -> list[RolloutStep]:
+        """Send a request to retrain by hand; wait until `version` is promoted; return its steps."""
+        request_retrain(self.stack.settings, "end-to-end test")
+        deadline = time.monotonic() + TRAINING_S
+        while time.monotonic() < deadline:
+            messages = read_topic(self.stack.settings, self.stack.settings.topics.rollout.name)
+            steps = [msgspec.json.decode(m.value or b"", type=RolloutStep) for m in messages]
+            if any(step.step in ("rejected", "failed") for step in steps):
+                raise AssertionError(f"not promoted: {steps}")
+            if any(s.step == "promoted" and version in s.versions.values() for s in steps):
+                return steps
+            self.stack.check()
+            time.sleep(0.5)
+        raise AssertionError(f"version {version} was not promoted within {TRAINING_S} s")
+
+    def follow(self) -> None:
+        """Wait until the stream has folded and archived everything."""
+        console = Console(file=io.StringIO())
+        with self.stack.redis.client() as client:
+            following = Following(self.stack.settings, client)
+            try:
+                following.wait(following.folded, "folded", console, self.stack.check)
+                following.wait(following.archived, "archived", console, self.stack.check)
+            finally:
+                following.close()
+
+
+@pytest.fixture(scope="module")
+def loop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loop]:
+    """Real Kafka, real Redis, every role a process of its own, models by a retrain event."""
+    base = Settings(_env_file=None, archive_flush_s=2, train_epochs=4, partitions=4)
+    with LocalStack(tmp_path_factory.mktemp("loop"), "kafka", aof=True, base=base) as stack:
+        stack.start_servers()
+        stack.create_topics()
+        stack.start_role("stream")
+        source = open_source(ending_s=time.time(), seed=5, users=150, places=300, days=12)
+        stream_history(stack.settings, source, console=Console(file=io.StringIO()))
+        loop = Loop(stack, source)
+        loop.follow()
+        stack.start_role("model-server", wait=False)
+        stack.start_role("retrain")
+        loop.renewed(1)
+        stack.start_role("serve")
+        yield loop
+
+
+def test_fresh_events_change_the_answer(loop: Loop) -> None:
+    """Three events through Kafka, and the next answers know them: newer features, other scores."""
+    before = loop.answer()
+    assert before.degradation == pb.DEGRADATION_NONE
+    assert dict(before.model_versions) == {"candidates": 1, "ranker": 1}
+    assert before.user_known
+    assert before.places
+    events = loop.story.events(time.time())
+    producer = Producer({**producer_config(loop.stack.settings)})
+    for event in events:
+        producer.produce(
+            loop.stack.settings.topics.interactions.name,
+            key=canonical_id(loop.story.user_id).encode(),
+            value=encode(event),
+        )
+    assert producer.flush(10) == 0
+    newest_s = datetime.fromisoformat(str(events[-1]["timestamp"])).timestamp()
+    deadline = time.monotonic() + 30
+    while True:
+        after = loop.answer()
+        known_s = (after.answered_at.ToNanoseconds() - after.feature_age.ToNanoseconds()) / 1e9
+        if known_s >= newest_s - 0.01:
+            break
+        assert time.monotonic() < deadline, "no answer knew the fresh events"
+    scores = {place.place_id: place.score for place in before.places}
+    assert [(p.place_id, p.score) for p in after.places] != list(scores.items())
+    assert any(place.reasons for place in after.places)
+    assert {stage.stage for stage in after.stages} == {
+        "near",
+        "candidates",
+        "features",
+        "ranking",
+        "post_processing",
+    }
+
+
+def test_an_event_brings_a_new_version_into_service_without_a_restart(loop: Loop) -> None:
+    """A second request to retrain leads to version 2 in the answers of the same processes."""
+    processes = loop.processes()
+    steps = loop.renewed(2)
+    assert [s.step for s in steps if 2 in s.versions.values()] == ["trained", "promoted"]
+    deadline = time.monotonic() + 30
+    while dict(loop.answer().model_versions) != {"candidates": 2, "ranker": 2}:
+        assert time.monotonic() < deadline, "the service still answers with the old version"
+        time.sleep(0.1)
+    assert loop.answer().degradation == pb.DEGRADATION_NONE
+    assert loop.processes() == processes
+
+
+def test_features_equal_the_replay_of_the_archive(loop: Loop) -> None:
+    """What `placestream replay` says after all of this: every user and every place agrees."""
+    loop.follow()
+    out = io.StringIO()
+    assert replay.run(loop.stack.settings, Console(file=out, width=120)), out.getvalue()
+
+
+def test_impressions_hold_what_the_ranker_saw(loop: Loop) -> None:
+    """Every answer is in Kafka with its features, versions and request id."""
+    answer = loop.answer()
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        messages = read_topic(loop.stack.settings, loop.stack.settings.topics.impressions.name)
+        found = [msgspec.json.decode(m.value or b"", type=Impression) for m in messages]
+        mine = [i for i in found if i.request_id == answer.request_id]
+        if mine:
+            break
+    assert [p.place_id for p in mine[0].places] == [p.place_id for p in answer.places]
+    assert all(len(place.features) == len(RANKING_COLUMNS) for place in mine[0].places)
+    assert mine[0].models == dict(answer.model_versions)
+
+
+def test_an_empty_area_and_a_stranger_are_answers(loop: Loop) -> None:
+    """Nobody and nowhere are no errors: the answer says why it is as it is."""
+    far = ask.ask(loop.address, ask.Question("stranger", -45.0, -130.0), 5_000)
+    assert not far.places
+    assert far.shortfall == pb.SHORTFALL_NO_PLACES_NEAR
+    stranger = ask.ask(
+        loop.address, ask.Question("stranger", loop.story.lat, loop.story.lng), 5_000
+    )
+    assert stranger.places
+    assert not stranger.user_known
+
+
+def test_bad_requests_name_the_field(loop: Loop) -> None:
+    """INVALID_ARGUMENT with the field, as the command line shows it."""
+    with pytest.raises(ask.Refused, match=r"INVALID_ARGUMENT[\s\S]*location\.lat"):
+        ask.ask(loop.address, ask.Question("1", 95.0, 0.0), 5_000)
+
+
+def test_logs_of_all_roles_hold_no_error(loop: Loop, tmp_path: Path) -> None:
+    """A quiet run is quiet."""
+    for log in (loop.stack.run_dir / "logs").glob("*.log"):
+        assert "Traceback" not in log.read_text(), log.name
