@@ -6,11 +6,11 @@ from dataclasses import replace
 import structlog
 
 from contracts.settings import Settings
-from models.split import TooFewEvents
 from models.export import NotExportable
 from models.holdout import OtherFeatures
 from models.progress import Logged
 from models.scoring import NoSuchModel
+from models.split import TooFewEvents
 from models.train import TrainedPair, evaluate_version, export_pair, train_pair
 from online_features.archive import read_catalogue, read_context, read_interactions
 from retrain.child import Trained

@@ -174,8 +174,8 @@ def test_demo_passes_on_what_it_was_told(run: Run, monkeypatch: pytest.MonkeyPat
     """With its settings."""
     seen: list[dict[str, Any]] = []
     stand_in(monkeypatch, "placestream.demo", "run", lambda _, **options: seen.append(options))
-    assert run("demo", "--keep").exit_code == 0
-    assert seen == [{"checkins": None, "keep": True}]
+    assert run("demo", "--keep", "--svg", "demo.svg").exit_code == 0
+    assert seen == [{"checkins": None, "keep": True, "svg": Path("demo.svg")}]
 
 
 def test_replay_that_finds_differences_exits_with_1(
