@@ -13,12 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from online_features.columns import EventColumns, occurrence
-
-Rows = NDArray[np.int64]
-States = NDArray[np.void]
-Moments = NDArray[np.float64]
-Field = tuple[str, type[np.generic], tuple[int, ...]]
-MINUTE_S, HOUR_S, DAY_S = 60, 3_600, 86_400
+from online_features.rings import DAY_S, HOUR_S, Field, Moments, Ring, Rows, States
 
 
 class Aggregation(ABC):
@@ -44,91 +39,42 @@ class Aggregation(ABC):
 
 
 @dataclass(frozen=True)
-class Span:
-    """A stretch of a ring: tiles aged `newest` up to, not including, `oldest`."""
+class Count(Aggregation):
+    """How many events, over sliding windows; `active`: in how many tiles of one of them any."""
 
-    name: str
-    newest: int
-    oldest: int
-
-
-@dataclass(frozen=True)
-class Ring:
-    """A sliding window as a ring of tiles: `tiles` counters, each of `width_s` seconds.
-
-    A window of W seconds counts the events of the current tile and of the W/width - 1 before it,
-    so it reaches back between W - width and W seconds. Tiles are cut by event time since the
-    Unix epoch; a late event lands in its own tile while the ring still holds it.
-    """
-
-    name: str
-    width_s: int
-    tiles: int
-    spans: tuple[Span, ...]
+    windows: tuple[Ring, ...]
+    active: Ring | None = None
 
     @property
     def fields(self) -> tuple[Field, ...]:
-        """Newest tile seen, and a counter for each tile that the ring holds."""
-        return (
-            (f"{self.name}_head", np.uint32, ()),
-            (f"{self.name}_tiles", np.uint32, (self.tiles,)),
-        )
+        return tuple(field for ring in self.windows for field in ring.fields)
 
-    def fold(
-        self, states: States, rows: Rows, time_s: Moments, weight: NDArray[np.uint32]
-    ) -> NDArray[np.bool_]:
-        """Add each weight to the tile of its time; return which were too late for the ring."""
-        head, tiles = states[f"{self.name}_head"], states[f"{self.name}_tiles"]
-        tile = (time_s // self.width_s).astype(np.int64)
-        newest = head.astype(np.int64)
-        np.maximum.at(newest, rows, tile)
-        moved = np.flatnonzero(newest > head)
-        if len(moved):
-            stale = self._tile_of_slot(newest[moved]) > head[moved, None]
-            tiles[moved] = np.where(stale, 0, tiles[moved])
-            head[moved] = newest[moved]
-        late: NDArray[np.bool_] = tile <= newest[rows] - self.tiles
-        kept = ~late
-        np.add.at(tiles, (rows[kept], tile[kept] % self.tiles), weight[kept])
-        return late
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        counts = tuple(span.name for ring in self.windows for span in ring.spans)
+        active = self.active.spans if self.active else ()
+        return counts + tuple(f"active_{span.name}" for span in active)
 
-    def read(self, states: States, now_s: Moments) -> NDArray[np.float64]:
-        """Sum of each span at a moment, float64[n, spans]."""
-        head, tiles = states[f"{self.name}_head"], states[f"{self.name}_tiles"]
-        now_tile = (now_s // self.width_s).astype(np.int64)
-        # An event may run a little ahead of the clock: it counts as of now.
-        age = np.maximum(now_tile[:, None] - self._tile_of_slot(head.astype(np.int64)), 0)
-        sums = [
-            np.where((age >= s.newest) & (age < s.oldest), tiles, 0).sum(axis=1) for s in self.spans
-        ]
-        return np.stack(sums, axis=1).astype(np.float64)
+    def fold(self, states: States, rows: Rows, events: EventColumns) -> int:
+        ones = np.ones(len(rows), np.uint32)
+        late = np.ones(len(rows), bool)
+        for ring in self.windows:
+            late &= ring.fold(states, rows, events.time_s, ones)
+        return int(late.sum())
 
-    def _tile_of_slot(self, head: NDArray[np.int64]) -> NDArray[np.int64]:
-        slots = np.arange(self.tiles)
-        result: NDArray[np.int64] = head[:, None] - (head[:, None] - slots) % self.tiles
-        return result
-
-
-def window(name: str, width_s: int, tiles: int, *, before: bool = False) -> Ring:
-    """A ring with one window over all of it; `before` also keeps the window before that."""
-    spans: tuple[Span, ...] = (Span(name, 0, tiles),)
-    if before:
-        spans += (Span(f"before_{name}", tiles, 2 * tiles),)
-    return Ring(f"w{name}", width_s, tiles * len(spans), spans)
-
-
-LAST_1H = window("1h", 5 * MINUTE_S, 12)
-LAST_24H = window("24h", HOUR_S, 24)
-LAST_7D = window("7d", 6 * HOUR_S, 28)
-LAST_7D_AND_BEFORE = window("7d", 6 * HOUR_S, 28, before=True)
-LAST_28D = window("28d", DAY_S, 28)
+    def read(self, states: States, now_s: Moments) -> NDArray[np.floating]:
+        parts = [ring.read(states, now_s) for ring in self.windows]
+        if self.active:
+            parts.append(self.active.read(states, now_s, active=True))
+        return np.concatenate(parts, axis=1)
 
 
 @dataclass(frozen=True)
-class Count(Aggregation):
-    """How many events, over sliding windows."""
+class Sum(Aggregation):
+    """Sum of a column over sliding windows, in whole units so that sums are exact."""
 
     windows: tuple[Ring, ...]
+    column: str
 
     @property
     def fields(self) -> tuple[Field, ...]:
@@ -139,39 +85,15 @@ class Count(Aggregation):
         return tuple(span.name for ring in self.windows for span in ring.spans)
 
     def fold(self, states: States, rows: Rows, events: EventColumns) -> int:
-        ones = np.ones(len(rows), np.uint32)
-        late = np.ones(len(rows), bool)
+        known = getattr(events, self.column) > 0
+        units = np.rint(getattr(events, self.column)[known]).astype(np.uint32)
+        late = np.ones(len(units), bool)
         for ring in self.windows:
-            late &= ring.fold(states, rows, events.time_s, ones)
+            late &= ring.fold(states, rows[known], events.time_s[known], units)
         return int(late.sum())
 
     def read(self, states: States, now_s: Moments) -> NDArray[np.floating]:
         return np.concatenate([ring.read(states, now_s) for ring in self.windows], axis=1)
-
-
-@dataclass(frozen=True)
-class ActiveTiles(Aggregation):
-    """In how many tiles of a ring anything happened at all: active days, with tiles of a day."""
-
-    ring: Ring
-
-    @property
-    def fields(self) -> tuple[Field, ...]:
-        return self.ring.fields
-
-    @property
-    def outputs(self) -> tuple[str, ...]:
-        return tuple(span.name for span in self.ring.spans)
-
-    def fold(self, states: States, rows: Rows, events: EventColumns) -> int:
-        ones = np.ones(len(rows), np.uint32)
-        return int(self.ring.fold(states, rows, events.time_s, ones).sum())
-
-    def read(self, states: States, now_s: Moments) -> NDArray[np.floating]:
-        seen = states.copy()
-        tiles = seen[f"{self.ring.name}_tiles"]
-        np.minimum(tiles, 1, out=tiles)
-        return self.ring.read(seen, now_s)
 
 
 @dataclass(frozen=True)
@@ -279,7 +201,7 @@ class Histogram(Aggregation):
         return tuple(str(bin_) for bin_ in range(self.bins))
 
     def fold(self, states: States, rows: Rows, events: EventColumns) -> int:
-        code = self._codes(events)
+        code = codes_of(self.key, events)
         known = code >= 0
         np.add.at(states["bins"], (rows[known], code[known]), np.uint32(1))
         return 0
@@ -288,31 +210,36 @@ class Histogram(Aggregation):
         counts: NDArray[np.float64] = states["bins"].astype(np.float64)
         return counts
 
-    def _codes(self, events: EventColumns) -> NDArray[np.int64]:
-        if self.key == "hour":
-            return (events.time_s // HOUR_S % 24).astype(np.int64)
-        if self.key == "weekday":  # 1970-01-01 was a Thursday; Monday is 0
-            return ((events.time_s // DAY_S + 3) % 7).astype(np.int64)
-        return events.age_group.astype(np.int64)
+
+def codes_of(key: str, events: EventColumns) -> NDArray[np.int64]:
+    """The small code of each event: `hour` (0-23), `weekday` (Monday 0), `hour_of_week` (0-167),
+    all in UTC, or the name of a column of codes; -1 unknown."""
+    if key == "hour":
+        return (events.time_s // HOUR_S % 24).astype(np.int64)
+    weekday = (events.time_s // DAY_S + 3) % 7  # 1970-01-01 was a Thursday
+    if key == "weekday":
+        return weekday.astype(np.int64)
+    if key == "hour_of_week":
+        return (weekday * 24 + events.time_s // HOUR_S % 24).astype(np.int64)
+    code: NDArray[np.int64] = getattr(events, key).astype(np.int64)
+    return code
 
 
 @dataclass(frozen=True)
 class LastK(Aggregation):
-    """The newest k events by event time: their places, times and kinds.
+    """The newest k events by event time: their times (whole seconds) and some of their columns.
 
     Equal times keep the order of arrival. Read as a history (`online_features.history`), not as
     columns.
     """
 
     k: int
+    columns: tuple[tuple[str, type[np.generic]], ...] = (("place", np.uint64), ("kind", np.int8))
 
     @property
     def fields(self) -> tuple[Field, ...]:
-        return (
-            ("time_s", np.float64, (self.k,)),
-            ("place", np.uint64, (self.k,)),
-            ("kind", np.int8, (self.k,)),
-        )
+        kept = tuple((name, dtype, (self.k,)) for name, dtype in self.columns)
+        return (("time_s", np.uint32, (self.k,)), *kept)
 
     @property
     def outputs(self) -> tuple[str, ...]:
@@ -320,7 +247,8 @@ class LastK(Aggregation):
 
     def fold(self, states: States, rows: Rows, events: EventColumns) -> int:
         # Of one entity's events in this batch only the newest k can matter.
-        order = np.lexsort((np.arange(len(rows)), -events.time_s, rows))
+        second = np.floor(events.time_s)
+        order = np.lexsort((np.arange(len(rows)), -second, rows))
         place_in_row = occurrence(rows[order])
         order = order[place_in_row < self.k]
         touched, target = np.unique(rows[order], return_inverse=True)
@@ -329,10 +257,11 @@ class LastK(Aggregation):
         for name, dtype, _ in self.fields:
             both = np.zeros((len(touched), int(column.max(initial=self.k)) + 1), dtype)
             both[:, : self.k] = states[name][touched]
-            values = getattr(events, name)[order]
-            both[target, column] = values
+            values = second if name == "time_s" else getattr(events, name)
+            both[target, column] = values[order]
             merged[name] = both
-        newest = np.argsort(-merged["time_s"], axis=1, kind="stable")[:, : self.k]
+        newest = np.argsort(-merged["time_s"].astype(np.int64), axis=1, kind="stable")
+        newest = newest[:, : self.k]
         for name, both in merged.items():
             states[name][touched] = np.take_along_axis(both, newest, axis=1)
         return 0

@@ -43,6 +43,7 @@ INTERACTION_SCHEMA = pa.schema(
         pa.field("event_hash", pa.uint64(), nullable=False),
         pa.field("lat", pa.float64(), nullable=False),
         pa.field("lng", pa.float64(), nullable=False),
+        pa.field("dwell_s", pa.float32(), nullable=False),
         pa.field("request_id", pa.string()),
         pa.field("raw", pa.binary(), nullable=False),
     ]
@@ -57,13 +58,10 @@ class EventLog(EventColumns):
     """Interactions of the archive; columns of `EventColumns` and:
 
     Attributes:
-        lat, lng: float64, where the user was, degrees; NaN unknown.
         partition, offset: position in Kafka.
         user_id, place_id, request_id: object arrays of canonical strings (request_id may be None).
     """
 
-    lat: NDArray[np.float64]
-    lng: NDArray[np.float64]
     partition: NDArray[np.int32]
     offset: NDArray[np.int64]
     user_id: NDArray[np.object_]

@@ -14,7 +14,11 @@ from online_features.geo import RESOLUTIONS, cells_of, cells_within, distance_m
 from online_features.opening import WEEK_MIN, week_spans
 
 UNKNOWN, OPEN, CLOSED = 0, 1, 2
+#: Within this radius, and below this latitude, squared distances in the plane are within 2 % of
+#: those on the sphere (the cosine of the latitude changes by less).
+PLANE_RADIUS_M, PLANE_LATITUDE, PLANE_MARGIN = 10_000.0, 75.0, 1.05
 _NO_SPAN = -1
+_ZONES = 4_096  # more than there are
 _COLUMNS: dict[str, tuple[type[np.generic], float]] = {
     "hash": (np.uint64, 0),
     "lat": (np.float64, np.nan),
@@ -45,6 +49,8 @@ class Catalogue:
         self._data = {name: np.full(1024, fill, dtype) for name, (dtype, fill) in _COLUMNS.items()}
         self._spans = np.full((1024, 7, 2), _NO_SPAN, np.int32)
         self._cells: list[dict[int, list[int]]] = [{} for _ in RESOLUTIONS]
+        # The same as arrays, made when a cell is asked for and dropped when it changes.
+        self._cell_rows: list[dict[int, NDArray[np.int64]]] = [{} for _ in RESOLUTIONS]
         self._row_of_hash: dict[int, int] = {}
         self.ids: list[str] = []
         self.names: list[str | None] = []
@@ -146,19 +152,39 @@ class Catalogue:
             rows int64[k] and distance_m float32[k], k <= limit.
         """
         level, cells = cells_within(lat, lng, radius_m)
-        found: list[int] = []
-        by_cell = self._cells[level]
-        for cell in cells:
-            found.extend(by_cell.get(cell, ()))
-        rows = np.array(found, np.int64)
+        rows = self._rows_in(level, cells)
+        rows = rows[~self._data["closed"][rows]]
+        rows = self._likely_nearest(rows, lat, lng, radius_m, limit)
         metres = distance_m(lat, lng, self._data["lat"][rows], self._data["lng"][rows])
-        inside = (metres <= radius_m) & ~self._data["closed"][rows]
+        inside = metres <= radius_m
         rows, metres = rows[inside], metres[inside]
-        if len(rows) > limit:
-            nearest = np.argpartition(metres, limit)[:limit]
-            rows, metres = rows[nearest], metres[nearest]
-        order = np.lexsort((rows, metres))
+        order = np.lexsort((rows, metres))[:limit]
         return rows[order], metres[order].astype(np.float32)
+
+    def _rows_in(self, level: int, cells: list[int]) -> NDArray[np.int64]:
+        lists, arrays = self._cells[level], self._cell_rows[level]
+        found = []
+        for cell in cells:
+            rows = arrays.get(cell)
+            if rows is None:
+                if cell not in lists:
+                    continue
+                rows = arrays[cell] = np.array(lists[cell], np.int64)
+            found.append(rows)
+        return np.concatenate(found) if found else np.empty(0, np.int64)
+
+    def _likely_nearest(
+        self, rows: NDArray[np.int64], lat: float, lng: float, radius_m: float, limit: int
+    ) -> NDArray[np.int64]:
+        """A superset of the nearest `limit`: on a small circle the plane orders almost alike."""
+        if len(rows) <= limit or radius_m > PLANE_RADIUS_M or abs(lat) > PLANE_LATITUDE:
+            return rows
+        east = (self._data["lng"][rows] - lng + 180.0) % 360.0 - 180.0
+        north = self._data["lat"][rows] - lat
+        squared = (east * np.cos(np.radians(lat))) ** 2 + north**2
+        bound = np.partition(squared, limit - 1)[limit - 1] * PLANE_MARGIN
+        likely: NDArray[np.int64] = rows[squared <= bound]
+        return likely
 
     def open_state(self, rows: NDArray[np.int64], at_s: ArrayLike) -> NDArray[np.int8]:
         """Whether places are open at a moment: int8[n] of `UNKNOWN`, `OPEN`, `CLOSED`.
@@ -180,14 +206,14 @@ class Catalogue:
     def week_minute(self, rows: NDArray[np.int64], at_s: NDArray[np.float64]) -> NDArray[np.int64]:
         """Minutes since Monday 00:00 in each place's own time; UTC where the zone is unknown."""
         zones = self._data["zone"][rows]
-        offset_s = np.zeros(len(rows))
         # Offsets change at most at quarters of an hour; few distinct (zone, quarter) pairs.
         quarter = (at_s // 900).astype(np.int64)
-        pairs, inverse = np.unique(np.stack([zones, quarter]), axis=1, return_inverse=True)
+        pairs, inverse = np.unique(quarter * _ZONES + zones + 1, return_inverse=True)
         offsets = [
-            _utc_offset_s(self.zones[z], int(q)) if z >= 0 else 0.0 for z, q in pairs.T.tolist()
+            _utc_offset_s(self.zones[pair % _ZONES - 1], pair // _ZONES) if pair % _ZONES else 0.0
+            for pair in pairs.tolist()
         ]
-        offset_s = np.array(offsets, np.float64)[inverse.ravel()]
+        offset_s = np.array(offsets, np.float64)[inverse]
         # 1970-01-01 was a Thursday.
         return ((at_s + offset_s) // 60 + 3 * 1_440).astype(np.int64) % WEEK_MIN
 
@@ -246,11 +272,13 @@ class Catalogue:
         ):
             return
         if not np.isnan(lat[row]):
-            for by_cell, cell in zip(self._cells, cells_of(lat[row], lng[row]), strict=True):
-                by_cell[cell] = [r for r in by_cell[cell] if r != row]
+            for level, cell in enumerate(cells_of(lat[row], lng[row])):
+                self._cells[level][cell] = [r for r in self._cells[level][cell] if r != row]
+                self._cell_rows[level].pop(cell, None)
         lat[row], lng[row] = place.location.lat, place.location.lng
-        for by_cell, cell in zip(self._cells, cells_of(lat[row], lng[row]), strict=True):
-            by_cell.setdefault(cell, []).append(row)
+        for level, cell in enumerate(cells_of(lat[row], lng[row])):
+            self._cells[level].setdefault(cell, []).append(row)
+            self._cell_rows[level].pop(cell, None)
 
     def _code(self, vocabulary: str, word: str | None) -> int:
         if word is None:

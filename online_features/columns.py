@@ -24,6 +24,8 @@ class EventColumns:
         rating: float32, 1 to 5; NaN where there is none.
         age_group: int8, index in `contracts.events.AGE_GROUPS`; -1 unknown.
         event_hash: uint64 identity of the event: of its `event_id`, else of its bytes.
+        lat, lng: float64, where the user was, degrees; NaN unknown.
+        dwell_s: float32, how long the user stayed, seconds; NaN unknown.
     """
 
     user: NDArray[np.uint64]
@@ -33,6 +35,9 @@ class EventColumns:
     rating: NDArray[np.float32]
     age_group: NDArray[np.int8]
     event_hash: NDArray[np.uint64]
+    lat: NDArray[np.float64]
+    lng: NDArray[np.float64]
+    dwell_s: NDArray[np.float32]
 
     def __len__(self) -> int:
         return len(self.user)
@@ -45,11 +50,14 @@ class EventColumns:
     def of(cls, **columns: object) -> Self:
         """Columns from any sequences, cast to their types; absent optional ones are unknown."""
         n = len(columns["user"])  # type: ignore[arg-type]
-        full = {
-            "rating": np.full(n, np.nan),
-            "age_group": np.full(n, -1),
-            "event_hash": np.arange(1, n + 1),
-        } | columns
+        full = (
+            {name: np.full(n, np.nan) for name in ("rating", "lat", "lng", "dwell_s")}
+            | {
+                "age_group": np.full(n, -1),
+                "event_hash": np.arange(1, n + 1),
+            }
+            | columns
+        )
         return cls(**{name: np.asarray(full[name], dtype) for name, dtype in _TYPES.items()})
 
 
@@ -61,6 +69,9 @@ _TYPES = {
     "rating": np.float32,
     "age_group": np.int8,
     "event_hash": np.uint64,
+    "lat": np.float64,
+    "lng": np.float64,
+    "dwell_s": np.float32,
 }
 
 

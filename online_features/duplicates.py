@@ -1,6 +1,6 @@
 """Telling an event that was already counted from a new one.
 
-A user's state remembers the identities of the last 32 events that counted. Producers' retries
+A user's state remembers the identities of the last 16 events that counted. Producers' retries
 and replayed dead letters come back soon, so that is deep enough; the decision depends only on
 the state and the log, never on how the log was cut into batches.
 """
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from online_features.columns import occurrence
 
-DEPTH = 32
+DEPTH = 16
 SEEN_DTYPE = np.dtype([("next", np.uint32), ("hashes", np.uint64, (DEPTH,))])
 
 
@@ -27,7 +27,7 @@ def mark_new(
         hashes: [n] identity of each event, never 0.
 
     Returns:
-        bool[n], False for a duplicate of one of the entity's last 32 counted events.
+        bool[n], False for a duplicate of one of the entity's last 16 counted events.
     """
     is_new = np.zeros(len(rows), bool)
     turn = occurrence(rows)

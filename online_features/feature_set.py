@@ -9,9 +9,10 @@ import lz4.block
 import numpy as np
 from numpy.typing import NDArray
 
-from online_features.aggregations import Aggregation, Moments, Rows, States
+from online_features.aggregations import Aggregation
 from online_features.columns import EventColumns
 from online_features.duplicates import SEEN_DTYPE
+from online_features.rings import Moments, Rows, States
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,7 @@ class History:
 def history(user_states: NDArray[np.void]) -> History:
     """Merge the last visits and the last looks of each state by time."""
     visits, looks = user_states["last_visits"], user_states["last_looks"]
-    time_s = np.concatenate([visits["time_s"], looks["time_s"]], axis=1)
+    time_s = np.concatenate([visits["time_s"], looks["time_s"]], axis=1).astype(np.float64)
     order = np.argsort(-time_s, axis=1, kind="stable")
 
     def ordered(name: str) -> NDArray[np.generic]:

@@ -34,10 +34,14 @@ class Keys:
         return f"{self._root(kind, partition)}:shard"
 
     def entity(self, kind: ShardKind, entity_id: str, partition: int | None = None) -> str:
-        """State of a user (`i`) or place (`b`), document of a place (`d`), a region's context (`c`)."""
+        """State of a user (`i`) or place (`b`), a place's document (`d`), a context (`c`)."""
         if partition is None:
             partition = partition_of(entity_id, self.partitions)
         return f"{self._root(kind, partition)}:{entity_id}"
+
+    def replayed(self, topic: str) -> str:
+        """Hash of the dead letters of a topic that were replayed: true for every version."""
+        return f"{self.prefix}:replayed:{topic}"
 
     def _root(self, kind: ShardKind, partition: int) -> str:
         return f"{self.prefix}:{_VERSIONS[kind]}:{{{kind}{partition}}}"

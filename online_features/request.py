@@ -13,13 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contracts.ids import as_int64
-from online_features.aggregations import DAY_S, HOUR_S
 from online_features.catalogue import CLOSED, OPEN, Catalogue
 from online_features.columns import RATE, VISIT
 from online_features.context import CONDITIONS, Situation
-from online_features.definitions import NEVER_S, PLACE, USER
+from online_features.definitions import FAVOURITES, NEVER_S, PLACE, USER
 from online_features.geo import distance_m
 from online_features.history import History, history
+from online_features.rings import DAY_S, HOUR_S
 
 Column = NDArray[Any]
 Flags = NDArray[np.bool_]
@@ -106,6 +106,15 @@ class _Pairs:
         hashes = self.catalogue.hash[self.rows]
         here: Flags = (self.past.ids == hashes[:, None]) & (self.rows >= 0)[:, None]
         return here
+
+    @cached_property
+    def favourite(self) -> Column:
+        """Fading number of visits to this very place, over months, [n]."""
+        places, weight = FAVOURITES.read_places(self.users["favourites"], self.at.now_s)
+        hashes = np.where(self.rows >= 0, self.catalogue.hash[self.rows], 0)
+        same = (places == hashes[:, None]) & (places != 0)
+        count: Column = (same * weight).sum(axis=1)
+        return count
 
     @cached_property
     def alike(self) -> Flags:
@@ -245,6 +254,8 @@ _COLUMNS: dict[str, Callable[[_Pairs], Column]] = {
     "place_visits_7d_log": lambda p: _log(p.place("visits_7d")),
     "place_visits_28d_log": lambda p: _log(p.place("visits_28d")),
     "place_interactions_24h_log": lambda p: _log(p.place("interactions_24h")),
+    "place_visitors_7d_log": lambda p: _log(p.place("visitors_7d")),
+    "place_dwell_log": lambda p: _log(p.place("dwell_s_p50") / 60.0),
     "place_trend_log": lambda p: np.log(
         (p.place("visits_7d") + 5.0) / (p.place("visits_before_7d") + 5.0)
     ),
@@ -259,7 +270,7 @@ _COLUMNS: dict[str, Callable[[_Pairs], Column]] = {
     "user_interactions_1h_log": lambda p: _log(p.user("interactions_1h")),
     "user_visits_7d_log": lambda p: _log(p.user("visits_7d")),
     "user_visits_28d_log": lambda p: _log(p.user("visits_28d")),
-    "user_active_days": lambda p: p.user("active_days_28d") / 28.0,
+    "user_active_days": lambda p: p.user("interactions_active_28d") / 28.0,
     "user_since_activity_log": lambda p: _log(p.user("since_activity_s") / HOUR_S),
     "user_hour_habit": lambda p: _hist_share(p.user_values, _USER_HOURS, _hour(p), 24.0),
     "user_radius_log_km": lambda p: _km(p.centre[2]),
@@ -268,6 +279,8 @@ _COLUMNS: dict[str, Callable[[_Pairs], Column]] = {
     "visits_here_log": lambda p: _log((p.here & p.been).sum(axis=1)),
     "visits_here_share": lambda p: _share(p, p.taste_weight, p.here),
     "visits_here_this_hour": lambda p: _share(p, p.taste_weight * p.hour_weight, p.here),
+    "favourite_log": lambda p: _log(p.favourite),
+    "favourite_share": lambda p: _ratio(p.favourite, p.user("favourites_total")),
     "since_here_log": lambda p: _log(_since_here(p) / HOUR_S),
     "never_here": lambda p: _since_here(p) >= NEVER_S,
     "category_share": lambda p: _share(p, p.taste_weight, p.alike),

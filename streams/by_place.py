@@ -92,4 +92,5 @@ def _columns(records: Sequence[Rekeyed]) -> EventColumns:
         time_s=[r.time_s for r in records],
         rating=[r.rating for r in records],
         age_group=[r.age_group for r in records],
+        dwell_s=[r.dwell_s for r in records],
     )

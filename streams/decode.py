@@ -1,7 +1,7 @@
 """From Kafka records to columns: what a micro-batch of interactions says, and what is bad."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import TypeAlias
 
 import msgspec
@@ -10,7 +10,7 @@ from aiokafka import ConsumerRecord
 
 from contracts.events import BadEvent, Interaction, checked_id, checked_time_s, decode
 from contracts.ids import id64, partition_of
-from online_features.columns import AGE_CODE, KIND_CODE
+from online_features.columns import AGE_CODE, KIND_CODE, EventColumns
 
 Record: TypeAlias = ConsumerRecord
 _DECODER = msgspec.json.Decoder(Interaction)
@@ -35,12 +35,18 @@ class Interactions:
     event_hash: list[int] = field(default_factory=list)
     lat: list[float] = field(default_factory=list)
     lng: list[float] = field(default_factory=list)
+    dwell_s: list[float] = field(default_factory=list)
     request_id: list[str | None] = field(default_factory=list)
     raw: list[bytes] = field(default_factory=list)
     bad: list[tuple[Record, BadEvent]] = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.offset)
+
+    def folded(self) -> EventColumns:
+        """The columns that folds work on."""
+        names = (f.name for f in fields(EventColumns))
+        return EventColumns.of(**{name: getattr(self, name) for name in names})
 
     def columns(self) -> dict[str, list[object]]:
         """All columns by name, the bad ones left out."""
@@ -95,5 +101,6 @@ def _append(batch: Interactions, record: Record, partitions: int) -> None:
     batch.event_hash.append(xxhash.xxh3_64_intdigest(identity) or 1)
     batch.lat.append(_NAN if where is None else where.lat)
     batch.lng.append(_NAN if where is None else where.lng)
+    batch.dwell_s.append(_NAN if event.dwell_s is None else event.dwell_s)
     batch.request_id.append(event.request_id)
     batch.raw.append(value)

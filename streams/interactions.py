@@ -11,7 +11,6 @@ from contracts.events import BadEvent
 from contracts.ids import partition_of
 from contracts.settings import Settings
 from online_features.archive import INTERACTION_SCHEMA, INTERACTIONS
-from online_features.columns import EventColumns
 from online_features.definitions import USER
 from online_features.duplicates import mark_new
 from online_features.keys import Keys
@@ -76,12 +75,7 @@ class InteractionSink:
         """Fold into states and queue the re-keyed records; return packed states by partition."""
         if not len(batch):
             return {}
-        events = EventColumns.of(
-            **{
-                name: getattr(batch, name)
-                for name in ("user", "place", "kind", "time_s", "rating", "age_group", "event_hash")
-            }
-        )
+        events = batch.folded()
         _, first, rows = np.unique(events.user, return_index=True, return_inverse=True)
         owners = [(batch.partition[i], batch.user_id[i]) for i in first.tolist()]
         keys = [self._keys.entity("i", user_id, partition) for partition, user_id in owners]
@@ -108,6 +102,7 @@ class InteractionSink:
                 batch.time_s[i],
                 batch.rating[i],
                 batch.age_group[i],
+                batch.dwell_s[i],
             )
             self._emitter.send(
                 self._by_place,

@@ -19,6 +19,7 @@ class Rekeyed(msgspec.Struct, array_like=True, frozen=True, gc=False):
     time_s: float
     rating: float
     age_group: int
+    dwell_s: float
 
 
 encode_rekeyed = msgspec.msgpack.Encoder().encode

@@ -39,6 +39,9 @@ def random_history(rng: np.random.Generator, size: int, users: int, crowding_s: 
                 rating=float(rng.integers(2, 11)) / 2 if kind == RATE else None,
                 age_group=int(rng.integers(-1, 7)),
                 identity=i + 1,
+                dwell_s=float(rng.integers(60, 80_000)) if rng.random() < 0.5 else None,
+                # On a fine grid, so that no two distances are equal by chance; exact in float32.
+                spot=(40 + i / 1_024, -74 + (i * i % 997) / 2_048),
             )
         )
     return events
@@ -54,4 +57,7 @@ def columns(events: Sequence[Event]) -> EventColumns:
         rating=[np.nan if e.rating is None else e.rating for e in events],
         age_group=[e.age_group for e in events],
         event_hash=[e.identity for e in events],
+        dwell_s=[np.nan if e.dwell_s is None else e.dwell_s for e in events],
+        lat=[np.nan if e.spot is None else e.spot[0] for e in events],
+        lng=[np.nan if e.spot is None else e.spot[1] for e in events],
     )

@@ -1,5 +1,6 @@
 """The features by brute force: plain Python over the whole list of events, no state at all."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -21,9 +22,11 @@ class Event:
     rating: float | None
     age_group: int
     identity: int
+    dwell_s: float | None = None
+    spot: tuple[float, float] | None = None
 
 
-def counted(events: Sequence[Event], depth: int = 32) -> list[Event]:
+def counted(events: Sequence[Event], depth: int = 16) -> list[Event]:
     """Events in order of arrival less duplicates of one of the user's last `depth` counted."""
     result: list[Event] = []
     remembered: dict[int, list[int]] = {}
@@ -79,10 +82,59 @@ def user_features(events: Sequence[Event], user: int, now_s: float) -> dict[str,
         | _windows("visits", of({VISIT}), now_s, *every)
         | _windows("ratings", of({RATE}), now_s, *every)
         | _rating("rating_given", mine)
-        | {"active_days_28d": sum(0 <= int(now_s // 86_400) - day < 28 for day in days)}
+        | {"interactions_active_28d": sum(0 <= int(now_s // 86_400) - day < 28 for day in days)}
         | {"since_activity_s": _since(mine, now_s), "since_visit_s": _since(of({VISIT}), now_s)}
-        | _habits(of({VISIT}))
+        | _faded_habits(of({VISIT}), now_s)
+        | {"favourites_total": sum(_faded(e, now_s) for e in of({VISIT, RATE}))}
+        | _whereabouts(of({VISIT}), 8)
     )
+
+
+def _faded(event: Event, now_s: float) -> float:
+    return math.exp(-(now_s - event.time_s) / (60 * 86_400))
+
+
+def _faded_habits(visits: Sequence[Event], now_s: float) -> dict[str, float]:
+    hours, weekdays = [0.0] * 24, [0.0] * 7
+    for e in visits:
+        hours[int(e.time_s // 3_600) % 24] += _faded(e, now_s)
+        weekdays[(int(e.time_s // 86_400) + 3) % 7] += _faded(e, now_s)
+    return {f"visit_hours_{h}": w for h, w in enumerate(hours)} | {
+        f"visit_weekdays_{d}": w for d, w in enumerate(weekdays)
+    }
+
+
+def _apart_m(one: tuple[float, float], other: tuple[float, float]) -> float:
+    (lat1, lng1), (lat2, lng2) = (tuple(map(math.radians, spot)) for spot in (one, other))
+    half = math.sin((lat2 - lat1) / 2) ** 2
+    half += math.cos(lat1) * math.cos(lat2) * math.sin((lng2 - lng1) / 2) ** 2
+    return 2 * 6_371_008.8 * math.asin(math.sqrt(half))
+
+
+def _whereabouts(visits: Sequence[Event], k: int) -> dict[str, float]:
+    located = [e for e in visits if e.spot is not None]
+    spots = [e.spot for e in sorted(located, key=lambda e: -e.time_s)[:k] if e.spot]
+    if not spots:
+        return {"whereabouts_lat": 0.0, "whereabouts_lng": 0.0, "whereabouts_radius_m": 0.0}
+    centre = min(spots, key=lambda spot: sum(_apart_m(spot, other) for other in spots))
+    from_centre = sorted(_apart_m(centre, spot) for spot in spots)
+    radius_m = from_centre[(len(spots) - 1) // 2]
+    return {
+        "whereabouts_lat": centre[0],
+        "whereabouts_lng": centre[1],
+        "whereabouts_radius_m": radius_m,
+    }
+
+
+def _dwell(visits: Sequence[Event], now_s: float) -> dict[str, float]:
+    stays = [e for e in visits if e.dwell_s]
+    width_s, tiles = WINDOWS["7d"]
+    recent = [e for e in stays if int(now_s // width_s) - int(e.time_s // width_s) < tiles]
+    values: dict[str, float] = {"dwell_sum_s_7d": sum(round(e.dwell_s or 0) for e in recent)}
+    ordered = sorted(e.dwell_s or 0.0 for e in stays)
+    for name, q in (("dwell_s_p50", 0.5), ("dwell_s_p90", 0.9)):
+        values[name] = ordered[int(q * (len(ordered) - 1))] if ordered else 0.0
+    return values
 
 
 def place_features(events: Sequence[Event], place: int, now_s: float) -> dict[str, float]:
@@ -100,7 +152,13 @@ def place_features(events: Sequence[Event], place: int, now_s: float) -> dict[st
         | {"since_visit_s": _since(visits, now_s)}
         | _habits(visits)
         | _histogram("visitor_ages", 7, [e.age_group for e in visits])
+        | {"visitors_7d": len({e.user for e in visits if 0 <= _days(e, now_s) < 7})}
+        | _dwell(visits, now_s)
     )
+
+
+def _days(event: Event, now_s: float) -> int:
+    return int(now_s // 86_400) - int(event.time_s // 86_400)
 
 
 def last_events(
@@ -108,5 +166,5 @@ def last_events(
 ) -> list[tuple[float, int, int]]:
     """(time, place, kind) of the newest k events of a user, equal times in order of arrival."""
     mine = [e for e in counted(events) if e.user == user and e.kind in kinds]
-    newest = sorted(mine, key=lambda e: -e.time_s)[:k]
+    newest = sorted(mine, key=lambda e: -e.time_s)[:k]  # whole seconds in these histories
     return [(e.time_s, e.place, e.kind) for e in newest]

@@ -33,12 +33,15 @@ def test_every_column_equals_the_oracle_at_every_age(events: list[Event], later_
     for row, user in enumerate(users.tolist()):
         expected = user_features(events, user, now_s)
         assert set(expected) == set(USER.columns)
-        assert dict(zip(USER.columns, got[row], strict=True)) == pytest.approx(expected, rel=1e-6)
+        assert dict(zip(USER.columns, got[row], strict=True)) == pytest.approx(expected, rel=1e-4)
     got = PLACE.read(place_states, now_s)
     for row, place in enumerate(places.tolist()):
         expected = place_features(events, place, now_s)
         assert set(expected) == set(PLACE.columns)
-        assert dict(zip(PLACE.columns, got[row], strict=True)) == pytest.approx(expected, rel=1e-6)
+        answer = dict(zip(PLACE.columns, got[row], strict=True))
+        for name in ("dwell_s_p50", "dwell_s_p90"):  # a sketch: near, by its stated error
+            assert answer.pop(name) == pytest.approx(expected.pop(name), rel=0.151)
+        assert answer == pytest.approx(expected, rel=1e-6)
 
 
 @given(events=histories())
@@ -120,11 +123,11 @@ def test_queries_must_be_in_order() -> None:
 
 
 def test_a_duplicate_far_back_counts_again() -> None:
-    """The memory is 32 events deep, and states it."""
-    events = [Event(1, 1, VISIT, START_S + i, None, -1, i + 1) for i in range(33)]
+    """The memory is 16 events deep, and states it."""
+    events = [Event(1, 1, VISIT, START_S + i, None, -1, i + 1) for i in range(17)]
     assert last_events([*events, events[0]], 1, {VISIT}, 48)[-1][0] == START_S
-    users, states, _, _ = fold_all(columns([*events, events[0], events[32], events[5]]))
-    assert USER.read(states, float(START_S + 60))[0, USER.index["visits_1h"]] == 34
+    users, states, _, _ = fold_all(columns([*events, events[0], events[16], events[5]]))
+    assert USER.read(states, float(START_S + 60))[0, USER.index["visits_1h"]] == 18
     assert users.tolist() == [1]
 
 

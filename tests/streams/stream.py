@@ -15,7 +15,6 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, Producer, TopicPartition
 from contracts.ids import id64
 from contracts.kafka import consumer_config, producer_config
 from contracts.settings import Settings
-from online_features.columns import EventColumns
 from online_features.definitions import PLACE, USER
 from online_features.feature_set import FeatureSet
 from online_features.keys import Keys, ShardKind
@@ -125,13 +124,7 @@ def good_interactions(settings: Settings) -> Interactions:
 def assert_equals_recompute(client: redis.Redis, settings: Settings) -> None:
     """Every state in Redis equals, byte for byte, a batch recompute of the topic."""
     good = good_interactions(settings)
-    columns = EventColumns.of(
-        **{
-            name: getattr(good, name)
-            for name in ("user", "place", "kind", "time_s", "rating", "age_group", "event_hash")
-        }
-    )
-    users, user_states, places, place_states = fold_all(columns)
+    users, user_states, places, place_states = fold_all(good.folded())
     _compare(client, settings, USER, "i", set(good.user_id), users, user_states)
     _compare(client, settings, PLACE, "b", set(good.place_id), places, place_states)
 

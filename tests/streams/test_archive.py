@@ -63,6 +63,7 @@ def rows(offsets: range, *, partition: int = 0, time_s: float = NOON_S) -> pa.Ta
         "event_hash": np.arange(1, n + 1, dtype=np.uint64),
         "lat": np.full(n, np.nan),
         "lng": np.full(n, np.nan),
+        "dwell_s": np.full(n, np.nan, np.float32),
         "request_id": [None] * n,
         "raw": [b"{}"] * n,
     }

@@ -1,0 +1,96 @@
+"""Sliding windows as rings of tiles, and the shapes that states and folds share."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Rows = NDArray[np.int64]
+States = NDArray[np.void]
+Moments = NDArray[np.float64]
+Field = tuple[str, type[np.generic], tuple[int, ...]]
+MINUTE_S, HOUR_S, DAY_S = 60, 3_600, 86_400
+
+
+@dataclass(frozen=True)
+class Span:
+    """A stretch of a ring: tiles aged `newest` up to, not including, `oldest`."""
+
+    name: str
+    newest: int
+    oldest: int
+
+
+@dataclass(frozen=True)
+class Ring:
+    """A sliding window as a ring of tiles: `tiles` counters, each of `width_s` seconds.
+
+    A window of W seconds counts the events of the current tile and of the W/width - 1 before it,
+    so it reaches back between W - width and W seconds. Tiles are cut by event time since the
+    Unix epoch; a late event lands in its own tile while the ring still holds it.
+    """
+
+    name: str
+    width_s: int
+    tiles: int
+    spans: tuple[Span, ...]
+
+    @property
+    def fields(self) -> tuple[Field, ...]:
+        """Newest tile seen, and a counter for each tile that the ring holds."""
+        return (
+            (f"{self.name}_head", np.uint32, ()),
+            (f"{self.name}_tiles", np.uint32, (self.tiles,)),
+        )
+
+    def fold(
+        self, states: States, rows: Rows, time_s: Moments, weight: NDArray[np.uint32]
+    ) -> NDArray[np.bool_]:
+        """Add each weight to the tile of its time; return which were too late for the ring."""
+        head, tiles = states[f"{self.name}_head"], states[f"{self.name}_tiles"]
+        tile = (time_s // self.width_s).astype(np.int64)
+        newest = head.astype(np.int64)
+        np.maximum.at(newest, rows, tile)
+        moved = np.flatnonzero(newest > head)
+        if len(moved):
+            stale = self.tile_of_slot(newest[moved]) > head[moved, None]
+            tiles[moved] = np.where(stale, 0, tiles[moved])
+            head[moved] = newest[moved]
+        late: NDArray[np.bool_] = tile <= newest[rows] - self.tiles
+        kept = ~late
+        np.add.at(tiles, (rows[kept], tile[kept] % self.tiles), weight[kept])
+        return late
+
+    def read(self, states: States, now_s: Moments, *, active: bool = False) -> NDArray[np.float64]:
+        """Sum of each span at a moment, or how many of its tiles are not empty; [n, spans]."""
+        head, tiles = states[f"{self.name}_head"], states[f"{self.name}_tiles"]
+        if active:
+            tiles = np.minimum(tiles, 1)
+        now_tile = (now_s // self.width_s).astype(np.int64)
+        # An event may run a little ahead of the clock: it counts as of now.
+        age = np.maximum(now_tile[:, None] - self.tile_of_slot(head.astype(np.int64)), 0)
+        sums = [
+            np.where((age >= s.newest) & (age < s.oldest), tiles, 0).sum(axis=1) for s in self.spans
+        ]
+        return np.stack(sums, axis=1).astype(np.float64)
+
+    def tile_of_slot(self, head: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Which tile each slot holds when `head` is the newest: int64[n, tiles]."""
+        slots = np.arange(self.tiles)
+        result: NDArray[np.int64] = head[:, None] - (head[:, None] - slots) % self.tiles
+        return result
+
+
+def window(name: str, width_s: int, tiles: int, *, before: bool = False) -> Ring:
+    """A ring with one window over all of it; `before` also keeps the window before that."""
+    spans: tuple[Span, ...] = (Span(name, 0, tiles),)
+    if before:
+        spans += (Span(f"before_{name}", tiles, 2 * tiles),)
+    return Ring(f"w{name}", width_s, tiles * len(spans), spans)
+
+
+LAST_1H = window("1h", 5 * MINUTE_S, 12)
+LAST_24H = window("24h", HOUR_S, 24)
+LAST_7D = window("7d", 6 * HOUR_S, 28)
+LAST_7D_AND_BEFORE = window("7d", 6 * HOUR_S, 28, before=True)
+LAST_28D = window("28d", DAY_S, 28)
