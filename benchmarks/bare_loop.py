@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,9 +37,13 @@ class Untold:
     def mark_durable(self, tp: TP, offset: int) -> None:
         """The store holds the offsets."""
 
-    async def rewind(self, tp: TP, offset: int) -> None:
+    def durable(self, tp: TP) -> int:
+        """Nothing is ever fetched again here."""
+        return 0
+
+    async def rewind(self, offsets: Mapping[TP, int]) -> None:
         """Nobody else owns a shard here."""
-        raise AssertionError(f"rewound {tp} to {offset}")
+        raise AssertionError(f"rewound to {offsets}")
 
 
 def _record(message: Message) -> Record:

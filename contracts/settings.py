@@ -64,6 +64,9 @@ class Settings(BaseSettings):
     stream_session_s: float = Field(
         10, ge=1, description="a worker silent for so long has lost its partitions, seconds"
     )
+    stream_stall_s: float = Field(
+        60, gt=0, description="a partition that has events and stands still for so long is stuck"
+    )
     stream_metrics_port: int = Field(9101, ge=0, description="Prometheus port of `stream`, 0 = off")
 
     # Model server

@@ -12,6 +12,7 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 DAY_MS = 86_400_000
+LARGEST_LETTER_BYTES = 8_000_000
 
 
 @dataclass(frozen=True)
@@ -60,8 +61,12 @@ class Topics:
 
     @property
     def by_place(self) -> Topic:
-        """Interactions re-keyed by place; made by the user shard, read by the place shard."""
-        return Topic(f"{self.prefix}.interactions-by-place.v1", self.partitions, 7 * DAY_MS)
+        """Interactions re-keyed by place; made by the user shard, read by the place shard.
+
+        Kept longer than the interactions: a place shard that begins anew must find all that the
+        user shards sent, or its watermarks would pass over what they send again.
+        """
+        return Topic(f"{self.prefix}.interactions-by-place.v1", self.partitions, 35 * DAY_MS)
 
     @property
     def impressions(self) -> Topic:
@@ -80,11 +85,16 @@ class Topics:
 
     def dlq(self, topic: Topic) -> Topic:
         """Dead letters of a topic."""
-        return Topic(f"{topic.name}.dlq", 1, retention_ms=-1)
+        largest = {"max.message.bytes": str(LARGEST_LETTER_BYTES)}
+        return Topic(f"{topic.name}.dlq", 1, retention_ms=-1, config=largest)
 
     def inputs(self) -> tuple[Topic, ...]:
         """Topics that producers write."""
         return (self.interactions, self.place_updates, self.context)
+
+    def read(self) -> tuple[Topic, ...]:
+        """Topics that the stream reads; each has dead letters."""
+        return (*self.inputs(), self.by_place)
 
     def all(self) -> tuple[Topic, ...]:
         """Every topic, dead letters included."""
@@ -95,7 +105,7 @@ class Topics:
             self.impressions,
             self.retrain,
             self.rollout,
-            *(self.dlq(topic) for topic in self.inputs()),
+            *(self.dlq(topic) for topic in self.read()),
         )
 
 

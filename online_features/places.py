@@ -38,8 +38,9 @@ def read_update(value: bytes, received_s: float) -> tuple[str, float, dict[str, 
         week_spans(update.updates.business_hours)
     if update.updates.time_zone is not None:
         zone(update.updates.time_zone)
+    updates = decode(_OBJECT, value)["updates"]
     for name in ("place_id", "version", "updated_s"):
-        if name in (updates := _OBJECT.decode(value)["updates"]):
+        if name in updates:
             raise BadEvent(f"updates.{name}", "is placestream's own and cannot be set")
     return place_id, time_s, updates
 

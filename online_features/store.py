@@ -105,6 +105,13 @@ class Store:
         values: Any = await self._redis.mget(keys)
         return list(values)
 
+    async def offsets(self, shards: Sequence[tuple[ShardKind, int]]) -> list[int]:
+        """Stored offsets of some shards, in one round trip."""
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for kind, partition in shards:
+                pipe.hget(self._keys.shard(kind, partition), "offset")
+            return [int(offset or 0) for offset in await pipe.execute()]
+
     async def commit(self, commits: Sequence[Commit]) -> list[Outcome]:
         """Write several shards, each atomically, in one round trip."""
         async with self._redis.pipeline(transaction=False) as pipe:

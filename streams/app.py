@@ -6,11 +6,13 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 import faust
 import structlog
+from confluent_kafka import KafkaException
 from faust.types import TP
+from redis import RedisError
 from redis.asyncio import Redis
 
 from contracts.settings import Settings
@@ -18,25 +20,20 @@ from online_features.keys import Keys
 from online_features.store import Store
 from streams.archive import Archive
 from streams.by_place import PlaceSink
+from streams.careful import CarefulAgent, Sink
 from streams.dead_letters import DeadLetters
 from streams.emitter import Emitter
 from streams.interactions import InteractionSink
+from streams.liveness import Liveness, Stuck
 from streams.metadata import ContextUpdates, PlaceUpdates
-from streams.metrics import BATCH_SECONDS, LAG_EVENTS
+from streams.metrics import LAG_EVENTS
 from streams.shards import Shards
-from streams.transport import Poll, PollConsumer, WholePoll
+from streams.transport import PollConsumer, WholePoll
 
 log = structlog.get_logger(__name__)
 #: Polls that may wait for an agent; each holds up to `batch_max_events` records.
 POLLS_BUFFERED = 2
 ARCHIVE_CHECK_S = 0.5
-
-
-class Sink(Protocol):
-    """What an agent does with a poll."""
-
-    async def process(self, poll: Poll, consumer: PollConsumer) -> None:
-        """Fold, commit, pass on."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +43,8 @@ class Parts:
     sinks: dict[str, Sink]
     shards: Shards
     archive: Archive
+    emitter: Emitter
+    dead_letters: DeadLetters
 
 
 def build_parts(settings: Settings, redis: Redis, clock: Callable[[], float]) -> Parts:
@@ -70,7 +69,7 @@ def build_parts(settings: Settings, redis: Redis, clock: Callable[[], float]) ->
         topics.place_updates.name: PlaceUpdates(settings, *shared),
         topics.context.name: ContextUpdates(settings, *shared),
     }
-    return Parts(sinks, shards, archive)
+    return Parts(sinks, shards, archive, emitter, dead_letters)
 
 
 class StreamApp(faust.App):
@@ -110,18 +109,23 @@ def build_app(
         _add_agent(app, topic, sink)
     _give_up_revoked(app)
     _keep_archive(app)
-    _watch_lag(app)
+    _watch_progress(app, settings)
     return app
 
 
 def _add_agent(app: StreamApp, topic: str, sink: Sink) -> None:
     channel = app.topic(topic, schema=WholePoll(), internal=False)
-    seconds = BATCH_SECONDS.labels(topic)
+    parts = app.parts
+    careful = CarefulAgent(sink, parts.shards, parts.emitter, parts.dead_letters)
 
     async def agent(polls: Any) -> None:
         async for poll in polls:
-            with seconds.time():
-                await sink.process(poll, consumer_of(app))
+            try:
+                await careful.handle(poll, consumer_of(app))
+            except KafkaException as error:
+                log.critical("the producer is broken, ending", cause=str(error))
+                await app.crash(error)
+                raise
 
     app.agent(channel, name=f"placestream.{topic}")(agent)
 
@@ -149,26 +153,44 @@ def _keep_archive(app: StreamApp) -> None:
         while not app.should_stop:
             await app.sleep(ARCHIVE_CHECK_S)
             if archive.due:
-                await archive.flush()
+                try:
+                    await archive.flush()
+                except OSError as error:
+                    log.error("archive cannot be written, trying again", cause=str(error))
 
     async def write_the_rest(_app: Any, **_: Any) -> None:
+        app.parts.emitter.close()
         await archive.flush()
 
     app.task(write_when_due)
     app.on_before_shutdown.connect(cast(Any, write_the_rest), weak=False)
 
 
-def _watch_lag(app: StreamApp) -> None:
+def _watch_progress(app: StreamApp, settings: Settings) -> None:
+    liveness = Liveness(settings.stream_stall_s, time.monotonic)
+
     async def observe() -> None:
         consumer = consumer_of(app)
-        for tp in consumer.assignment():
-            shard = app.parts.shards.get(tp.topic, tp.partition)
-            end = consumer.highwater(tp)
-            if shard is not None and end is not None:
-                lag = max(end - shard.position, 0)
-                LAG_EVENTS.labels(tp.topic, str(tp.partition)).set(lag)
+        try:
+            ends = {tp: consumer.highwater(tp) for tp in consumer.assignment()}
+        except AssertionError:  # aiokafka: a partition was taken from us meanwhile
+            return
+        try:
+            liveness.observe(app.parts.shards.all(), ends)
+        except Stuck as error:
+            log.critical("stuck, ending", cause=str(error))
+            await app.crash(error)
 
+    async def look_for_losses() -> None:
+        with suppress(RedisError, OSError):  # agents wait for Redis, and say so
+            await app.parts.shards.look_for_losses(consumer_of(app))
+
+    async def start() -> None:
+        liveness.start()
+
+    app.task(start)
     app.timer(interval=1.0)(observe)
+    app.timer(interval=1.0)(look_for_losses)
 
 
 def _credentials(settings: Settings) -> Any:

@@ -4,6 +4,7 @@ import asyncio
 import fcntl
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -55,15 +56,31 @@ class Archive:
         return self._rows >= self._flush_rows or waited >= self._flush_s
 
     async def flush(self) -> None:
-        """Write everything that is buffered, and tell those who wait for it."""
+        """Write everything that is buffered, and tell those who wait for it.
+
+        Raises:
+            OSError: it cannot be written; then it is still buffered.
+        """
         async with self._busy:
             buffers, written = self._buffers, self._written
             self._buffers, self._written, self._rows, self._oldest_s = {}, [], 0, None
             loop = asyncio.get_running_loop()
-            for stream, tables in buffers.items():
-                await loop.run_in_executor(None, self._write, stream, pa.concat_tables(tables))
+            try:
+                for stream, tables in buffers.items():
+                    await loop.run_in_executor(None, self._write, stream, pa.concat_tables(tables))
+            except BaseException:
+                self._put_back(buffers, written)
+                raise
             for done in written:
                 done()
+
+    def _put_back(self, buffers: dict[str, list[pa.Table]], written: list[Written]) -> None:
+        """After a failure nothing counts as written; what is on disk twice is read once."""
+        for stream, tables in buffers.items():
+            self._buffers[stream] = tables + self._buffers.get(stream, [])
+            self._rows += sum(table.num_rows for table in tables)
+        self._written = written + self._written
+        self._oldest_s = self._clock()
 
     def _write(self, stream: str, rows: pa.Table) -> None:
         days = rows["time_s"].to_numpy() // DAY_S
@@ -83,7 +100,12 @@ def _day_name(day: float) -> str:
 
 
 def _small_files(folder: Path) -> list[Path]:
-    return sorted(f for f in folder.glob("*.parquet") if f.stat().st_size < SMALL_BYTES)
+    small = []
+    for file in sorted(folder.glob("*.parquet")):
+        with suppress(FileNotFoundError):  # another worker has merged it meanwhile
+            if file.stat().st_size < SMALL_BYTES:
+                small.append(file)
+    return small
 
 
 def write_whole(rows: pa.Table, folder: Path) -> Path:

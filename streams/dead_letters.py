@@ -16,11 +16,11 @@ CODE_VERSION = version("placestream")
 
 
 class DeadLetters:
-    """Sends dead letters of the input topics."""
+    """Sends dead letters of the topics that the stream reads."""
 
     def __init__(self, settings: Settings, emitter: Emitter, clock: Callable[[], float]) -> None:
         topics = settings.topics
-        self._dlq: dict[str, Topic] = {t.name: topics.dlq(t) for t in topics.inputs()}
+        self._dlq: dict[str, Topic] = {t.name: topics.dlq(t) for t in topics.read()}
         self._emitter = emitter
         self._clock = clock
 

@@ -7,6 +7,7 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 
 from contracts.kafka import producer_config
 from contracts.settings import Settings
+from contracts.topics import LARGEST_LETTER_BYTES
 
 
 class Emitter:
@@ -21,10 +22,13 @@ class Emitter:
             "enable.gapless.guarantee": True,
             "message.timeout.ms": 0,  # wait for the broker as long as it takes
             "linger.ms": 1,
+            # A dead letter holds a whole message of up to a megabyte, in base64.
+            "message.max.bytes": LARGEST_LETTER_BYTES,
             "queue.buffering.max.messages": 500_000,
         }
         self._producer = Producer(config)
         self._failed: KafkaError | None = None
+        self._closing = False
 
     def send(
         self,
@@ -57,11 +61,17 @@ class Emitter:
         if len(self._producer):
             await asyncio.get_running_loop().run_in_executor(None, self._flush)
         if self._failed is not None:
-            failed, self._failed = self._failed, None
-            raise KafkaException(failed)
+            # For every agent that shares this producer, and for good: no gap is passed over.
+            raise KafkaException(self._failed)
+        if self._closing and len(self._producer):
+            raise RuntimeError("ended before Kafka had taken everything")
+
+    def close(self) -> None:
+        """Wait no longer for a broker that is away: the process ends."""
+        self._closing = True
 
     def _flush(self) -> None:
-        while self._producer.flush(1.0) and self._failed is None:
+        while self._producer.flush(0.5) and self._failed is None and not self._closing:
             pass
 
     def _delivered(self, error: KafkaError | None, _message: object) -> None:

@@ -64,12 +64,14 @@ class InteractionSink:
         for part in taken:
             its_writes = writes.get(part.shard.tp.partition, {})
             commit = commit_of(part.shard, part.to_offset, its_writes, USER.ttl_s, {})
-            prepared.append((part.shard, commit))
+            if part.fresh:
+                prepared.append((part.shard, commit))
         done = await self._shards.commit(prepared, consumer)
+        done |= {part.shard.tp for part in taken if not part.fresh}
         now_s = self._clock()
         for received_s in batch.received_s[:: max(1, len(batch) // 64)]:
             EVENT_AGE_SECONDS.observe(max(now_s - received_s, 0.0))
-        self._store_away(batch, done, {c.shard.tp: c.to_offset for c in taken}, consumer)
+        self._store_away(batch, done, {p.shard.tp: p.seen_to for p in taken}, consumer)
 
     async def _fold(self, batch: Interactions) -> dict[int, dict[str, bytes]]:
         """Fold into states and queue the re-keyed records; return packed states by partition."""

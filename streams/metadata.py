@@ -83,7 +83,7 @@ class MetadataSink:
             if part.fresh
         ]
         done = await self._shards.commit(prepared, consumer) if prepared else set()
-        positions = {p.shard.tp: p.to_offset for p in taken if p.shard.tp in done or not p.fresh}
+        positions = {p.shard.tp: p.seen_to for p in taken if p.shard.tp in done or not p.fresh}
         for tp in positions:
             for key in touched[tp]:
                 self.publish(key, values[key])
@@ -102,6 +102,9 @@ class MetadataSink:
             for part in taken
             for record in (*part.replayed, *part.fresh)
             if record.key
+            # A key in a foreign partition is bad, and must not be looked for there.
+            and partition_of(record.key.decode(errors="replace"), self._partitions)
+            == record.partition
         }
         keys = [self._keys.entity(self.kind, key, p) for key, p in keyed.items()]
         stored = await patiently(lambda: self._shards.store.read(keys))

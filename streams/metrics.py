@@ -13,6 +13,16 @@ BATCH_SECONDS = Histogram(
     ["topic"],
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
 )
+FAILED_BATCHES = Counter(
+    "placestream_stream_failed_batches_total",
+    "Batches that could not be folded as a whole and were fetched again.",
+    ["topic"],
+)
+REDIS_AWAY = Gauge("placestream_stream_redis_away", "1 while the stream waits for Redis, else 0.")
+STALLED = Gauge(
+    "placestream_stream_stalled_partitions",
+    "Partitions that have waiting events and have not moved for too long.",
+)
 LAG_EVENTS = Gauge(
     "placestream_stream_lag_events",
     "Events in Kafka that are not folded yet.",

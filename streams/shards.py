@@ -1,7 +1,8 @@
 """The shards that this worker owns: what it may write, and from where it must go on."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+import threading
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
@@ -11,11 +12,13 @@ from redis import RedisError
 
 from online_features.keys import ShardKind
 from online_features.store import FENCED, OWNED, Commit, Store
-from streams.metrics import CONFLICTS
+from streams.metrics import CONFLICTS, REDIS_AWAY
 
 log = structlog.get_logger(__name__)
 T = TypeVar("T")
 RETRY_S = 0.5
+#: Set while the stream waits for Redis.
+redis_away = threading.Event()
 
 
 @dataclass
@@ -40,8 +43,11 @@ class Shard:
 class Rewinder(Protocol):
     """The part of the consumer that shards need."""
 
-    async def rewind(self, tp: TP, offset: int) -> None:
-        """Fetch again from an offset."""
+    async def rewind(self, offsets: Mapping[TP, int]) -> None:
+        """Fetch again from these offsets."""
+
+    def durable(self, tp: TP) -> int:
+        """Everything before this is in the archive."""
 
 
 class Shards:
@@ -56,6 +62,10 @@ class Shards:
     def get(self, topic: str, partition: int) -> Shard | None:
         """The shard of a partition, if this worker owns it."""
         return self._owned.get(TP(topic, partition))
+
+    def all(self) -> list[Shard]:
+        """Every owned shard."""
+        return list(self._owned.values())
 
     def offsets(self, tps: Iterable[TP]) -> dict[TP, int]:
         """Where the stored state of some partitions stands."""
@@ -85,6 +95,8 @@ class Shards:
         Where Redis does not answer, it is asked until it does: a commit that did arrive is then
         seen by the offset it left, and is not written twice.
         """
+        if not prepared:
+            return set()
         done = set()
         commits = [commit for _, commit in prepared]
         outcomes = await patiently(lambda: self.store.commit(commits))
@@ -109,15 +121,40 @@ class Shards:
         fresh = await self._acquire(shard.tp)
         if self._owned.get(shard.tp) is shard:
             self._owned[shard.tp] = fresh
-            await consumer.rewind(shard.tp, fresh.position)
+            await self.go_back(consumer)
+
+    async def look_for_losses(self, consumer: Rewinder) -> None:
+        """Go back if the store lost what it had; a partition where nothing comes notices here.
+
+        Raises:
+            RedisError, OSError: Redis does not answer.
+        """
+        before = {tp: (shard, shard.position) for tp, shard in self._owned.items()}
+        stored = await self.store.offsets([(s.kind, tp.partition) for tp, (s, _) in before.items()])
+        for offset, (tp, (shard, position)) in zip(stored, before.items(), strict=True):
+            if offset < position and self._owned.get(tp) is shard:
+                await self._conflict(shard, False, consumer)
+
+    async def go_back(self, consumer: Rewinder) -> None:
+        """Fetch again all that is not both stored and archived, by what this worker knows.
+
+        Not from the stored offset alone: what another owner stored may not be archived yet.
+        """
+        owned = self._owned.items()
+        await consumer.rewind({tp: min(s.position, consumer.durable(tp)) for tp, s in owned})
 
 
 async def patiently(attempt: Callable[[], Awaitable[T]]) -> T:
-    """Try until Redis answers; says in the log that it waits."""
+    """Try until Redis answers; says in the log, and in a metric, that it waits."""
     while True:
         try:
-            return await attempt()
+            result = await attempt()
+            redis_away.clear()
+            REDIS_AWAY.set(0)
+            return result
         except (RedisError, OSError) as error:
+            redis_away.set()
+            REDIS_AWAY.set(1)
             log.warning("waiting for Redis", cause=f"{type(error).__name__}: {error}")
             await asyncio.sleep(RETRY_S)
 

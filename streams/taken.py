@@ -27,6 +27,12 @@ class Taken:
         """Next offset after the fresh records; the shard's position if there are none."""
         return self.fresh[-1].offset + 1 if self.fresh else self.shard.position
 
+    @property
+    def seen_to(self) -> int:
+        """Next offset after all of these records: up to here the archive is complete with them."""
+        last = self.fresh or self.replayed
+        return last[-1].offset + 1 if last else self.shard.position
+
 
 def take(poll: Poll, shards: Shards, consumer: PollConsumer) -> list[Taken]:
     """Split a poll by owned shard; a poll fetched before a seek gives nothing."""

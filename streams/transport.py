@@ -43,54 +43,93 @@ class WholePoll(Schema):  # type: ignore[type-arg]
         return decode
 
 
+class _NoOffsets(dict):  # type: ignore[type-arg]
+    """Keeps nothing. Faust drops a message below the last offset that it saw of a partition; after
+    a rewind that would be a whole poll. `streams.taken.take` does this job here."""
+
+    def __missing__(self, _: Any) -> None:
+        return None
+
+    def __setitem__(self, *_: Any) -> None:
+        pass
+
+    def update(self, *_: Any, **__: Any) -> None:
+        pass
+
+
 class PollConsumer(driver.Consumer):
-    """Faust's aiokafka consumer, delivering polls and committing what agents call durable."""
+    """Faust's aiokafka consumer, delivering polls and committing what agents call durable.
+
+    Every poll belongs to a generation. A seek begins a new one, and polls of an older one are
+    stale wherever they wait: what is in them is fetched again from the new positions. A poll gets
+    its generation in the fetching thread, where seeks are made too, so that none is taken for what
+    it is not.
+    """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.generation = 0
+        self._sought = False
         self._durable: dict[TP, int] = {}
+        self._read_offset = _NoOffsets()
 
     def mark_durable(self, tp: TP, offset: int) -> None:
         """Everything before `offset` may be committed to Kafka."""
-        self._durable[tp] = offset
+        self._durable[tp] = max(offset, self._durable.get(tp, 0))
+
+    def durable(self, tp: TP) -> int:
+        """Everything before this is safe elsewhere, as far as this worker knows."""
+        return self._durable.get(tp) or self._committed_offset.get(tp) or 0
 
     def forget_fetched(self) -> None:
-        """Mark every poll fetched so far as stale."""
+        """Make every poll fetched so far stale; shards are taken over before the next."""
+        self.generation += 1
+        self._sought = False
+
+    async def rewind(self, offsets: Mapping[TP, int]) -> None:
+        """Fetch again from these offsets, which must name all partitions that this worker owns."""
+        await self._thread.call_thread(self._seek_all, offsets)
+
+    async def _seek_all(self, offsets: Mapping[TP, int]) -> None:
+        # No await in here: a poll was drained either before all of this, and is of an older
+        # generation, or after it, from the new positions.
+        consumer = self._thread._ensure_consumer()
+        for tp, offset in offsets.items():
+            consumer.seek(driver.ensure_aiokafka_TP(tp), offset)
         self.generation += 1
 
-    async def rewind(self, tp: TP, offset: int) -> None:
-        """Fetch again from `offset`; polls fetched before this are marked as stale."""
-        self.forget_fetched()
-        await self.seek(tp, offset)
-
     async def perform_seek(self) -> None:
-        """Take the assigned shards over, then seek.
+        """Seek to the committed offsets; the shards are taken over before the next poll.
 
-        To the committed offsets, or to where the stored state stands if that is earlier. Faust
-        calls this once for each assignment, before it lets records flow.
+        Not here: Faust gives this a time limit, and stands still for good after it.
         """
         self.forget_fetched()
+        self._durable.clear()
         await super().perform_seek()
+
+    async def _take_over(self) -> None:
+        """Own the assigned shards; go on from what is both stored and committed."""
+        generation = self.generation
         app: Any = self.app
-        for tp, offset in (await app.take_over(self.assignment())).items():
-            committed = self._committed_offset.get(tp)
-            if committed is not None and offset < committed:
-                await self.rewind(tp, offset)
+        held = await app.take_over(self.assignment())
+        if self.flow_active and self.generation == generation:
+            committed = self._committed_offset
+            await self.rewind({tp: min(o, committed.get(tp) or 0) for tp, o in held.items()})
+            self._sought = True
 
     async def getmany(
         self,
         timeout: float,  # noqa: ASYNC109  (Faust's signature)
     ) -> AsyncIterator[tuple[TP, ConsumerMessage]]:
         """Yield one message for each topic that a poll brought records of."""
-        generation = self.generation
-        records, _ = await self._wait_next_records(timeout)
-        if not records or self.should_stop:
+        if self.flow_active and not self._sought:
+            await self._take_over()
             return
-        if not self.flow_active:
-            # A rebalance began meanwhile: what was fetched is fetched again after it.
-            await super().perform_seek()
-            return
+        fetched: Any
+        fetched, _ = await self._wait_next_records(timeout)
+        if not fetched or self.should_stop or not self.flow_active:
+            return  # after a rebalance all is fetched again
+        generation, records = fetched
         topics: dict[str, dict[int, list[Any]]] = {}
         for tp, batch in records.items():
             topics.setdefault(tp.topic, {})[tp.partition] = batch
@@ -98,6 +137,24 @@ class PollConsumer(driver.Consumer):
             if not self.flow_active or self.generation != generation:
                 return
             yield self._message(Poll(topic, by_partition, generation))
+
+    async def _getmany(self, active_partitions: Any, timeout: float) -> Any:  # noqa: ASYNC109
+        return await self._thread.call_thread(self._fetch, active_partitions, timeout)
+
+    async def _fetch(self, active_partitions: Any, timeout: float) -> Any:  # noqa: ASYNC109
+        """In the fetching thread: records, with the generation in which they were drained."""
+        thread = self._thread
+        most = thread._ensure_consumer()._max_poll_records
+        records = await thread._fetch_records(
+            thread._ensure_consumer(), active_partitions, timeout=timeout, max_records=most
+        )
+        return (self.generation, records) if records else None
+
+    def on_buffer_full(self, tp: TP) -> None:
+        """A full buffer holds the fetching loop itself; no partition is singled out."""
+
+    def on_buffer_drop(self, tp: TP) -> None:
+        """See `on_buffer_full`."""
 
     def _message(self, poll: Poll) -> tuple[TP, ConsumerMessage]:
         partition, batch = next(iter(poll.records.items()))

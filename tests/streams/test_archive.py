@@ -128,6 +128,25 @@ async def test_many_small_files_become_one(archive: Archive, tmp_path: Path) -> 
     assert sorted(offsets(tmp_path)) == list(range(3 * MAX_FILES))
 
 
+async def test_what_cannot_be_written_waits_and_is_not_durable(
+    archive: Archive, tmp_path: Path
+) -> None:
+    """A full disk loses nothing: the next flush writes all of it, in order."""
+    told: list[int] = []
+    (tmp_path / INTERACTIONS).touch()  # where a folder should be
+    archive.append(INTERACTIONS, rows(range(3)), lambda: told.append(3))
+    with pytest.raises(NotADirectoryError):
+        await archive.flush()
+    archive.append(INTERACTIONS, rows(range(3, 5)), lambda: told.append(5))
+    with pytest.raises(NotADirectoryError):
+        await archive.flush()
+    assert told == []
+    (tmp_path / INTERACTIONS).unlink()
+    await archive.flush()
+    assert told == [3, 5]
+    assert sorted(offsets(tmp_path)) == [0, 1, 2, 3, 4]
+
+
 async def test_streams_do_not_mix(archive: Archive, tmp_path: Path) -> None:
     """Context has a folder and a schema of its own."""
     row = {"partition": 0, "offset": 0, "received_s": NOON_S, "time_s": NOON_S, "raw": b"{}"}

@@ -31,6 +31,7 @@ GOOD: dict[str, Any] = {
 }
 #: What is wrong, and the field that must be named.
 BAD: list[tuple[bytes | None, str]] = [
+    (b'{"user_id": "' + b"x" * 900_000, ""),  # as large as Kafka takes: its letter is larger
     (b'{"user_id": 7', ""),
     (b"\xff\xfe", ""),
     (None, ""),

@@ -7,8 +7,11 @@ from typing import Any
 import msgspec
 import pytest
 import redis
+from confluent_kafka import Producer
 
 from contracts.events import DeadLetter, PlaceDocument
+from contracts.ids import partition_of
+from contracts.kafka import producer_config
 from contracts.settings import Settings
 from contracts.topics import Topics
 from online_features.archive import read_catalogue, read_context
@@ -118,6 +121,26 @@ def test_older_updates_and_measurements_change_nothing(
     while "nyc" not in read_context(settings.archive_dir).regions and time.monotonic() < deadline:
         time.sleep(0.2)
     assert read_context(settings.archive_dir).regions == ("nyc",)
+
+
+def test_a_stray_record_does_not_wipe_the_place(
+    running: None, settings: Settings, topics: Topics, redis_client: redis.Redis
+) -> None:
+    """A key in a foreign partition is bad; the good update beside it keeps what was known."""
+    send(settings, topics.place_updates.name, [update("stray", **PLACE)])
+    wait_offsets(redis_client, settings, "d", 1)
+    own = partition_of("stray", settings.partitions)
+    key, body = update("stray", price_level=4)
+    producer = Producer(producer_config(settings))
+    producer.produce(
+        topics.place_updates.name, body, key, partition=(own + 1) % settings.partitions
+    )
+    producer.produce(topics.place_updates.name, body, key, partition=own)
+    assert producer.flush(10) == 0
+    wait_offsets(redis_client, settings, "d", 3)
+    stored: Any = redis_client.get(Keys.of(settings).entity("d", "stray"))
+    assert msgspec.json.decode(stored)["name"] == "Trattoria"
+    assert msgspec.json.decode(stored)["price_level"] == 4
 
 
 def test_bad_metadata_goes_to_its_dead_letters(
