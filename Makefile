@@ -10,10 +10,10 @@ help: ## Show this.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: ## Make .venv and install what is missing; quick when nothing is.
-	@scripts/setup.sh
+	@.ci/setup.sh
 
 setup-test: # and what only tests need
-	@scripts/setup.sh test
+	@.ci/setup.sh test
 
 demo: setup ## Run the whole loop. CHECKINS=file: on real check-ins. KEEP=1: stay up.
 	@$(PYTHON_DIR)/placestream demo \

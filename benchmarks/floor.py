@@ -24,11 +24,10 @@ from inference import serving_messages as messages
 from inference.deadline import Budget
 from inference.model_client import ModelClient, Prediction
 from inference.pipeline import Pipeline
+from inference.query import Query
 from inference.tensor_codec import encode
-from inference.validation import parse_recommend
 from online_features.catalogue import Catalogue
 from online_features.catalogue_feed import CatalogueFeed
-from online_features.context import ContextState
 from online_features.keys import Keys
 from online_features.reader import OnlineReader, UserRead
 
@@ -52,26 +51,30 @@ class Errand:
     shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
 
 
-class _Recorder:
-    """Stands before the store and the models, and notes what they are asked."""
+class _NotingStore(OnlineReader):
+    """Notes which states are read."""
 
-    def __init__(self, settings: Settings, store: OnlineReader, models: ModelClient) -> None:
-        self._keys = Keys.of(settings)
-        self._label = settings.model_label
-        self._store = store
-        self._models = models
+    def __init__(self, redis: Redis, settings: Settings) -> None:
+        super().__init__(redis, settings)
+        self._of = Keys.of(settings)
         self.errand = Errand()
 
     async def user(self, user_id: str) -> UserRead:
-        self.errand.user_key = self._keys.entity("i", user_id)
-        return await self._store.user(user_id)
+        self.errand.user_key = self._of.entity("i", user_id)
+        return await super().user(user_id)
 
     async def places(self, place_ids: Sequence[str]) -> tuple[NDArray[np.void], NDArray[np.bool_]]:
-        self.errand.place_keys = [self._keys.entity("b", place_id) for place_id in place_ids]
-        return await self._store.places(place_ids)
+        self.errand.place_keys = [self._of.entity("b", place_id) for place_id in place_ids]
+        return await super().places(place_ids)
 
-    async def context(self, region: str) -> ContextState | None:
-        return await self._store.context(region)
+
+class _NotingModels(ModelClient):
+    """Notes what the models are asked."""
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings.model_server, settings.model_label)
+        self._of_version = settings.model_label
+        self.errand = Errand()
 
     async def predict(
         self,
@@ -84,13 +87,13 @@ class _Recorder:
     ) -> Prediction:
         request = messages.PredictRequest()
         request.model_spec.name = model
-        request.model_spec.version_label = self._label
+        request.model_spec.version_label = self._of_version
         for name, array in inputs.items():
             encode(array, request.inputs[name])
         request.output_filter.extend(outputs)
         self.errand.requests[model] = request.SerializeToString()
         self.errand.shapes[model] = shape or ()
-        return await self._models.predict(model, inputs, outputs, timeout_s, shape=shape)
+        return await super().predict(model, inputs, outputs, timeout_s, shape=shape)
 
 
 async def record(settings: Settings, asked: Sequence[pb.RecommendRequest]) -> list[Errand]:
@@ -103,32 +106,38 @@ async def record(settings: Settings, asked: Sequence[pb.RecommendRequest]) -> li
     catalogue = Catalogue()
     feed = CatalogueFeed(settings, catalogue)
     redis = Redis.from_url(settings.redis_url.get_secret_value())
-    models = ModelClient(settings.model_server, settings.model_label)
-    recorder = _Recorder(settings, OnlineReader(redis, settings), models)
+    store, models = _NotingStore(redis, settings), _NotingModels(settings)
     # Time-outs on reads are for a service under load; here nothing may be missed.
     patient = settings.model_copy(update={"redis_timeout_ms": round(1_000 * _PATIENCE_S)})
     clocks = {"clock": time.time, "monotonic": time.monotonic}
-    pipeline = Pipeline(patient, catalogue, recorder, models=recorder, **clocks)
+    pipeline = Pipeline(patient, catalogue, store, models, **clocks)
+    errands = []
     feed.start()
     try:
         if not await asyncio.to_thread(feed.wait_loaded, _PATIENCE_S):
             raise TimeoutError(f"the catalogue was not read within {_PATIENCE_S:.0f} s")
-        return [await _recorded(settings, recorder, pipeline, request) for request in asked]
+        for request in asked:
+            store.errand = models.errand = Errand()
+            await _answered(pipeline, request)
+            errands.append(store.errand)
+        return errands
     finally:
         await asyncio.to_thread(feed.close)
         await models.close()
         await redis.aclose()
 
 
-async def _recorded(
-    settings: Settings, recorder: _Recorder, pipeline: Pipeline, request: pb.RecommendRequest
-) -> Errand:
-    recorder.errand = Errand()
-    query = parse_recommend(request, max_radius_m=settings.max_radius_m, new_id=lambda: "floor")
+async def _answered(pipeline: Pipeline, request: pb.RecommendRequest) -> None:
+    query = Query(
+        user_id=request.user_id,
+        lat=request.location.lat,
+        lng=request.location.lng,
+        limit=request.limit,
+        request_id="floor",
+    )
     answer = await pipeline.recommend(query, Budget.of(_PATIENCE_S, 0.0, time.monotonic))
-    if answer.level != pb.DEGRADATION_NONE or len(recorder.errand.requests) != 2:
+    if answer.level != pb.DEGRADATION_NONE or not answer.places:
         raise RuntimeError(f"an answer was not whole: {answer.causes or 'no place near'}")
-    return recorder.errand
 
 
 @dataclass(frozen=True, slots=True)

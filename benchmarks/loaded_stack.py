@@ -27,15 +27,24 @@ def fill_and_start(stack: LocalStack, city: City, console: Console) -> None:
         StartError, ChildDied, TimeoutError: a part did not do its work; says which.
         subprocess.CalledProcessError: the training failed; its log went to standard error.
     """
+    fill(stack, city, console)
+    with console.status("training both models"):
+        _train(stack)
+    with console.status("waiting until the service is healthy"):
+        stack.start_role("serve", timeout_s=SERVE_TIMEOUT_S)
+
+
+def fill(stack: LocalStack, city: City, console: Console) -> None:
+    """Start the servers, `stream` and a model server with no models yet; stream the history.
+
+    Raises:
+        StartError, ChildDied, TimeoutError: a part did not do its work; says which.
+    """
     stack.start_servers()
     stack.create_topics()
     stack.start_role("stream")
     _stream(stack, city, console)
     stack.start_role("model-server")
-    with console.status("training both models"):
-        _train(stack)
-    with console.status("waiting until the service is healthy"):
-        stack.start_role("serve", timeout_s=SERVE_TIMEOUT_S)
 
 
 def processes(stack: LocalStack) -> dict[str, tuple[int, ...]]:
@@ -43,8 +52,8 @@ def processes(stack: LocalStack) -> dict[str, tuple[int, ...]]:
     roles, servers = stack.supervisor, (*stack.redis.children, *stack.broker.children)
     return {
         "serve": (roles.child("serve").pid,),
-        "model server": (roles.child("model-server").pid,),
-        "redis, broker, stream": (*(c.pid for c in servers), roles.child("stream").pid),
+        "model_server": (roles.child("model-server").pid,),
+        "redis_broker_stream": (*(c.pid for c in servers), roles.child("stream").pid),
         "client": (os.getpid(),),
     }
 

@@ -42,7 +42,7 @@ def test_hooks_run_what_make_lint_runs() -> None:
     assert hooks == {".venv/bin/ruff", ".venv/bin/mypy"}
 
 
-@pytest.mark.parametrize("script", ["scripts/setup.sh", ".ci/run"])
+@pytest.mark.parametrize("script", [".ci/setup.sh", ".ci/run"])
 def test_scripts_can_be_run_and_stop_at_the_first_error(script: str) -> None:
     """A failed step must not look like success."""
     file = ROOT / script

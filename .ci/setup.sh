@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Prepares a clean clone: .venv with everything in it, and the system's packages that are missing.
 #
-#   scripts/setup.sh          what the product and the demo need
-#   scripts/setup.sh test     and what only the tests need
+#   .ci/setup.sh          what the product and the demo need
+#   .ci/setup.sh test     and what only the tests need
 #
 # Quick when there is nothing to do; installs again when pyproject.toml or constraints.txt change.
 # PYTHON=path chooses the Python of the .venv (3.11 or 3.12).

@@ -1,0 +1,99 @@
+"""`python -m benchmarks.recommend` on a tiny city: what it prints, not how fast it is."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+TINY = (
+    "--users 60 --places 150 --days 10 --epochs 1 --rates 5,20 --seconds 1 --rounds 2 "
+    "--warm-up-s 1 --json"
+)
+UNITS = ("_ms", "_s", "_ratio", "_percent_of_a_core", "_answers_per_s", "_requests_per_s")
+#: Facts that have no unit: counts, names and explanations.
+PLAIN = {
+    "users",
+    "places",
+    "interactions",
+    "broker",
+    "cores",
+    "sharing_the_cores",
+    "places_near_median",
+    "places_ranked_median",
+    "redis_bytes_median",
+    "model_request_bytes_median",
+    "rounds",
+    "client_channels",
+    "causes_of_errors_and_degradation",
+}
+
+
+@pytest.fixture(scope="module")
+def said() -> dict[str, Any]:
+    """The last line of a run, read as JSON."""
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.recommend", *TINY.split()],
+        cwd=ROOT,
+        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
+        stdout=subprocess.PIPE,
+        text=True,
+        timeout=580,
+        check=True,
+    )
+    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return result
+
+
+def figures(said: dict[str, Any]) -> dict[str, float]:
+    """What was measured, least and greatest left out."""
+    names = {key.removesuffix("_min") for key in said if key.endswith("_min")}
+    return {name: said[name] for name in names}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_every_figure_has_its_unit_and_its_spread(said: dict[str, Any]) -> None:
+    """Keys end in a unit, and each median lies between the least and the greatest."""
+    measured = figures(said)
+    assert measured
+    for name, median in measured.items():
+        assert name.endswith(UNITS)
+        assert said[f"{name}_min"] <= median <= said[f"{name}_max"]
+    spread = {f"{name}_{end}" for name in measured for end in ("min", "max")}
+    rest = said.keys() - measured.keys() - spread - PLAIN
+    assert all(key.endswith(UNITS) or key.startswith("how_") for key in rest)
+    assert all(key.replace("_", "").isalnum() for key in said)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_figures_are_plausible(said: dict[str, Any]) -> None:
+    """Percentiles ascend, shares lie in 0 to 1, and what takes time takes some."""
+    for rate in (5, 20):
+        p50, p95, p99 = (said[f"latency_p{p}_at_{rate}_per_s_ms"] for p in (50, 95, 99))
+        assert 0 < p50 <= p95 <= p99
+        assert said[f"answered_at_{rate}_per_s_answers_per_s"] > 0
+        for share in ("errors", "degraded"):
+            assert 0 <= said[f"{share}_at_{rate}_per_s_ratio"] <= 1
+        assert said[f"cpu_of_serve_at_{rate}_per_s_percent_of_a_core"] > 0
+    for stage in ("near", "candidates", "features", "ranking", "post_processing"):
+        assert said[f"stage_{stage}_p50_ms"] > 0
+    for part in ("get", "candidates", "mget", "ranker"):
+        assert said[f"floor_{part}_p50_ms"] > 0
+    assert said["service_p50_to_floor_p50_at_5_per_s_ratio"] > 0
+    assert said["highest_tested_rate_with_p99_under_50_ms_requests_per_s"] in (0, 5, 20)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_the_floor_reads_what_the_service_reads(said: dict[str, Any]) -> None:
+    """All places of the tiny city are ranked, and their states weigh something."""
+    assert said["places_ranked_median"] == said["places_near_median"] == said["places"] == 150
+    assert said["redis_bytes_median"] > 150 * 4
+    # Features alone: 150 places of some fifty float32.
+    assert said["model_request_bytes_median"] > 150 * 50 * 4
