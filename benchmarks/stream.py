@@ -3,7 +3,7 @@
 In one run, on one real Kafka and one real Redis: placestream's worker (user and place features,
 re-key, archive); stock Faust, which only counts the same messages; and a bare confluent-kafka
 loop around the worker's own feature code. Each gets one core; Kafka, Redis and the rest share
-the others.
+the others. `--sweep`: placestream against itself with two workers, more users, a hot place.
 """
 
 import argparse
@@ -13,20 +13,19 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import redis
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient
 from pydantic import SecretStr
 
 from benchmarks.cores import pin, pinned, split
+from benchmarks.events import events_of
 from benchmarks.report import Figure, publish, ratio
-from contracts.events import encode
 from contracts.kafka import client_config, producer_config
 from contracts.settings import Settings
 from contracts.topics import create_topics
@@ -40,35 +39,14 @@ WARM_SHARE = 0.2
 TIMEOUT_S = 300
 
 
-def produce(settings: Settings, events: int, entities: int, seed: int) -> None:
-    """Fill the interactions topic: `entities` users, half as many places, the last four weeks."""
-    rng = np.random.default_rng(seed)
+def produce(settings: Settings, events: int, entities: int, seed: int, hot: float = 0.0) -> None:
+    """Fill the interactions topic: see `benchmarks.events`."""
     create_topics(AdminClient(client_config(settings)), settings.topics.all(), replication=1)
     producer = Producer(producer_config(settings))
-    users, places = rng.integers(entities, size=events), rng.integers(entities // 2, size=events)
-    kinds = rng.choice(["view", "click", "visit", "rate"], size=events, p=[0.5, 0.25, 0.2, 0.05])
-    ages_s = rng.integers(28 * 86_400, size=events)
-    now_s = time.time()
-    for i in range(events):
-        event = {
-            "user_id": int(users[i]),
-            "place_id": int(places[i]),
-            "event_type": str(kinds[i]),
-            "timestamp": datetime.fromtimestamp(now_s - int(ages_s[i]), UTC).isoformat(),
-            "event_id": f"{seed}-{i}",
-            "context": {
-                "location": {"lat": 40.7 + i % 100 / 1_000, "lng": -74.0},
-                "device": "mobile",
-                "session_id": f"s{i // 5}",
-            },
-        }
-        if kinds[i] == "rate":
-            event["rating"] = 4
+    for key, value in events_of(events, entities, seed, hot):
         while True:
             try:
-                producer.produce(
-                    settings.topics.interactions.name, key=str(users[i]), value=encode(event)
-                )
+                producer.produce(settings.topics.interactions.name, key=key, value=value)
                 break
             except BufferError:
                 producer.poll(0.1)
@@ -123,15 +101,17 @@ def running(
             process.kill()
 
 
-def placestream_rate(settings: Settings, client: redis.Redis, events: int, core: set[int]) -> float:
-    """Rate of the `stream` role."""
-    with running(["placestream", "stream"], settings, core):
-        return rate_of(lambda: folded(client, settings), events)
-
-
-def bare_rate(settings: Settings, client: redis.Redis, events: int, core: set[int]) -> float:
-    """Rate of the same feature code with no Faust."""
-    with running(["benchmarks.bare_loop"], settings, core):
+def folding_rate(
+    commands: Sequence[str],
+    settings: Settings,
+    client: redis.Redis,
+    events: int,
+    cores: Sequence[set[int]],
+) -> float:
+    """Rate of processes that fold together, each on its cores."""
+    with ExitStack() as stack:
+        for command, its_cores in zip(commands, cores, strict=True):
+            stack.enter_context(running(command.split(), settings, its_cores))
         return rate_of(lambda: folded(client, settings), events)
 
 
@@ -150,53 +130,100 @@ def stock_rate(settings: Settings, events: int, core: set[int]) -> float:
     raise RuntimeError("stock Faust ended early")
 
 
+@dataclass(frozen=True)
+class Contender:
+    """What is measured: a command, or several that share the work, on some load."""
+
+    name: str
+    commands: tuple[str, ...] = ("placestream stream",)
+    users: int | None = None
+    hot: float = 0.0
+
+
+PLACESTREAM = Contender("placestream")
+STOCK = Contender("stock Faust that counts", ("benchmarks.stock_faust",))
+BARE = Contender("bare loop, same code", ("benchmarks.bare_loop",))
+VERSUS = (PLACESTREAM, STOCK, BARE)
+#: placestream against itself: more workers, more entities, a place with a tenth of all events.
+SWEEP = (
+    PLACESTREAM,
+    Contender("two workers", ("placestream stream", "placestream stream")),
+    Contender("100,000 users", users=100_000),
+    Contender("1,000,000 users", users=1_000_000),
+    Contender("one place has 10 %", hot=0.1),
+)
+
+
+def measure(
+    contender: Contender,
+    settings: Settings,
+    client: redis.Redis,
+    events: int,
+    users: int,
+    seed: int,
+) -> float:
+    """Fill the topic anew, and return the contender's rate, events a second."""
+    core, others = split()
+    client.flushall()
+    produce(settings, events, contender.users or users, seed, contender.hot)
+    if contender is STOCK:
+        return stock_rate(settings, events, core)
+    cores = [core, others][: len(contender.commands)]
+    return folding_rate(contender.commands, settings, client, events, cores)
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--events", type=int, default=100_000, help="messages a round")
-    parser.add_argument("--entities", type=int, default=10_000, help="users")
+    parser.add_argument("--events", type=int, default=200_000, help="messages a round")
+    parser.add_argument("--users", type=int, default=10_000)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--sweep", action="store_true", help="against itself on other loads")
     parser.add_argument("--json", action="store_true", help="end in a line of JSON")
     options = parser.parse_args()
-    core, others = split()
-    rates: dict[str, list[float]] = {"placestream": [], "stock": [], "bare": []}
+    _, others = split()
+    contenders = SWEEP if options.sweep else VERSUS
+    rates: dict[str, list[float]] = {contender.name: [] for contender in contenders}
     with tempfile.TemporaryDirectory(prefix="placestream-bench-") as folder:
         root = Path(folder)
         with KafkaBroker(root / "kafka") as kafka, RedisServer(root / "redis") as server:
             for child in (*kafka.children, *server.children):
                 pin(child.process.pid, others)
             pin(os.getpid(), others)
-            client = server.client()
             for round_ in range(options.rounds):
-                for contender, measured in rates.items():
-                    client.flushall()
+                for contender in contenders:
+                    name = f"bench-{uuid.uuid4().hex[:8]}"
                     settings = Settings(
                         _env_file=None,
                         kafka_bootstrap=kafka.bootstrap,
                         redis_url=SecretStr(server.url),
-                        topic_prefix=f"bench-{uuid.uuid4().hex[:8]}",
-                        archive_dir=root / f"archive-{contender}-{round_}",
+                        topic_prefix=name,
+                        archive_dir=root / name,
                         stream_metrics_port=0,
                         log_level="ERROR",
                     )
-                    produce(settings, options.events, options.entities, round_)
-                    if contender == "placestream":
-                        measured.append(placestream_rate(settings, client, options.events, core))
-                    elif contender == "bare":
-                        measured.append(bare_rate(settings, client, options.events, core))
-                    else:
-                        measured.append(stock_rate(settings, options.events, core))
+                    rates[contender.name].append(
+                        measure(
+                            contender,
+                            settings,
+                            server.client(),
+                            options.events,
+                            options.users,
+                            round_,
+                        )
+                    )
     figures = {name: Figure(name, "events/s", tuple(values)) for name, values in rates.items()}
+    first, *rest = figures.values()
+    ratios = [
+        ratio(f"{other.name} / placestream", other, first)
+        if options.sweep
+        else ratio(f"placestream / {other.name}", first, other)
+        for other in rest
+    ]
     publish(
         "Kafka to features in Redis, one worker on one core",
-        [
-            *figures.values(),
-            ratio(
-                "placestream / stock Faust that counts", figures["placestream"], figures["stock"]
-            ),
-            ratio("placestream / bare loop, same code", figures["placestream"], figures["bare"]),
-        ],
-        {"events_a_round": options.events, "users": options.entities, "rounds": options.rounds},
+        [*figures.values(), *ratios],
+        {"events_a_round": options.events, "users": options.users, "rounds": options.rounds},
     )
 
 

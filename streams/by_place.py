@@ -72,7 +72,7 @@ class PlaceSink:
 
     async def _fold(self, counted: Sequence[tuple[int, Rekeyed]]) -> dict[int, dict[str, bytes]]:
         records = [record for _, record in counted]
-        events = _columns(records)
+        events = columns_of(records)
         _, first, rows = np.unique(events.place, return_index=True, return_inverse=True)
         owners = [(counted[i][0], records[i].place_id) for i in first.tolist()]
         keys = [self._keys.entity("b", place_id, partition) for partition, place_id in owners]
@@ -84,7 +84,8 @@ class PlaceSink:
         return writes
 
 
-def _columns(records: Sequence[Rekeyed]) -> EventColumns:
+def columns_of(records: Sequence[Rekeyed]) -> EventColumns:
+    """Re-keyed records as columns; what a place does not need is unknown in them."""
     return EventColumns.of(
         user=[r.user for r in records],
         place=[r.place for r in records],

@@ -94,22 +94,10 @@ class InteractionSink:
     def _send_rekeyed(self, batch: Interactions, indices: list[int]) -> None:
         for i in indices:
             place_id = batch.place_id[i]
-            record = Rekeyed(
-                batch.partition[i],
-                batch.offset[i],
-                batch.user[i],
-                place_id,
-                batch.place[i],
-                batch.kind[i],
-                batch.time_s[i],
-                batch.rating[i],
-                batch.age_group[i],
-                batch.dwell_s[i],
-            )
             self._emitter.send(
                 self._by_place,
                 place_id.encode(),
-                encode_rekeyed(record),
+                encode_rekeyed(rekeyed(batch, i)),
                 partition=partition_of(place_id, self._partitions),
             )
 
@@ -148,3 +136,19 @@ class InteractionSink:
                 consumer.mark_durable(tp, positions[tp])
 
         self._archive.append(INTERACTIONS, table, written)
+
+
+def rekeyed(batch: Interactions, i: int) -> Rekeyed:
+    """The record of one counted interaction for its place's shard."""
+    return Rekeyed(
+        source_partition=batch.partition[i],
+        source_offset=batch.offset[i],
+        user=batch.user[i],
+        place_id=batch.place_id[i],
+        place=batch.place[i],
+        kind=batch.kind[i],
+        time_s=batch.time_s[i],
+        rating=batch.rating[i],
+        age_group=batch.age_group[i],
+        dwell_s=batch.dwell_s[i],
+    )

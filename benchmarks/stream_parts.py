@@ -1,0 +1,119 @@
+"""`python -m benchmarks.stream_parts`: CPU of an event by part, and bytes of a state by history.
+
+Times each part of a micro-batch's way on its own, in process: decode, unpack, fold, pack, re-key,
+the place's decode and fold. The reference in the same run is msgspec reading the same bytes into
+an untyped dict. Kafka's and Redis's own time is not in it: see `benchmarks.stream`.
+"""
+
+import argparse
+import time
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from benchmarks.bare_loop import Record
+from benchmarks.events import events_of
+from benchmarks.report import Figure, publish, ratio
+from contracts.ids import partition_of
+from online_features.definitions import PLACE, USER
+from online_features.duplicates import mark_new
+from streams.by_place import columns_of
+from streams.decode import Interactions, decode_interactions
+from streams.interactions import rekeyed
+from streams.rekeyed import decode_rekeyed, encode_rekeyed
+
+PARTITIONS = 8
+HISTORIES = (1, 10, 100, 1_000)
+
+
+def records(events: int, entities: int, seed: int) -> list[Record]:
+    """Messages as Kafka would hand them over."""
+    now_ms = int(time.time() * 1_000)
+    return [
+        Record("t", partition_of(key, PARTITIONS), i, now_ms, key.encode(), value)
+        for i, (key, value) in enumerate(events_of(events, entities, seed))
+    ]
+
+
+def parts(batch: list[Any]) -> dict[str, Callable[[], object]]:
+    """Each part of the way of one batch, ready to be called again and again."""
+    decoded = decode_interactions(batch, PARTITIONS)
+    events = decoded.folded()
+    users, rows = np.unique(events.user, return_inverse=True)
+    packed = USER.pack(_folded(decoded, rows, len(users)))
+    everything = list(range(len(decoded)))
+    sent = [encode_rekeyed(rekeyed(decoded, i)) for i in everything]
+    places, place_rows = np.unique(events.place, return_inverse=True)
+    place_states = PLACE.empty(len(places))
+    PLACE.fold(place_states, place_rows, events)
+    packed_places = PLACE.pack(place_states)
+    states, _ = USER.unpack(packed)
+    return {
+        "json alone": lambda: [msgspec.json.decode(r.value) for r in batch],
+        "decode": lambda: decode_interactions(batch, PARTITIONS),
+        "unpack users": lambda: USER.unpack(packed),
+        "duplicates": lambda: mark_new(USER.empty(len(users))["seen"], rows, events.event_hash),
+        "fold users": lambda: USER.fold(states, rows, events),
+        "pack users": lambda: USER.pack(states),
+        "rekey": lambda: [encode_rekeyed(rekeyed(decoded, i)) for i in everything],
+        "decode rekeyed": lambda: columns_of([decode_rekeyed(value) for value in sent]),
+        "unpack places": lambda: PLACE.unpack(packed_places),
+        "fold places": lambda: PLACE.fold(place_states, place_rows, events),
+        "pack places": lambda: PLACE.pack(place_states),
+    }
+
+
+def _folded(batch: Interactions, rows: Any, users: int) -> Any:
+    states = USER.empty(users)
+    USER.fold(states, rows, batch.folded())
+    return states
+
+
+def bytes_by_history(seed: int) -> dict[str, float]:
+    """Mean packed bytes of a user, and of a place, after so many events each."""
+    sizes: dict[str, float] = {}
+    for length in HISTORIES:
+        entities = max(10, 2_000 // length)
+        batch: list[Any] = records(length * entities, entities, seed)
+        events = decode_interactions(batch, PARTITIONS).folded()
+        for features, column in ((USER, events.user), (PLACE, events.place)):
+            hashes, rows = np.unique(column, return_inverse=True)
+            states = features.empty(len(hashes))
+            if features is USER:
+                mark_new(states["seen"], rows, events.event_hash)
+            features.fold(states, rows, events)
+            events_each = round(len(events) / len(hashes))
+            name = f"{features.entity}_with_{events_each}_events_bytes"
+            sizes[name] = round(float(np.mean([len(v) for v in features.pack(states)])), 1)
+    return sizes
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--events", type=int, default=4_000, help="events of the batch")
+    parser.add_argument("--entities", type=int, default=10_000, help="users")
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--json", action="store_true", help="end in a line of JSON")
+    options = parser.parse_args()
+    work = parts(records(options.events, options.entities, 0))
+    taken: dict[str, list[float]] = {name: [] for name in work}
+    for _ in range(options.rounds):
+        for name, part in work.items():
+            began_s = time.process_time()
+            part()
+            taken[name].append(1e6 * (time.process_time() - began_s) / options.events)
+    figures = {n: Figure(n, "us/event", tuple(values)) for n, values in taken.items()}
+    whole = [sum(v) for v in zip(*(taken[n] for n in work if n != "json alone"), strict=True)]
+    total = Figure("all parts", "us/event", tuple(whole))
+    publish(
+        "CPU of one event, by part",
+        [*figures.values(), total, ratio("all parts / json alone", total, figures["json alone"])],
+        {"events": options.events, "users": options.entities, **bytes_by_history(1)},
+    )
+
+
+if __name__ == "__main__":
+    main()
