@@ -181,7 +181,8 @@ class RolloutStep(Struct, frozen=True):
 class DeadLetter(Struct, frozen=True):
     """A message that could not be used, with all that is needed to mend and replay it.
 
-    `key` and `value` are the original bytes (base64 in JSON).
+    `key`, `value` and `headers` are the original bytes (base64 in JSON); Kafka allows each of
+    them to be null.
     """
 
     topic: str
@@ -193,7 +194,7 @@ class DeadLetter(Struct, frozen=True):
     received_at: Instant
     key: bytes | None
     value: bytes | None
-    headers: list[tuple[str, bytes]] = []
+    headers: list[tuple[str, bytes | None]] = []
 
 
 encode = msgspec.json.Encoder().encode

@@ -106,6 +106,10 @@ class Settings(BaseSettings):
         "two-tower", description="what stands behind the candidate stage"
     )
     train_max_rows: int = Field(2_000_000, ge=1_000, description="newest interactions trained on")
+    gate_auc_loss: float = Field(
+        0.01, ge=0, description="AUC that a new pair may lose against the one in service"
+    )
+    gate_ndcg_loss: float = Field(0.02, ge=0, description="the same for NDCG@10")
     psi_retrain: float = Field(0.2, gt=0, description="a PSI above this asks for a retraining")
     drift_window_s: float = Field(
         86_400, gt=0, description="answers this recent are compared with the training; a whole day"

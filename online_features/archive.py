@@ -4,6 +4,8 @@ Layout: `<archive>/<stream>/day=YYYY-MM-DD/*.parquet`, by day of the event (UTC)
 leave an event in two files, so readers keep one row for each partition and offset.
 """
 
+import functools
+import operator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
+import stamina
 from numpy.typing import NDArray
 
 from contracts.events import ContextUpdate, decode
@@ -73,6 +76,13 @@ class EventLog(EventColumns):
         return self.take(np.lexsort((self.offset, self.partition)))
 
 
+@dataclass(frozen=True)
+class ArrivalLog(EventLog):
+    """Interactions with the time at which Kafka received each: `received_s`, Unix seconds."""
+
+    received_s: NDArray[np.float64]
+
+
 def read_interactions(
     archive_dir: Path, since_s: float | None = None, until_s: float | None = None
 ) -> EventLog:
@@ -86,6 +96,33 @@ def read_interactions(
     table = _read(archive_dir, INTERACTIONS, columns, since_s, until_s)
     log = EventLog(**{name: _numpy(table[name]) for name in columns})
     return log.take(np.lexsort((log.offset, log.partition, log.time_s)))
+
+
+def read_arrivals(archive_dir: Path, partition: int | None = None) -> ArrivalLog:
+    """Interactions by partition and offset, each once; of one partition or of all."""
+    columns = [name for name in INTERACTION_SCHEMA.names if name != "raw"]
+    only = None if partition is None else pc.field("partition") == partition
+    table = _read(archive_dir, INTERACTIONS, columns, only=only)
+    log = ArrivalLog(**{name: _numpy(table[name]) for name in columns})
+    return log.take(np.lexsort((log.offset, log.partition)))
+
+
+def read_positions(archive_dir: Path) -> pa.Table:
+    """Partition, offset and received_s of every archived interaction, each once."""
+    return _read(archive_dir, INTERACTIONS, ["partition", "offset", "received_s"])
+
+
+def read_updates(archive_dir: Path, stream: str) -> list[tuple[int, int, float, str, bytes | None]]:
+    """Rows of place updates or context as they arrived: by partition and offset.
+
+    Returns:
+        (partition, offset, received_s, key, the event's bytes or `None` for a tombstone).
+    """
+    columns = ["partition", "offset", "received_s", "key", "raw"]
+    table = _read(archive_dir, stream, columns).sort_by(
+        [("partition", "ascending"), ("offset", "ascending")]
+    )
+    return list(zip(*(table[name].to_pylist() for name in columns), strict=True))
 
 
 def read_catalogue(archive_dir: Path) -> Catalogue:
@@ -118,12 +155,15 @@ def read_context(archive_dir: Path) -> ContextLog:
     )
 
 
+# A worker may put one file in the place of several while we read: then we look again.
+@stamina.retry(on=FileNotFoundError, attempts=5, wait_initial=0.05)
 def _read(
     archive_dir: Path,
     stream: str,
     columns: list[str],
     since_s: float | None = None,
     until_s: float | None = None,
+    only: pc.Expression | None = None,
 ) -> pa.Table:
     schema = SCHEMAS[stream]
     root = archive_dir / stream
@@ -137,7 +177,9 @@ def _read(
         exclude_invalid_files=False,
         format="parquet",
     )
-    table = data.to_table(columns=columns, filter=_time_filter(since_s, until_s))
+    conditions = [c for c in (_time_filter(since_s, until_s), only) if c is not None]
+    wanted = functools.reduce(operator.and_, conditions) if conditions else None
+    table = data.to_table(columns=columns, filter=wanted)
     # One row for each position in Kafka.
     position = np.stack([_numpy(table["partition"]), _numpy(table["offset"])])
     _, first = np.unique(position, axis=1, return_index=True)
@@ -162,11 +204,7 @@ def _day(time_s: float) -> str:
 
 def _rows(archive_dir: Path, stream: str) -> list[tuple[int, float, str, bytes | None]]:
     """(offset, received_s, key, raw) of a raw stream, in order of partition and offset."""
-    columns = ["partition", "offset", "received_s", "key", "raw"]
-    table = _read(archive_dir, stream, columns).sort_by(
-        [("partition", "ascending"), ("offset", "ascending")]
-    )
-    return list(zip(*(table[name].to_pylist() for name in columns[1:]), strict=True))
+    return [row[1:] for row in read_updates(archive_dir, stream)]
 
 
 def _numpy(column: pa.ChunkedArray) -> Any:

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Literal
 
 import lz4.block
 import numpy as np
@@ -24,12 +25,16 @@ class Feature:
         on: codes of the event kinds that move it.
         aggregation: what is kept of the events, over which windows.
         missing: its value when nothing is known.
+        ranked: how the ranker sees its columns, as `user_...` or `place_...`: as they are, or as
+            log(1 + value); `None`: not by itself (`online_features/request.py` may use it). No
+            part of the state, so no part of its version.
     """
 
     name: str
     on: frozenset[int]
     aggregation: Aggregation
     missing: float = 0.0
+    ranked: Literal["plain", "log"] | None = None
 
     @property
     def columns(self) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ places, `{d3}` place documents, `{c3}` context. The version of the definitions i
 that new definitions start from an empty state beside the old one.
 """
 
+import re
 from dataclasses import dataclass
 from typing import Literal
 
@@ -15,6 +16,9 @@ from online_features.definitions import PLACE, USER
 
 ShardKind = Literal["i", "b", "d", "c"]
 _VERSIONS: dict[str, str] = {"i": USER.version, "b": PLACE.version, "d": "1", "c": "1"}
+
+#: What has a meaning in a pattern of SCAN.
+_SPECIAL = re.compile(r"[\\*?\[\]]")
 
 
 @dataclass(frozen=True)
@@ -31,13 +35,28 @@ class Keys:
 
     def shard(self, kind: ShardKind, partition: int) -> str:
         """Hash with the owner's epoch, the next source offset and watermarks of a shard."""
-        return f"{self._root(kind, partition)}:shard"
+        return f"{self._root(kind, partition)}#shard"
 
     def entity(self, kind: ShardKind, entity_id: str, partition: int | None = None) -> str:
         """State of a user (`i`) or place (`b`), a place's document (`d`), a context (`c`)."""
         if partition is None:
             partition = partition_of(entity_id, self.partitions)
         return f"{self._root(kind, partition)}:{entity_id}"
+
+    def version(self, kind: ShardKind) -> str:
+        """Version of the definitions that keys of a kind carry here and now."""
+        return _VERSIONS[kind]
+
+    def pattern(self, kind: ShardKind, version: str) -> str:
+        """What SCAN matches of one version of a kind; `*` for every version."""
+        prefix = _SPECIAL.sub(r"\\\g<0>", self.prefix)
+        return f"{prefix}:{version}:{{{kind}*}}*"
+
+    def version_of(self, key: str) -> tuple[str, str, str] | None:
+        """(kind, version, `#shard` or `:` and the id) of a key of users or places, else `None`."""
+        pattern = rf"{re.escape(self.prefix)}:(\w+):\{{([ib])\d+\}}([:#].+)"
+        match = re.fullmatch(pattern, key, re.DOTALL)
+        return None if match is None else (match[2], match[1], match[3])
 
     def replayed(self, topic: str) -> str:
         """Hash of the dead letters of a topic that were replayed: true for every version."""

@@ -35,10 +35,29 @@ class OnlineReader:
 
     async def user(self, user_id: str) -> UserRead:
         """The state of one user; the empty one if nothing is known."""
-        value: Any = await self._redis.get(self._keys.entity("i", user_id))
-        states, known = USER.unpack([value])
-        latest = float(states["since_activity_s"]["latest_s"][0])
-        return UserRead(states, bool(known[0]), latest if known[0] and latest > 0 else None)
+        return _user_read(await self._redis.get(self._keys.entity("i", user_id)))
+
+    async def user_after(
+        self, user_id: str, partitions: Sequence[int]
+    ) -> tuple[UserRead, tuple[int, ...]]:
+        """The state of one user, and how far its stream had come just before.
+
+        One round trip. Redis runs it in order, and a commit moves states and offset together, so
+        that the state holds all of its partition's events below the offset returned.
+
+        Args:
+            user_id: canonical id.
+            partitions: of the interactions.
+
+        Returns:
+            The user, and the next offset to fold of each partition, 0 where none was.
+        """
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for partition in partitions:
+                pipe.hget(self._keys.shard("i", partition), "offset")
+            pipe.get(self._keys.entity("i", user_id))
+            *offsets, value = await pipe.execute()
+        return _user_read(value), tuple(int(offset or 0) for offset in offsets)
 
     async def places(self, place_ids: Sequence[str]) -> tuple[NDArray[np.void], NDArray[np.bool_]]:
         """States [n] of places and which were there: one MGET."""
@@ -51,3 +70,9 @@ class OnlineReader:
         """The newest context of a region, however old."""
         value = await self._redis.get(self._keys.entity("c", region))
         return None if value is None else _CONTEXT.decode(value)
+
+
+def _user_read(value: Any) -> UserRead:
+    states, known = USER.unpack([value])
+    latest = float(states["since_activity_s"]["latest_s"][0])
+    return UserRead(states, bool(known[0]), latest if known[0] and latest > 0 else None)

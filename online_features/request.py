@@ -17,6 +17,7 @@ from online_features.catalogue import CLOSED, OPEN, Catalogue
 from online_features.columns import RATE, VISIT
 from online_features.context import CONDITIONS, Situation
 from online_features.definitions import FAVOURITES, NEVER_S, PLACE, USER
+from online_features.feature_set import FeatureSet
 from online_features.geo import distance_m
 from online_features.history import History, history
 from online_features.rings import DAY_S, HOUR_S
@@ -223,6 +224,10 @@ def _log(values: Column) -> Column:
     return np.log1p(np.maximum(values, 0.0))
 
 
+def _plain(values: Column) -> Column:
+    return values
+
+
 def _km(metres: Column) -> Column:
     """log(1 + km); unknown is 0 with its own flag where that matters."""
     return np.log1p(np.nan_to_num(metres, nan=0.0, posinf=0.0) / 1_000)
@@ -299,6 +304,28 @@ _COLUMNS: dict[str, Callable[[_Pairs], Column]] = {
         for code, name in enumerate(CONDITIONS)
     },
 }
+
+
+def _ranked(features: FeatureSet) -> dict[str, Callable[[_Pairs], Column]]:
+    """Columns of the features that say in their definition how the ranker sees them."""
+
+    def column_of(name: str, shape: Callable[[Column], Column]) -> Callable[[_Pairs], Column]:
+        side = _Pairs.user if features.entity == "user" else _Pairs.place
+        return lambda p: shape(side(p, name))
+
+    shapes = {"plain": _plain, "log": _log}
+    found = {
+        f"{features.entity}_{column}": column_of(column, shapes[feature.ranked])
+        for feature in features.features
+        if feature.ranked is not None
+        for column in feature.columns
+    }
+    if known := _COLUMNS.keys() & found.keys():
+        raise ValueError(f"the ranker has these columns already: {', '.join(sorted(known))}")
+    return found
+
+
+_COLUMNS |= _ranked(USER) | _ranked(PLACE)
 RANKING_COLUMNS: tuple[str, ...] = tuple(_COLUMNS)
 
 

@@ -105,6 +105,17 @@ class Store:
         values: Any = await self._redis.mget(keys)
         return list(values)
 
+    async def read_at(
+        self, keys: Sequence[str], shards: Sequence[tuple[ShardKind, int]]
+    ) -> tuple[list[bytes | None], list[int]]:
+        """Values of many keys, and the stored offsets of their shards at that same moment."""
+        async with self._redis.pipeline(transaction=True) as pipe:
+            for kind, partition in shards:
+                pipe.hget(self._keys.shard(kind, partition), "offset")
+            pipe.mget(keys)
+            *stored, values = await pipe.execute()
+        return list(values), [int(offset or 0) for offset in stored]
+
     async def offsets(self, shards: Sequence[tuple[ShardKind, int]]) -> list[int]:
         """Stored offsets of some shards, in one round trip."""
         async with self._redis.pipeline(transaction=False) as pipe:

@@ -14,7 +14,7 @@ from models.split import TooFewEvents
 from models.train import TrainedPair, evaluate_version, export_pair, train_pair
 from online_features.archive import read_catalogue, read_context, read_interactions
 from retrain.child import Trained
-from retrain.gate import judge
+from retrain.gate import Limits, judge
 from retrain.rollout import current
 
 _log = structlog.get_logger(__name__)
@@ -40,7 +40,8 @@ def train_judge_export(settings: Settings, audit_id: str) -> Trained:
     except TooFewEvents as few:
         return Trained(None, {}, f"too little data: {few}")
     in_service, why_not = _judge_in_service(settings, pair)
-    verdict = judge(pair.metrics, in_service)
+    limits = Limits(auc_loss=settings.gate_auc_loss, ndcg_loss=settings.gate_ndcg_loss)
+    verdict = judge(pair.metrics, in_service, limits)
     note = "; ".join(filter(None, (verdict.note, why_not)))
     if not verdict.passed:
         return Trained(None, pair.metrics, note)

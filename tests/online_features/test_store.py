@@ -84,3 +84,4 @@ def test_what_one_batch_writes_shares_a_hash_tag(keys: Keys) -> None:
         return key[key.index("{") : key.index("}") + 1]
 
     assert tag(keys.entity("i", "any {id}", 3)) == tag(keys.shard("i", 3)) == "{i3}"
+    assert keys.shard("i", 3) not in [keys.entity("i", i, 3) for i in ("shard", "#shard", "")]

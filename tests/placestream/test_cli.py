@@ -22,6 +22,8 @@ from contracts.kafka import consumer_config
 from contracts.settings import Settings
 from contracts.topics import Topics
 from placestream.cli import app
+from placestream.skew.comparison import Asked
+from placestream.skew.report import ColumnSkew, Skew
 from placestream.stack.environment import environment
 from placestream.stack.ports import free_port
 
@@ -31,6 +33,9 @@ COMMANDS = {
     "model-server",
     "train",
     "retrain",
+    "dlq",
+    "rebuild",
+    "skew",
     "replay",
     "simulate",
     "recommend",
@@ -185,6 +190,43 @@ def test_replay_that_finds_differences_exits_with_1(
     for agrees, code in ((True, 0), (False, 1)):
         stand_in(monkeypatch, "placestream.replay", "run", lambda *_, agrees=agrees: agrees)
         assert run("replay").exit_code == code
+
+
+def test_skew_beyond_what_is_allowed_exits_with_1(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One value of four is wrong: by default that is too much."""
+    found = Skew(("rating",), 1e-5, columns={})
+    found.columns["rating"] = ColumnSkew(match=3, mismatch=1)
+    seen: list[Asked] = []
+
+    def compare(_: Settings, asked: Asked) -> Skew:
+        seen.append(asked)
+        return found
+
+    monkeypatch.setattr("placestream.skew.comparison.run", compare)
+    assert run("skew").exit_code == 1
+    told = run("skew", "--allow", 0.25, "--json", "--since", "2026-01-31", "--in-flight-ms", 250)
+    assert told.exit_code == 0
+    assert json.loads(told.output)["columns"]["rating"]["mismatch"] == 1
+    assert seen[1] == Asked(since_s=1_769_817_600.0, in_flight_s=0.25)
+
+
+def test_rebuild_passes_on_what_it_was_told(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And asks before it deletes."""
+    seen: list[dict[str, Any]] = []
+    answers: list[bool] = []
+    monkeypatch.setattr("placestream.rebuild.run.run", lambda *_, **options: seen.append(options))
+    monkeypatch.setattr(
+        "placestream.rebuild.drop_old.run",
+        lambda _, __, confirm: answers.append(confirm("Delete?")),
+    )
+    assert run("rebuild").exit_code == 0
+    assert run("rebuild", "--force", "--with-gaps").exit_code == 0
+    assert seen == [{"force": False, "with_gaps": False}, {"force": True, "with_gaps": True}]
+    assert run("rebuild", "--drop-old", input="n\n").exit_code == 0
+    assert run("rebuild", "--drop-old", "--yes").exit_code == 0
+    assert answers == [False, True]
 
 
 def test_bad_settings_are_one_line_each_and_exit_2(

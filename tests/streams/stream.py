@@ -145,6 +145,6 @@ def _compare(
     rows = np.searchsorted(hashes, np.array([id64(i) for i in ordered], np.uint64))
     wanted = dict(zip(ordered, features.pack(expected[rows]), strict=True))
     assert dict(zip(ordered, stored, strict=True)) == wanted
-    written = sum(1 for _ in client.scan_iter(f"{settings.key_prefix}:*{{{kind}*}}:*"))
+    written = sum(1 for _ in client.scan_iter(f"{settings.key_prefix}:*{{{kind}*}}*"))
     shards = sum(client.exists(keys.shard(kind, p)) for p in range(settings.partitions))
     assert written == len(ordered) + shards, "states of entities that nobody sent"

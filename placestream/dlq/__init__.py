@@ -1,0 +1,1 @@
+"""`placestream dlq`: look at dead letters, and replay those that are mended."""

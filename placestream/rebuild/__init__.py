@@ -1,0 +1,1 @@
+"""`placestream rebuild`: states of new definitions, from the archive."""

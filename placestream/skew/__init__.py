@@ -1,0 +1,1 @@
+"""`placestream skew`: what was served, against what the archive gives."""
