@@ -43,6 +43,7 @@ class Answer:
         radius_m: radius that was searched in the end.
         stage_s: seconds spent in each stage, in order.
         answered_s: Unix seconds.
+        read_your_writes: value of `pb.ReadYourWrites`.
     """
 
     places: tuple[AnsweredPlace, ...]
@@ -56,6 +57,7 @@ class Answer:
     radius_m: float
     answered_s: float
     stage_s: dict[str, float] = field(default_factory=dict)
+    read_your_writes: pb.ReadYourWrites.ValueType = pb.READ_YOUR_WRITES_UNSPECIFIED
 
     @property
     def level_name(self) -> str:
@@ -75,6 +77,7 @@ def response(answer: Answer, request_id: str, variant: str) -> pb.RecommendRespo
         variant=variant,
         user_known=answer.user_known,
         radius_m=answer.radius_m,
+        read_your_writes=answer.read_your_writes,
     )
     if answer.feature_age_s is not None:
         message.feature_age.FromNanoseconds(round(1e9 * answer.feature_age_s))

@@ -8,6 +8,8 @@ from contracts.placestream.v1 import recommendation_pb2 as pb
 from inference.deadline import Budget, Clock, PartFailed
 from inference.query import Query
 
+#: Only where the caller named events that the answer is to reflect.
+OWN_WRITES = "own_writes"
 STAGES = ("near", "candidates", "features", "ranking", "post_processing")
 
 
@@ -18,6 +20,7 @@ class Course:
         stage_s: seconds spent in each stage so far.
         model_versions: version that answered, by model.
         causes: why parts were stood in for, each once.
+        read_your_writes: whether the user's features hold what the caller has just sent.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -25,6 +28,7 @@ class Course:
         self.stage_s = dict.fromkeys(STAGES, 0.0)
         self.model_versions: dict[str, int] = {}
         self.causes: list[str] = []
+        self.read_your_writes: pb.ReadYourWrites.ValueType = pb.READ_YOUR_WRITES_UNSPECIFIED
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
@@ -33,7 +37,8 @@ class Course:
         try:
             yield
         finally:
-            self.stage_s[name] += self._clock() - started_s
+            spent_s = self._clock() - started_s
+            self.stage_s[name] = self.stage_s.get(name, 0.0) + spent_s
 
     def stood_in(self, failure: PartFailed) -> None:
         """Note that a part was stood in for."""

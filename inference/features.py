@@ -12,11 +12,13 @@ from contracts.settings import Settings
 from inference.candidates import Chosen
 from inference.course import Ask
 from inference.deadline import Part, PartFailed
+from inference.own_writes import OwnWrites
 from inference.person import Person
 from inference.ports import Store
 from online_features.catalogue import Catalogue
 from online_features.context import ContextState, situation
 from online_features.definitions import PLACE
+from online_features.reader import UserRead
 from online_features.request import ranking_features
 
 #: Most of the remaining time that each read may take.
@@ -32,18 +34,24 @@ class FeatureStage:
         self._part = part
         self._timeout_s = settings.redis_timeout_ms / 1_000
         self._stale_s = settings.context_stale_s
+        self._own_writes = OwnWrites(store, part, self._timeout_s)
 
     async def person(self, ask: Ask) -> Person:
         """The asking user as of now."""
         try:
-            read = await self._part.call(
-                lambda _: self._store.user(ask.query.user_id),
-                ask.budget.share_s(USER_SHARE, self._timeout_s),
-            )
+            read = await self._user(ask)
         except PartFailed as failure:
             ask.course.stood_in(failure)
             return Person.unknown(ask.now_s)
         return Person.of(read.states, known=read.known, latest_s=read.latest_s, now_s=ask.now_s)
+
+    async def _user(self, ask: Ask) -> UserRead:
+        if ask.query.written:
+            return await self._own_writes.user(ask)
+        return await self._part.call(
+            lambda _: self._store.user(ask.query.user_id),
+            ask.budget.share_s(USER_SHARE, self._timeout_s),
+        )
 
     async def matrix(self, ask: Ask, chosen: Chosen, person: Person) -> NDArray[np.float32]:
         """What the ranker sees of the chosen places: float32[n, RANKING_COLUMNS]."""

@@ -77,6 +77,12 @@ class Metrics:
             ["level"],
             registry=registry,
         )
+        self.own_writes = Counter(
+            "placestream_read_your_writes",
+            "Answers that were to reflect events the caller had just sent: seen, or not_seen",
+            ["outcome"],
+            registry=registry,
+        )
         self.feature_age_s = Histogram(
             "placestream_feature_age_seconds",
             "Age of the asking user's newest known event",

@@ -13,7 +13,7 @@ from contracts.placestream.v1 import recommendation_pb2 as pb
 from contracts.settings import Settings
 from inference.answer import Answer, AnsweredPlace
 from inference.candidates import CandidateStage
-from inference.course import Ask, Course
+from inference.course import OWN_WRITES, Ask, Course
 from inference.deadline import Budget, Clock, Part
 from inference.features import FeatureStage
 from inference.near import Nearby, NearStage
@@ -91,7 +91,7 @@ class Pipeline:
             with stage("near"):
                 around = NearStage(self._catalogue, self._settings, ask)
                 ring = around.first()
-            with stage("candidates"):
+            with stage(OWN_WRITES if ask.query.written else "candidates"):
                 person = await asked
         finally:
             asked.cancel()
@@ -123,4 +123,5 @@ class Pipeline:
             radius_m=nearby.radius_m,
             answered_s=ask.now_s,
             stage_s=course.stage_s,
+            read_your_writes=course.read_your_writes,
         )

@@ -16,6 +16,10 @@ class Store(Protocol):
 
     async def user(self, user_id: str) -> UserRead: ...
 
+    async def user_after(
+        self, user_id: str, partitions: Sequence[int]
+    ) -> tuple[UserRead, tuple[int, ...]]: ...
+
     async def places(
         self, place_ids: Sequence[str]
     ) -> tuple[NDArray[np.void], NDArray[np.bool_]]: ...

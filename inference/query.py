@@ -22,6 +22,8 @@ class Query:
         region: whose weather and traffic count; empty: that of the nearest place.
         request_id: the caller's, or one that was made for it.
         explain: whether reasons are wanted.
+        written: (partition, offset) of events that the answer is to reflect, the highest offset
+            of each partition.
     """
 
     user_id: str
@@ -39,6 +41,7 @@ class Query:
     only_known: bool = False
     region: str = ""
     explain: bool = False
+    written: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True)

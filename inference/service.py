@@ -68,6 +68,7 @@ class RecommendationService:
             query = parse_recommend(
                 _message(request),
                 max_radius_m=self._settings.max_radius_m,
+                interactions=self._settings.topics.interactions,
                 new_id=self._new_id,
             )
             if not self.catalogue_loaded:
@@ -121,6 +122,9 @@ class RecommendationService:
             metrics.stage_s.labels(stage).observe(seconds)
         if answer.level_name != "none":
             metrics.degraded.labels(answer.level_name).inc()
+        if answer.read_your_writes != pb.READ_YOUR_WRITES_UNSPECIFIED:
+            seen = answer.read_your_writes == pb.READ_YOUR_WRITES_SEEN
+            metrics.own_writes.labels("seen" if seen else "not_seen").inc()
         if answer.feature_age_s is not None:
             metrics.feature_age_s.observe(answer.feature_age_s)
         if answer.model_versions != self._versions:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from contracts.ids import MAX_ID_BYTES, BadId, canonical_id
 from contracts.placestream.v1 import recommendation_pb2 as pb
+from contracts.topics import Topic
 from inference.query import FeaturesQuery, Query
 
 DEFAULT_LIMIT = 10
@@ -13,6 +14,9 @@ MAX_LIMIT = 100
 MAX_CATEGORIES = 50
 MAX_EXCLUDED = 500
 MAX_FEATURE_PLACES = 200
+MAX_WRITTEN = 16
+#: Kafka's largest offset.
+MAX_OFFSET = 2**63 - 1
 #: As long as the events allow for texts (`contracts.events.ShortText`).
 MAX_TEXT_CHARS = 512
 
@@ -96,13 +100,18 @@ class _Checks:
 
 
 def parse_recommend(
-    request: pb.RecommendRequest, *, max_radius_m: float, new_id: Callable[[], str]
+    request: pb.RecommendRequest,
+    *,
+    max_radius_m: float,
+    interactions: Topic,
+    new_id: Callable[[], str],
 ) -> Query:
     """Check a request and return it as the pipeline wants it.
 
     Args:
         request: as it came.
         max_radius_m: largest radius that may be asked for.
+        interactions: the topic whose events may be waited for.
         new_id: makes the id of a request that brings none.
 
     Raises:
@@ -118,6 +127,7 @@ def parse_recommend(
         checks.text(f"context.{field}", getattr(request.context, field))
     if request.request_id:
         checks.an_id("request_id", request.request_id)
+    _written(checks, request.written, interactions)
     checks.done()
     filters = request.filters
     return Query(
@@ -136,6 +146,7 @@ def parse_recommend(
         only_known=filters.familiarity == pb.FAMILIARITY_KNOWN,
         region=request.context.region,
         explain=request.explain,
+        written=_newest(request.written),
     )
 
 
@@ -161,6 +172,28 @@ def _filters(checks: _Checks, filters: pb.Filters) -> None:
         checks.blame(
             "filters.familiarity", UNKNOWN_VALUE, f"has no value {int(filters.familiarity)}"
         )
+
+
+def _written(checks: _Checks, written: Sequence[pb.EventPosition], interactions: Topic) -> None:
+    if len(written) > MAX_WRITTEN:
+        text = f"must hold at most {MAX_WRITTEN} values, not {len(written)}"
+        checks.blame("written", TOO_MANY, text)
+        return
+    for i, position in enumerate(written):
+        field = f"written[{i}]"
+        if position.topic != interactions.name:
+            text = f"must be {interactions.name}"
+            checks.blame(f"{field}.topic", UNKNOWN_VALUE if position.topic else REQUIRED, text)
+        checks.within(f"{field}.partition", position.partition, 0, interactions.partitions - 1)
+        checks.within(f"{field}.offset", position.offset, 0, MAX_OFFSET)
+
+
+def _newest(written: Sequence[pb.EventPosition]) -> tuple[tuple[int, int], ...]:
+    """The highest offset of each partition: a shard that is past it is past all before it."""
+    newest: dict[int, int] = {}
+    for position in written:
+        newest[position.partition] = max(position.offset, newest.get(position.partition, 0))
+    return tuple(newest.items())
 
 
 def parse_features(request: pb.GetFeaturesRequest) -> FeaturesQuery:

@@ -1,7 +1,8 @@
 """The newest part of the data, held out: judges any pair of models on the same requests.
 
-Two judgements. On rows: each choice beside its four negatives, as in training (AUC, accuracy,
-precision, recall, calibration). On requests: both stages as they are served, from the places
+Two judgements. On rows: each choice beside its four negatives, as in training (AUC of the
+score; accuracy, precision, recall and calibration of the row's probability, see
+`models.calibration`). On requests: both stages as they are served, from the places
 around the user to the final order, with the rank of the place that was chosen in truth. A place
 that a stage does not let through counts as not found.
 """
@@ -17,6 +18,7 @@ from scipy.special import expit
 from contracts.ids import as_int64
 from contracts.settings import Settings
 from models import evaluation
+from models.calibration import row_probability
 from models.dataset import Part, pick, situations
 from models.scoring import Scorer
 from online_features.archive import EventLog
@@ -231,9 +233,10 @@ class Holdout:
     def _on_rows(self, scorer: Scorer) -> dict[str, float]:
         rows = self.test.ranker
         ids = (as_int64(rows.user), as_int64(rows.place), as_int64(rows.category))
-        probability = scorer.rank(rows.features, *ids)
+        score = scorer.rank_all(rows.features, *ids)["score"]
+        probability = row_probability(score, rows.expected)
         return {
-            "auc": evaluation.auc(rows.label, probability),
+            "auc": evaluation.auc(rows.label, score),
             **evaluation.threshold_metrics(rows.label, probability),
             "log_loss": evaluation.log_loss(rows.label, probability),
             "calibration_error": evaluation.calibration_error(rows.label, probability),

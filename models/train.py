@@ -159,7 +159,8 @@ def _train_ranker(data: Dataset, settings: Settings, progress: Reporter) -> Rank
     held = data.validation.ranker
     with progress.stage("ranker", schedule.epochs) as stage:
         model, _ = train_ranker(data.train.ranker, held, schedule, settings.seed, stage)
-    model.calibration.assign(fit_platt(predict(model, held), held.label))
+    platt = fit_platt(predict(model, held), held.expected, held.label)
+    model.calibration.assign(platt)
     return model
 
 

@@ -44,7 +44,9 @@ class Vocabulary:
             rows: int[len(hashes)], other values to map to than the vocabulary's own rows.
         """
         values = np.arange(1, self.rows) if rows is None else rows
+        # "None" is listed, too: TensorFlow refuses a table without any key.
+        keys = np.r_[np.uint64(0), self.hashes]
         initializer = tf.lookup.KeyValueTensorInitializer(
-            tf.constant(as_int64(self.hashes), tf.int64), tf.constant(values, tf.int32)
+            tf.constant(as_int64(keys), tf.int64), tf.constant(np.r_[0, values], tf.int32)
         )
         return tf.lookup.StaticHashTable(initializer, default_value=UNKNOWN_ROW)

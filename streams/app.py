@@ -34,6 +34,9 @@ log = structlog.get_logger(__name__)
 #: Polls that may wait for an agent; each holds up to `batch_max_events` records.
 POLLS_BUFFERED = 2
 ARCHIVE_CHECK_S = 0.5
+#: A broker that has just restarted may know no topics for a moment; a group that forms then shares
+#: out nothing, and stands still until its leader looks again (Kafka's default: after 5 minutes).
+METADATA_MAX_AGE_MS = 5_000
 
 
 @dataclass(frozen=True)
@@ -95,6 +98,7 @@ def build_app(
         broker_session_timeout=settings.stream_session_s,
         broker_heartbeat_interval=settings.stream_session_s / 4,
         broker_max_poll_records=settings.batch_max_events,
+        consumer_metadata_max_age_ms=METADATA_MAX_AGE_MS,
         consumer_auto_offset_reset="earliest",
         stream_buffer_maxsize=POLLS_BUFFERED,
         stream_wait_empty=False,
@@ -120,6 +124,7 @@ def _add_agent(app: StreamApp, topic: str, sink: Sink) -> None:
 
     async def agent(polls: Any) -> None:
         async for poll in polls:
+            consumer_of(app).waiting.taken(poll)
             try:
                 await careful.handle(poll, consumer_of(app))
             except KafkaException as error:

@@ -20,7 +20,7 @@ from streams.decode import Interactions, Record, decode_interactions
 from streams.emitter import Emitter
 from streams.metrics import EVENT_AGE_SECONDS, EVENTS
 from streams.rekeyed import Rekeyed, encode_rekeyed
-from streams.shards import Shards, commit_of, patiently
+from streams.shards import Shard, Shards, commit_of
 from streams.taken import Taken, fresh_records, take
 from streams.transport import Poll, PollConsumer
 
@@ -57,7 +57,9 @@ class InteractionSink:
         taken = take(poll, self._shards, consumer)
         self._archive_replayed(taken)
         batch = decode_interactions(fresh_records(taken), self._partitions)
-        writes = await self._fold(batch)
+        writes = await self._fold(batch, [part.shard for part in taken if part.fresh], consumer)
+        if writes is None:
+            return
         self._send_bad(batch.bad)
         await self._emitter.arrived()
         prepared = []
@@ -73,15 +75,23 @@ class InteractionSink:
             EVENT_AGE_SECONDS.observe(max(now_s - received_s, 0.0))
         self._store_away(batch, done, {p.shard.tp: p.seen_to for p in taken}, consumer)
 
-    async def _fold(self, batch: Interactions) -> dict[int, dict[str, bytes]]:
-        """Fold into states and queue the re-keyed records; return packed states by partition."""
+    async def _fold(
+        self, batch: Interactions, shards: list[Shard], consumer: PollConsumer
+    ) -> dict[int, dict[str, bytes]] | None:
+        """Fold into states and queue the re-keyed records; return packed states by partition.
+
+        `None`: the stored states are not those of the shards' positions; nothing was sent.
+        """
         if not len(batch):
             return {}
         events = batch.folded()
         _, first, rows = np.unique(events.user, return_index=True, return_inverse=True)
         owners = [(batch.partition[i], batch.user_id[i]) for i in first.tolist()]
         keys = [self._keys.entity("i", user_id, partition) for partition, user_id in owners]
-        states, _ = USER.unpack(await patiently(lambda: self._shards.store.read(keys)))
+        stored = await self._shards.read(keys, shards, consumer)
+        if stored is None:
+            return None
+        states, _ = USER.unpack(stored)
         new = mark_new(states["seen"], rows, events.event_hash)
         late = USER.fold(states, rows[new], events.take(new))
         self._count(new, late)

@@ -89,6 +89,22 @@ class Shards:
         held = await patiently(lambda: self.store.acquire(kind, tp.partition))
         return Shard(tp, kind, held.epoch, held.offset, held.watermarks)
 
+    async def read(
+        self, keys: Sequence[str], shards: Sequence[Shard], consumer: Rewinder
+    ) -> list[bytes | None] | None:
+        """States as they stand at the positions of their shards, or `None` if they stand elsewhere.
+
+        The commit would refuse such a batch, but what is sent before it could not be taken back:
+        from states of another offset other events would pass for duplicates, and the watermarks
+        of those who read what was sent would run ahead of what was left out.
+        """
+        of = [(shard.kind, shard.tp.partition) for shard in shards]
+        values, stored = await patiently(lambda: self.store.read_at(keys, of))
+        moved = [s for s, offset in zip(shards, stored, strict=True) if offset != s.position]
+        for shard in moved:
+            await self._conflict(shard, False, consumer)
+        return None if moved else values
+
     async def commit(self, prepared: Sequence[tuple[Shard, Commit]], consumer: Rewinder) -> set[TP]:
         """Commit each shard atomically; return the partitions whose states are now stored.
 

@@ -1,5 +1,6 @@
 """The `stream` role: waits for what it needs, then runs the Faust worker until told to stop."""
 
+import gc
 import time
 
 import faust
@@ -35,6 +36,10 @@ def run(settings: Settings) -> None:
         settings.redis_url.get_secret_value(), socket_timeout=10, socket_connect_timeout=2
     )
     app = build_app(settings, connection)
+    # What is loaded lives as long as the process; a look of the garbage collector at all of it
+    # takes 50 ms, in which no event is folded.
+    gc.collect()
+    gc.freeze()
     worker = faust.Worker(app, loglevel=settings.log_level, redirect_stdouts=False)
     worker.execute_from_commandline()
 

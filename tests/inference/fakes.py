@@ -1,7 +1,7 @@
 """Parts that tests hand to the pipeline: the catalogue and all features are the real ones."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -59,12 +59,14 @@ class FakeStore:
         context: what every region is like.
         delay_s: how long each read takes.
         error: what each read raises.
+        folded: how far the stream has come, by moment (seconds of the loop): next offset.
     """
 
     happened: EventColumns | None = None
     weather: ContextState | None = None
     delay_s: float = 0.0
     error: Exception | None = None
+    folded: Callable[[float], int] = lambda _: 0
     asked: list[tuple[str, ...]] = field(default_factory=list)
 
     async def user(self, user_id: str) -> UserRead:
@@ -72,6 +74,12 @@ class FakeStore:
         states, known = self._fold("user", [user_id])
         latest = float(states["since_activity_s"]["latest_s"][0])
         return UserRead(states, bool(known[0]), latest if known[0] else None)
+
+    async def user_after(
+        self, user_id: str, partitions: Sequence[int]
+    ) -> tuple[UserRead, tuple[int, ...]]:
+        now_s = asyncio.get_running_loop().time()
+        return await self.user(user_id), tuple(self.folded(now_s) for _ in partitions)
 
     async def places(self, place_ids: Sequence[str]) -> tuple[NDArray[np.void], NDArray[np.bool_]]:
         await self._trouble("places", *place_ids)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from contracts.ids import MAX_ID_BYTES
 from contracts.placestream.v1 import recommendation_pb2 as pb
+from contracts.topics import Topics
 from inference.query import FeaturesQuery, Query
 from inference.validation import (
     DEFAULT_LIMIT,
@@ -19,12 +20,14 @@ from inference.validation import (
     MAX_LIMIT,
     MAX_TEXT_CHARS,
     MAX_VIOLATIONS,
+    MAX_WRITTEN,
     BadRequest,
     parse_features,
     parse_recommend,
 )
 
 MAX_RADIUS_M = 50_000.0
+INTERACTIONS = Topics(prefix="mine", partitions=4).interactions
 LONG_ID = "é" * (MAX_ID_BYTES // 2) + "x"  # 129 bytes, 65 characters
 LONG_TEXT = "x" * (MAX_TEXT_CHARS + 1)
 
@@ -34,7 +37,18 @@ def valid() -> pb.RecommendRequest:
 
 
 def parsed(request: pb.RecommendRequest) -> Query:
-    return parse_recommend(request, max_radius_m=MAX_RADIUS_M, new_id=lambda: "made")
+    return parse_recommend(
+        request,
+        max_radius_m=MAX_RADIUS_M,
+        interactions=INTERACTIONS,
+        new_id=lambda: "made",
+    )
+
+
+def position(
+    partition: int = 0, offset: int = 0, topic: str = INTERACTIONS.name
+) -> pb.EventPosition:
+    return pb.EventPosition(topic=topic, partition=partition, offset=offset)
 
 
 def refused(request: pb.RecommendRequest) -> list[tuple[str, str]]:
@@ -67,6 +81,7 @@ def test_a_full_request_keeps_what_it_says() -> None:
         context=pb.RequestContext(region="nyc"),
         request_id="mine",
         explain=True,
+        written=[position(2, 7), position(0, 5), position(2, 6)],
     )
     assert parsed(request) == Query(
         user_id="u",
@@ -83,6 +98,7 @@ def test_a_full_request_keeps_what_it_says() -> None:
         only_known=True,
         region="nyc",
         explain=True,
+        written=((2, 7), (0, 5)),
     )
 
 
@@ -154,6 +170,20 @@ def test_a_full_request_keeps_what_it_says() -> None:
         ("context.region", "TOO_LONG", lambda r: setattr(r.context, "region", LONG_TEXT)),
         ("request_id", "TOO_LONG", lambda r: setattr(r, "request_id", LONG_ID)),
         ("request_id", "BAD_ID", lambda r: setattr(r, "request_id", "a\tb")),
+        (
+            "written",
+            "TOO_MANY",
+            lambda r: r.written.extend([position()] * (MAX_WRITTEN + 1)),
+        ),
+        ("written[0].topic", "REQUIRED", lambda r: r.written.append(position(topic=""))),
+        (
+            "written[1].topic",
+            "UNKNOWN_VALUE",
+            lambda r: r.written.extend([position(), position(topic="mine.places.v1")]),
+        ),
+        ("written[0].partition", "OUT_OF_RANGE", lambda r: r.written.append(position(4))),
+        ("written[0].partition", "OUT_OF_RANGE", lambda r: r.written.append(position(-1))),
+        ("written[0].offset", "OUT_OF_RANGE", lambda r: r.written.append(position(0, -1))),
     ],
 )
 def test_each_bad_field_is_named(

@@ -41,7 +41,7 @@ def write_archive(source: Source, archive_dir: Path) -> int:
         value = encode(message.event)
         records.append(Record(0, len(records), at_ms, message.key.encode(), value))
     # One partition: then no event can be in another one than its user's.
-    batch = decode_interactions(by_stream["interactions"], 1)  # type: ignore[arg-type]
+    batch = decode_interactions(by_stream["interactions"], 1)
     assert not batch.bad
     _write(archive_dir, INTERACTIONS, pa.table(batch.columns(), schema=SCHEMAS[INTERACTIONS]))
     for stream in ("place_updates", "context"):

@@ -44,6 +44,30 @@ FAMILIARITY_KNOWN: Familiarity.ValueType  # 2
 """only places that the user has visited"""
 Global___Familiarity: _TypeAlias = Familiarity  # noqa: Y015
 
+class _ReadYourWrites:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ReadYourWritesEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ReadYourWrites.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    READ_YOUR_WRITES_UNSPECIFIED: _ReadYourWrites.ValueType  # 0
+    """the request named nothing"""
+    READ_YOUR_WRITES_SEEN: _ReadYourWrites.ValueType  # 1
+    """all of it"""
+    READ_YOUR_WRITES_NOT_SEEN: _ReadYourWrites.ValueType  # 2
+    """not all: the time ran out, or the features cannot be read"""
+
+class ReadYourWrites(_ReadYourWrites, metaclass=_ReadYourWritesEnumTypeWrapper):
+    """Whether the answer reflects what `RecommendRequest.written` names."""
+
+READ_YOUR_WRITES_UNSPECIFIED: ReadYourWrites.ValueType  # 0
+"""the request named nothing"""
+READ_YOUR_WRITES_SEEN: ReadYourWrites.ValueType  # 1
+"""all of it"""
+READ_YOUR_WRITES_NOT_SEEN: ReadYourWrites.ValueType  # 2
+"""not all: the time ran out, or the features cannot be read"""
+Global___ReadYourWrites: _TypeAlias = ReadYourWrites  # noqa: Y015
+
 class _OpenState:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -223,6 +247,34 @@ class RequestContext(_message.Message):
 Global___RequestContext: _TypeAlias = RequestContext  # noqa: Y015
 
 @_typing.final
+class EventPosition(_message.Message):
+    """Where an event that was sent lies in Kafka, as the producer's delivery report says."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TOPIC_FIELD_NUMBER: _builtins.int
+    PARTITION_FIELD_NUMBER: _builtins.int
+    OFFSET_FIELD_NUMBER: _builtins.int
+    topic: _builtins.str
+    """The topic of interactions; no other can be waited for."""
+    partition: _builtins.int
+    offset: _builtins.int
+    def __init__(
+        self,
+        *,
+        topic: _builtins.str = ...,
+        partition: _builtins.int = ...,
+        offset: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["offset", b"offset", "partition", b"partition", "topic", b"topic"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EventPosition: _TypeAlias = EventPosition  # noqa: Y015
+
+@_typing.final
 class RecommendRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -234,6 +286,7 @@ class RecommendRequest(_message.Message):
     CONTEXT_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     EXPLAIN_FIELD_NUMBER: _builtins.int
+    WRITTEN_FIELD_NUMBER: _builtins.int
     user_id: _builtins.str
     """Canonical user id: a string, or the decimal digits of an integer id."""
     limit: _builtins.int
@@ -252,6 +305,16 @@ class RecommendRequest(_message.Message):
     def filters(self) -> Global___Filters: ...
     @_builtins.property
     def context(self) -> Global___RequestContext: ...
+    @_builtins.property
+    def written(self) -> _containers.RepeatedCompositeFieldContainer[Global___EventPosition]:
+        """Read your writes: events that the caller has just sent, at most 16. The service waits until
+        the users' features hold them, for at most half of the time it has, and answers from what it
+        read then; `RecommendResponse.read_your_writes` says whether they were there. That the user's
+        own features reflect them is all that is promised: the counts of the places that the events
+        speak of follow a moment later. An event that the stream refused or knew already counts as
+        seen once the stream is past it.
+        """
+
     def __init__(
         self,
         *,
@@ -263,10 +326,11 @@ class RecommendRequest(_message.Message):
         context: Global___RequestContext | None = ...,
         request_id: _builtins.str = ...,
         explain: _builtins.bool = ...,
+        written: _abc.Iterable[Global___EventPosition] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["context", b"context", "filters", b"filters", "location", b"location"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["context", b"context", "explain", b"explain", "filters", b"filters", "limit", b"limit", "location", b"location", "radius_m", b"radius_m", "request_id", b"request_id", "user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["context", b"context", "explain", b"explain", "filters", b"filters", "limit", b"limit", "location", b"location", "radius_m", b"radius_m", "request_id", b"request_id", "user_id", b"user_id", "written", b"written"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -363,7 +427,9 @@ class StageTime(_message.Message):
     STAGE_FIELD_NUMBER: _builtins.int
     DURATION_FIELD_NUMBER: _builtins.int
     stage: _builtins.str
-    """"near", "candidates", "features", "ranking", "post_processing" """
+    """"near", "candidates", "features", "ranking", "post_processing"; where the request named events
+    in `written` also "own_writes": how long the answer waited for them.
+    """
     @_builtins.property
     def duration(self) -> _duration_pb2.Duration: ...
     def __init__(
@@ -416,6 +482,7 @@ class RecommendResponse(_message.Message):
     RADIUS_M_FIELD_NUMBER: _builtins.int
     STAGES_FIELD_NUMBER: _builtins.int
     ANSWERED_AT_FIELD_NUMBER: _builtins.int
+    READ_YOUR_WRITES_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     degradation: Global___Degradation.ValueType
     degradation_cause: _builtins.str
@@ -425,6 +492,7 @@ class RecommendResponse(_message.Message):
     user_known: _builtins.bool
     radius_m: _builtins.float
     """Radius that was searched in the end, metres."""
+    read_your_writes: Global___ReadYourWrites.ValueType
     @_builtins.property
     def places(self) -> _containers.RepeatedCompositeFieldContainer[Global___RecommendedPlace]: ...
     @_builtins.property
@@ -454,10 +522,11 @@ class RecommendResponse(_message.Message):
         radius_m: _builtins.float = ...,
         stages: _abc.Iterable[Global___StageTime] | None = ...,
         answered_at: _timestamp_pb2.Timestamp | None = ...,
+        read_your_writes: Global___ReadYourWrites.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["answered_at", b"answered_at", "feature_age", b"feature_age"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["answered_at", b"answered_at", "degradation", b"degradation", "degradation_cause", b"degradation_cause", "feature_age", b"feature_age", "model_versions", b"model_versions", "places", b"places", "radius_m", b"radius_m", "request_id", b"request_id", "shortfall", b"shortfall", "stages", b"stages", "user_known", b"user_known", "variant", b"variant"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answered_at", b"answered_at", "degradation", b"degradation", "degradation_cause", b"degradation_cause", "feature_age", b"feature_age", "model_versions", b"model_versions", "places", b"places", "radius_m", b"radius_m", "read_your_writes", b"read_your_writes", "request_id", b"request_id", "shortfall", b"shortfall", "stages", b"stages", "user_known", b"user_known", "variant", b"variant"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1,0 +1,66 @@
+"""Read your writes: the user's state once it holds what the caller has just sent, or says not.
+
+The stream commits states and offset in one step (DESIGN.md, D2), so an offset that has passed the
+event is the proof that the state holds it. The offset is read again and again, in one round trip
+with the state: what is answered from is what was proven.
+"""
+
+import asyncio
+
+from contracts.placestream.v1 import recommendation_pb2 as pb
+from inference.course import Ask
+from inference.deadline import Part, PartFailed
+from inference.ports import Store
+from online_features.reader import UserRead
+
+#: Most of the budget that may go into waiting: the stages after it need the other half.
+WAIT_SHARE = 0.5
+#: Pauses between two looks grow with the time waited, so that a stream that stands still costs
+#: the store some ten looks a request and not hundreds: 2, 3, 4.5, ... up to 16 ms.
+FIRST_PAUSE_S, PAUSE_GROWTH, LONGEST_PAUSE_S = 0.002, 1.5, 0.016
+
+
+class OwnWrites:
+    """Waits for the events that a query names."""
+
+    def __init__(self, store: Store, part: Part, timeout_s: float) -> None:
+        """Take the store, what watches over it, and the time-out of one look, seconds."""
+        self._store = store
+        self._part = part
+        self._timeout_s = timeout_s
+
+    async def user(self, ask: Ask) -> UserRead:
+        """The asking user, once the shards are past `ask.query.written`, or when time is up.
+
+        Notes in the course whether they were.
+
+        Raises:
+            PartFailed: the store could not be read even once.
+        """
+        course, budget = ask.course, ask.budget
+        course.read_your_writes = pb.READ_YOUR_WRITES_NOT_SEEN
+        latest_s = budget.clock() + budget.share_s(WAIT_SHARE)
+        read, pause_s = None, FIRST_PAUSE_S
+        while True:
+            left_s = latest_s - budget.clock()
+            try:
+                read, seen = await self._look(ask, min(left_s, self._timeout_s))
+            except PartFailed as failure:
+                if read is None:
+                    raise
+                course.stood_in(failure)
+                return read
+            if seen:
+                course.read_your_writes = pb.READ_YOUR_WRITES_SEEN
+                return read
+            if budget.clock() + pause_s >= latest_s:
+                return read
+            await asyncio.sleep(pause_s)
+            pause_s = min(PAUSE_GROWTH * pause_s, LONGEST_PAUSE_S)
+
+    async def _look(self, ask: Ask, timeout_s: float) -> tuple[UserRead, bool]:
+        partitions, newest = zip(*ask.query.written, strict=True)
+        read, nexts = await self._part.call(
+            lambda _: self._store.user_after(ask.query.user_id, partitions), timeout_s
+        )
+        return read, all(at > offset for at, offset in zip(nexts, newest, strict=True))

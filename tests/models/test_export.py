@@ -1,0 +1,191 @@
+"""Export: exactly the promised signatures, whole or not at all."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from tensorflow_serving.apis import prediction_log_pb2
+
+from models.candidates import ServedTwoTower
+from models.export import Exportable, NotExportable, export, exportables
+from models.scoring import CARD, load_scorer, next_version, versions
+from models.train import TrainedPair
+from models.warmup import WARMUP_FILE
+from online_features.definitions import FEATURE_SET
+from online_features.request import RANKING_COLUMNS
+
+
+def _both(pair: TrainedPair) -> tuple[Exportable, Exportable]:
+    return exportables(pair.candidates, pair.ranker, pair.candidate_calls, pair.ranker_calls)
+
+
+@pytest.fixture(scope="module")
+def exported(pair: TrainedPair, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory with version 1 of the pair."""
+    models_dir = tmp_path_factory.mktemp("exported")
+    assert export(_both(pair), pair.card, models_dir) == 1
+    return models_dir
+
+
+def _signature(models_dir: Path, name: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    loaded = tf.saved_model.load(str(models_dir / name / "1"))
+    signature = loaded.signatures["serving_default"]
+    takes, gives = signature.structured_input_signature[1], signature.structured_outputs
+    return tuple(  # type: ignore[return-value]
+        {n: (spec.dtype.name, spec.shape.as_list()) for n, spec in side.items()}
+        for side in (takes, gives)
+    )
+
+
+def test_the_signatures_are_the_promised_ones(exported: Path) -> None:
+    """Names, types and shapes, as the service sends and reads them."""
+    takes, gives = _signature(exported, "candidates")
+    assert takes == {
+        "history_ids": ("int64", [None, 64]),
+        "history_age_s": ("float32", [None, 64]),
+        "history_kind": ("int64", [None, 64]),
+        "place_ids": ("int64", [None, None]),
+        "distance_m": ("float32", [None, None]),
+    }
+    assert gives == {"scores": ("float32", [None, None])}
+    takes, gives = _signature(exported, "ranker")
+    assert takes == {
+        "features": ("float32", [None, len(RANKING_COLUMNS)]),
+        "user_id": ("int64", [None]),
+        "place_id": ("int64", [None]),
+        "category_id": ("int64", [None]),
+    }
+    assert gives == {"probability": ("float32", [None]), "score": ("float32", [None])}
+
+
+@pytest.mark.parametrize("name", ["candidates", "ranker"])
+def test_warm_up_records_are_calls_that_the_model_answers(exported: Path, name: str) -> None:
+    """Read back as TensorFlow Serving does, and asked."""
+    directory = exported / name / "1"
+    signature = tf.saved_model.load(str(directory)).signatures["serving_default"]
+    records = list(tf.data.TFRecordDataset(str(directory / WARMUP_FILE)).as_numpy_iterator())
+    assert len(records) == 3
+    for record in records:
+        request = prediction_log_pb2.PredictionLog.FromString(record).predict_log.request
+        assert (request.model_spec.name, request.model_spec.signature_name) == (
+            name,
+            "serving_default",
+        )
+        assert all(tensor.tensor_content for tensor in request.inputs.values())
+        answer = signature(**{n: tf.make_ndarray(t) for n, t in request.inputs.items()})
+        assert all(np.isfinite(values.numpy()).all() for values in answer.values())
+
+
+@pytest.mark.parametrize("name", ["candidates", "ranker"])
+def test_the_card_says_what_the_model_is(exported: Path, pair: TrainedPair, name: str) -> None:
+    """Columns, feature set, metrics, data, and a distribution of every column."""
+    card = json.loads((exported / name / "1" / CARD).read_text())
+    assert (card["model"], card["version"]) == (name, 1)
+    assert card["columns"] == list(RANKING_COLUMNS)
+    assert card["feature_set"] == FEATURE_SET
+    assert card["metrics"] == pytest.approx(pair.metrics)
+    assert set(card["reference"]) == {*RANKING_COLUMNS, "score", "probability"}
+    assert all(sum(r["proportions"]) == pytest.approx(1) for r in card["reference"].values())
+    assert card["data"]["events"] > 1_000
+    assert len(card["data"]["sha256"]) == 64
+    assert card["size_mb"] > 0
+    assert card["load_s"] > 0
+
+
+def test_a_loaded_pair_scores_like_the_one_in_memory(exported: Path, pair: TrainedPair) -> None:
+    """Both signatures, through `load_scorer`."""
+    scorer = load_scorer(exported, 1)
+    for call in pair.candidate_calls:
+        expected = pair.candidates.serve(**{n: tf.constant(v) for n, v in call.items()})["scores"]
+        np.testing.assert_allclose(scorer.candidates(**call), expected, rtol=1e-4, atol=1e-5)
+    for call in pair.ranker_calls:
+        expected = pair.ranker.serve(**{n: tf.constant(v) for n, v in call.items()})["probability"]
+        np.testing.assert_allclose(scorer.rank(**call), expected, rtol=1e-4, atol=1e-6)
+
+
+def test_versions_count_up_past_whatever_either_model_had(
+    pair: TrainedPair, tmp_path: Path
+) -> None:
+    """Half a pair at 7, left by a crash, is no version, and 7 is not used again."""
+    (tmp_path / "ranker" / "7").mkdir(parents=True)
+    (tmp_path / "candidates" / "not-a-version").mkdir(parents=True)
+    assert versions(tmp_path) == []
+    assert next_version(tmp_path) == 8
+    assert export(_both(pair), pair.card, tmp_path) == 8
+    assert versions(tmp_path) == [8]
+    assert not list(tmp_path.glob(".*"))
+
+
+class _Broken(tf.Module):  # type: ignore[misc]
+    """A candidate model with weights of one's own and any outputs."""
+
+    def __init__(self, weight: float, outputs: dict[str, float]) -> None:
+        super().__init__()
+        self.weight = tf.Variable(weight)
+        self._outputs = outputs
+
+    def serve(
+        self,
+        history_ids: Any,
+        history_age_s: Any,
+        history_kind: Any,
+        place_ids: Any,
+        distance_m: Any,
+    ) -> dict[str, Any]:
+        """Give each output as the distance times a number."""
+        del history_ids, history_age_s, history_kind, place_ids
+        return {n: self.weight * 0.0 + distance_m * factor for n, factor in self._outputs.items()}
+
+
+def _with(pair: TrainedPair, module: Any) -> Sequence[Exportable]:
+    candidates, ranker = _both(pair)
+    return replace(candidates, module=module), ranker
+
+
+@pytest.mark.parametrize(
+    ("module", "message"),
+    [
+        (_Broken(float("nan"), {"scores": 1.0}), "is not finite"),
+        (_Broken(1.0, {"scores": float("inf")}), "output 'scores' is not finite"),
+        (_Broken(1.0, {"score": 1.0}), "promised were"),
+        (_Broken(1.0, {"scores": 1.0, "more": 1.0}), "promised were"),
+    ],
+)
+def test_a_broken_model_leaves_nothing_behind(
+    pair: TrainedPair, tmp_path: Path, module: _Broken, message: str
+) -> None:
+    """Weights or answers that are no numbers, or another signature: no version, no litter."""
+    with pytest.raises(NotExportable, match=message):
+        export(_with(pair, module), pair.card, tmp_path)
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+    assert versions(tmp_path) == []
+
+
+def test_a_ranker_with_nan_weights_is_not_exported(pair: TrainedPair, tmp_path: Path) -> None:
+    """The second of the two fails: the first is not left behind alone."""
+    calibration = pair.ranker.calibration.numpy()
+    pair.ranker.calibration.assign([float("nan"), 0.0])
+    try:
+        with pytest.raises(NotExportable, match="ranker"):
+            export(_both(pair), pair.card, tmp_path)
+    finally:
+        pair.ranker.calibration.assign(calibration)
+    assert versions(tmp_path) == []
+    assert not (tmp_path / "candidates").exists()
+
+
+def test_nothing_to_check_with_is_refused(pair: TrainedPair, tmp_path: Path) -> None:
+    """An export that nobody asked anything has not been tried."""
+    candidates, ranker = _both(pair)
+    with pytest.raises(NotExportable, match="nothing to check"):
+        export((replace(candidates, calls=()), ranker), pair.card, tmp_path)
+
+
+def test_the_pair_is_two_towers(pair: TrainedPair) -> None:
+    """The default; matrix factorisation is asked for by setting."""
+    assert isinstance(pair.candidates, ServedTwoTower)
