@@ -30,6 +30,9 @@ IN_MEMORY_LIMIT = 10_000
 SERVE_TIMEOUT_S = 120
 CHANGE_TIMEOUT_S = 30
 ANSWER_MS = 5_000
+#: The newest of a big file of check-ins are enough to show it.
+TRAIN_ROWS = 100_000
+CHECKIN_TRAIN_ROWS = 30_000
 SVG_WIDTH = 130
 
 
@@ -61,7 +64,15 @@ def run(
     """
     console = console or (Console() if svg is None else Console(record=True, width=SVG_WIDTH))
     began_s = clock()
-    base = settings.model_copy(update={"archive_flush_s": 3.0})
+    base = settings.model_copy(
+        update={
+            "archive_flush_s": 3.0,
+            # A demonstration must end; `placestream train` takes all there is.
+            "train_max_rows": min(
+                settings.train_max_rows, CHECKIN_TRAIN_ROWS if checkins else TRAIN_ROWS
+            ),
+        }
+    )
     with (
         ending_raises(),
         tempfile.TemporaryDirectory(prefix="placestream-demo-") as folder,

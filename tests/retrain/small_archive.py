@@ -60,6 +60,7 @@ def _visit(user: int, place: int, time_s: float, lat: float, lng: float) -> dict
         "age_group": -1,
         "lat": lat,
         "lng": lng,
+        "dwell_s": float("nan"),
         "request_id": None,
         "raw": b"{}",
     }
