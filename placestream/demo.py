@@ -147,7 +147,7 @@ def _tell(stack: LocalStack, story: Story, console: Console, clock: Callable[[],
     address = f"127.0.0.1:{settings.serve_port}"
     user_id = canonical_id(story.user_id)
     question = ask.Question(user_id, story.lat, story.lng, limit=10, explain=True)
-    console.print(f"The scene: {story.summary()}.\n")
+    console.print(f"The scene: {story.summary()}.\n", highlight=False)
     before = ask.ask(address, question, ANSWER_MS)
     console.print("[bold]Before:")
     ask.show(before, console, explain=True)
@@ -164,10 +164,11 @@ def _tell(stack: LocalStack, story: Story, console: Console, clock: Callable[[],
     took_ms = 1_000 * (time.monotonic() - sent_s)
     console.print("\n[bold]Three events of that user, through Kafka:")
     for event in events:
-        console.print(f"  {event['event_type']} at place {event['place_id']} ({story.category})")
-    console.print(f"\n[bold]After, {took_ms:.0f} ms later:")
+        did = f"  {event['event_type']} at place {event['place_id']} ({story.category})"
+        console.print(did, highlight=False)
+    console.print(f"\n[bold]After, {took_ms:.0f} ms later:", highlight=False)
     ask.show(after, console, explain=True)
-    console.print(_difference(before, after, story.category))
+    console.print(_difference(before, after, story.category), highlight=False)
 
 
 def _ask_until_seen(
