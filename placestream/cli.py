@@ -4,7 +4,6 @@ What a subcommand needs is imported inside it: TensorFlow alone takes seconds to
 `placestream settings` must not wait for it.
 """
 
-from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Literal
@@ -15,6 +14,8 @@ from rich.console import Console
 from placestream import show_settings
 from placestream.command import EXIT_FAILED, give_up, load_settings, run_role, run_task
 from placestream.dlq import command as dlq
+from placestream.rebuild.command import rebuild
+from placestream.skew.command import skew
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -163,83 +164,8 @@ def replay() -> None:
         raise typer.Exit(EXIT_FAILED)
 
 
-@app.command(rich_help_panel=DATA)
-def skew(
-    since: Annotated[
-        datetime | None,
-        typer.Option(help="Answers since then, UTC; without it: of the last day."),
-    ] = None,
-    limit: Annotated[int, typer.Option(help="At most so many answers, the newest.", min=1)] = 2_000,
-    tolerance: Annotated[
-        float, typer.Option(help="Relative difference of equal values.", min=0)
-    ] = 1e-5,
-    in_flight_ms: Annotated[
-        float, typer.Option(help="Events so near to an answer may not be in it.", min=0)
-    ] = 1_000,
-    allow: Annotated[
-        float, typer.Option(help="Share of mismatches that is allowed.", min=0, max=1)
-    ] = 0.001,
-    as_json: Annotated[bool, typer.Option("--json", help="As JSON, for programs.")] = False,
-) -> None:
-    """Compare the features that answers were made of with those that the archive gives.
-
-    Recomputes what the ranker saw, point in time, and counts for each feature: values that match,
-    mismatch, are missing (not logged) or extra (not defined any more). An event that came at about
-    the time of the answer may or may not have been in it: then either value matches, and one
-    between them is undecided. More mismatches than --allow make the exit code 1.
-
-    Needs Kafka and the archive that `stream` writes.
-
-    Example: `placestream skew --since 2026-01-31 --limit 500`
-    """
-    settings = load_settings()
-    from placestream.skew import report as skew_report
-    from placestream.skew.comparison import Asked, run
-
-    since_s = None if since is None else since.replace(tzinfo=UTC).timestamp()
-    asked = Asked(since_s, limit, tolerance, in_flight_ms / 1_000)
-    found = run_task(lambda: run(settings, asked))
-    if as_json:
-        typer.echo(skew_report.as_json(found))
-    else:
-        Console().print(skew_report.as_text(found))
-    if found.mismatch_ratio > allow:
-        raise typer.Exit(EXIT_FAILED)
-
-
-@app.command(rich_help_panel=DATA)
-def rebuild(
-    force: Annotated[
-        bool, typer.Option("--force", help="Drop what workers have folded, and fold anew.")
-    ] = False,
-    with_gaps: Annotated[
-        bool, typer.Option("--with-gaps", help="Fold although events are missing.")
-    ] = False,
-    drop_old: Annotated[
-        bool, typer.Option("--drop-old", help="Instead: delete the states of other definitions.")
-    ] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Delete without asking.")] = False,
-) -> None:
-    """Fill the states of changed feature definitions from the archive.
-
-    Changed definitions have states of their own, beside the old ones. Run this with the new code
-    while workers and services of the old code go on; then start workers of the new code, which
-    read on from where the archive ends, then services. At last, --drop-old frees the memory.
-    Broken off, it goes on from there when it is run again.
-
-    Needs the archive, Kafka and Redis.
-
-    Example: `placestream rebuild`, later `placestream rebuild --drop-old`
-    """
-    settings = load_settings()
-    if drop_old:
-        from placestream.rebuild.drop_old import run as drop
-
-        run_task(lambda: drop(settings, Console(), lambda text: yes or typer.confirm(text)))
-        return
-    from placestream.rebuild.run import run
-
-    run_task(lambda: run(settings, Console(), force=force, with_gaps=with_gaps))
+app.command(rich_help_panel=DATA)(skew)
+app.command(rich_help_panel=DATA)(rebuild)
 
 
 @app.command(rich_help_panel=TRY)
