@@ -10,6 +10,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 readonly VENV=.venv
+readonly TEMPLATES=/usr/share/prometheus/alertmanager
 readonly INSTALLED=$VENV/.installed # what was installed last: a digest
 
 say() { printf 'setup: %s\n' "$*" >&2; }
@@ -21,15 +22,17 @@ die() {
 # --- Debian packages ----------------------------------------------------------------------------
 
 updated=
-apt() { # as root, however we become that; 1 if we cannot
+as_root() { # COMMAND...: however we become root; 1 if we cannot
   local become=()
   if [ "$(id -u)" -ne 0 ]; then
     command -v sudo >/dev/null || return 1
     become=(sudo)
     [ -t 0 ] || become=(sudo -n)
   fi
-  "${become[@]}" env DEBIAN_FRONTEND=noninteractive apt-get "$@"
+  "${become[@]}" env "$@"
 }
+
+apt() { as_root DEBIAN_FRONTEND=noninteractive apt-get "$@"; }
 
 apt_update() {
   command -v apt-get >/dev/null || return 1
@@ -135,21 +138,30 @@ prepare_kafka() {
 
 # --- What only tests need -----------------------------------------------------------------------
 
-# promtool checks the alert rules. Debian has it in a package that also starts a server, so it is
-# taken out of the package, and nothing is installed on the system.
-prepare_promtool() {
-  if command -v promtool >/dev/null || [ -x "$VENV/bin/promtool" ]; then
-    return
-  fi
-  local place
+# Prometheus and Alertmanager check the alert rules, and run in a test. Debian has them in packages
+# that also start servers, so the programs are taken out of them, and nothing is installed on the
+# system but the templates that Debian's Alertmanager reads from a fixed place.
+prepare_programs() { # PACKAGE PROGRAM...
+  local package=$1 program place missing=()
+  shift
+  for program in "$@"; do
+    command -v "$program" >/dev/null || [ -x "$VENV/bin/$program" ] || missing+=("$program")
+  done
+  [ ${#missing[@]} -gt 0 ] || return 0
   place=$(mktemp -d)
-  say "fetching promtool"
-  if { (cd "$place" && apt-get download -qq prometheus 2>/dev/null) ||
-    { apt_update && (cd "$place" && apt-get download -qq prometheus); }; } &&
-    dpkg-deb -x "$place"/prometheus_*.deb "$place"; then
-    install -m 755 "$place/usr/bin/promtool" "$VENV/bin/promtool"
+  say "fetching ${missing[*]}"
+  if { (cd "$place" && apt-get download -qq "$package" 2>/dev/null) ||
+    { apt_update && (cd "$place" && apt-get download -qq "$package"); }; } &&
+    dpkg-deb -x "$place/$package"_*.deb "$place"; then
+    for program in "${missing[@]}"; do
+      install -m 755 "$place/usr/bin/$program" "$VENV/bin/$program"
+    done
+    if [ -d "$place$TEMPLATES" ] && [ ! -d "$TEMPLATES" ]; then
+      as_root mkdir -p "${TEMPLATES%/*}" && as_root cp -r "$place$TEMPLATES" "$TEMPLATES" ||
+        say "could not copy $TEMPLATES: the test of live alerts will fail"
+    fi
   else
-    say "could not get promtool: tests of the alert rules will fail; it is in Debian's prometheus"
+    say "could not get ${missing[*]}: tests of the alerts will fail; they are in Debian's $package"
   fi
   rm -rf "$place"
 }
@@ -159,5 +171,6 @@ is_right_python "$VENV/bin/python" && "$VENV/bin/python" -m pip --version >/dev/
 install_python_packages
 prepare_kafka
 if [ "${1:-}" = test ]; then
-  prepare_promtool
+  prepare_programs prometheus promtool prometheus
+  prepare_programs prometheus-alertmanager amtool prometheus-alertmanager
 fi

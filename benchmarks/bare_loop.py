@@ -8,10 +8,10 @@ from typing import Any
 
 from confluent_kafka import Consumer, Message, TopicPartition
 from faust.types import TP
-from redis.asyncio import Redis
 
 from contracts.kafka import consumer_config
 from contracts.settings import Settings
+from online_features.redis_client import connect
 from streams.app import build_parts
 from streams.transport import Poll
 
@@ -54,7 +54,7 @@ def _record(message: Message) -> Record:
 async def main() -> None:
     """Fold interactions and their re-keyed records until killed."""
     settings = Settings()
-    redis = Redis.from_url(settings.redis_url.get_secret_value())
+    redis = connect(settings.redis_url.get_secret_value())
     parts = build_parts(settings, redis, time.time)
     topics = (settings.topics.interactions.name, settings.topics.by_place.name)
     tps = [TP(topic, p) for topic in topics for p in range(settings.partitions)]

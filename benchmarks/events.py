@@ -10,7 +10,7 @@ from contracts.events import encode
 
 
 def events_of(
-    events: int, entities: int, seed: int, hot: float = 0.0
+    events: int, entities: int, seed: int, hot: float = 0.0, bot: float = 0.0
 ) -> Iterator[tuple[str, bytes]]:
     """Yield (key, message) pairs.
 
@@ -19,11 +19,13 @@ def events_of(
         entities: users; there are half as many places.
         seed: another seed gives other events.
         hot: share of all events that happen at one place.
+        bot: share of all events that one user sends.
     """
     rng = np.random.default_rng(seed)
     users = rng.integers(entities, size=events)
     places = rng.integers(max(entities // 2, 1), size=events)
     places[rng.random(events) < hot] = 0
+    users[rng.random(events) < bot] = 0
     kinds = rng.choice(["view", "click", "visit", "rate"], size=events, p=[0.5, 0.25, 0.2, 0.05])
     ages_s = rng.integers(28 * 86_400, size=events)
     now_s = time.time()

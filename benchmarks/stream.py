@@ -17,19 +17,20 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import redis
-from confluent_kafka import Producer
+from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from pydantic import SecretStr
 
 from benchmarks.cores import pin, pinned, split
 from benchmarks.events import events_of
 from benchmarks.report import Figure, publish, ratio
-from contracts.kafka import client_config, producer_config
+from contracts.kafka import client_config, consumer_config, producer_config
 from contracts.settings import Settings
 from contracts.topics import create_topics
-from online_features.keys import Keys, ShardKind
+from online_features.keys import Keys
 from placestream.stack.environment import environment
 from placestream.stack.kafka import KafkaBroker
 from placestream.stack.redis import RedisServer
@@ -39,11 +40,13 @@ WARM_SHARE = 0.2
 TIMEOUT_S = 300
 
 
-def produce(settings: Settings, events: int, entities: int, seed: int, hot: float = 0.0) -> None:
+def produce(
+    settings: Settings, events: int, entities: int, seed: int, hot: float = 0.0, bot: float = 0.0
+) -> None:
     """Fill the interactions topic: see `benchmarks.events`."""
     create_topics(AdminClient(client_config(settings)), settings.topics.all(), replication=1)
     producer = Producer(producer_config(settings))
-    for key, value in events_of(events, entities, seed, hot):
+    for key, value in events_of(events, entities, seed, hot, bot):
         while True:
             try:
                 producer.produce(settings.topics.interactions.name, key=key, value=value)
@@ -53,38 +56,76 @@ def produce(settings: Settings, events: int, entities: int, seed: int, hot: floa
     producer.flush(60)
 
 
-def folded(client: redis.Redis, settings: Settings) -> int:
+def folded(client: redis.Redis, settings: Settings) -> float:
     """Interactions in user features and in place features, on average.
 
     Not the lesser of the two: the users' side runs ahead, and the places' side would seem to do
-    the rest of the work in no time.
+    the rest of the work in no time. A place shard's mark of a source partition lies at the last
+    event that it got of it, some events before the last that it will have got in the end.
     """
     keys = Keys.of(settings)
     pipe = client.pipeline(transaction=False)
-    kinds: tuple[ShardKind, ShardKind] = ("i", "b")
-    for kind in kinds:
-        for partition in range(settings.partitions):
-            pipe.hget(keys.shard(kind, partition), "offset")
-    offsets = [int(offset or 0) for offset in pipe.execute()]
-    return sum(offsets) // 2
+    for partition in range(settings.partitions):
+        pipe.hgetall(keys.shard("b", partition))
+    shards: list[dict[bytes, bytes]] = pipe.execute()
+    marks = [int(v) for shard in shards for k, v in shard.items() if k.startswith(b"w")]
+    places = (sum(marks) + len(marks)) / settings.partitions
+    return (users_folded(client, settings) + places) / 2
 
 
-def rate_of(done: Callable[[], int], events: int) -> float:
+def users_folded(client: redis.Redis, settings: Settings) -> int:
+    """Interactions in user features."""
+    keys = Keys.of(settings)
+    pipe = client.pipeline(transaction=False)
+    for partition in range(settings.partitions):
+        pipe.hget(keys.shard("i", partition), "offset")
+    return sum(int(offset or 0) for offset in pipe.execute())
+
+
+class Places:
+    """Says when the place shards are at the end of what was passed on to them."""
+
+    def __init__(self, settings: Settings, client: redis.Redis) -> None:
+        self._settings = settings
+        self._redis = client
+        self._consumer = Consumer(consumer_config(settings, f"{settings.topic_prefix}-ends"))
+
+    def close(self) -> None:
+        """Let the broker go."""
+        self._consumer.close()
+
+    def done(self) -> bool:
+        """Whether every message lies below its shard's stored offset."""
+        keys, topic = Keys.of(self._settings), self._settings.topics.by_place.name
+        for p in range(self._settings.partitions):
+            stored: Any = self._redis.hget(keys.shard("b", p), "offset")
+            _, end = self._consumer.get_watermark_offsets(TopicPartition(topic, p), timeout=5)
+            if int(stored or 0) < end:
+                return False
+        return True
+
+
+def rate_of(count: Callable[[], float], done: Callable[[], bool], events: int) -> float:
     """Events a second between the warm share and the end.
+
+    Args:
+        count: events so far, nearly.
+        done: whether that was the last; asked when the count is within a hundredth of it.
+        events: how many there are.
 
     Raises:
         TimeoutError: not done in time.
     """
     deadline_s = time.monotonic() + TIMEOUT_S
-    warm: tuple[int, float] | None = None
+    warm: tuple[float, float] | None = None
     while time.monotonic() < deadline_s:
-        count, now_s = done(), time.monotonic()
-        if warm is None and count >= WARM_SHARE * events:
-            warm = (count, now_s)
-        if count >= events and warm is not None:
+        so_far, now_s = count(), time.monotonic()
+        if warm is None and so_far >= WARM_SHARE * events:
+            warm = (so_far, now_s)
+        if warm is not None and so_far >= 0.99 * events and done():
             return (events - warm[0]) / (now_s - warm[1])
         time.sleep(0.01)
-    raise TimeoutError(f"{done()} of {events} within {TIMEOUT_S} s")
+    raise TimeoutError(f"{count():.0f} of {events} within {TIMEOUT_S} s")
 
 
 @contextmanager
@@ -116,7 +157,13 @@ def folding_rate(
     with ExitStack() as stack:
         for command, its_cores in zip(commands, cores, strict=True):
             stack.enter_context(running(command.split(), settings, its_cores))
-        return rate_of(lambda: folded(client, settings), events)
+        places = Places(settings, client)
+        stack.callback(places.close)
+        return rate_of(
+            lambda: folded(client, settings),
+            lambda: users_folded(client, settings) >= events and places.done(),
+            events,
+        )
 
 
 def stock_rate(settings: Settings, events: int, core: set[int]) -> float:
@@ -142,19 +189,22 @@ class Contender:
     commands: tuple[str, ...] = ("placestream stream",)
     users: int | None = None
     hot: float = 0.0
+    bot: float = 0.0
 
 
 PLACESTREAM = Contender("placestream")
 STOCK = Contender("stock Faust that counts", ("benchmarks.stock_faust",))
 BARE = Contender("bare loop, same code", ("benchmarks.bare_loop",))
 VERSUS = (PLACESTREAM, STOCK, BARE)
-#: placestream against itself: more workers, more entities, a place with a tenth of all events.
+#: placestream against itself: more workers, more entities, a hot place, a bot.
 SWEEP = (
     PLACESTREAM,
     Contender("two workers", ("placestream stream", "placestream stream")),
     Contender("100,000 users", users=100_000),
     Contender("1,000,000 users", users=1_000_000),
     Contender("one place has 10 %", hot=0.1),
+    # 10,000 events a minute beside 20,000 events a second.
+    Contender("one user has 0.8 %", bot=0.008),
 )
 
 
@@ -169,7 +219,7 @@ def measure(
     """Fill the topic anew, and return the contender's rate, events a second."""
     core, others = split()
     client.flushall()
-    produce(settings, events, contender.users or users, seed, contender.hot)
+    produce(settings, events, contender.users or users, seed, contender.hot, contender.bot)
     if contender is STOCK:
         return stock_rate(settings, events, core)
     cores = [core, others][: len(contender.commands)]

@@ -19,10 +19,8 @@ from benchmarks.report import Figure, publish, ratio
 from contracts.ids import partition_of
 from online_features.definitions import PLACE, USER
 from online_features.duplicates import mark_new
-from streams.by_place import columns_of
 from streams.decode import Interactions, decode_interactions
-from streams.interactions import rekeyed
-from streams.rekeyed import decode_rekeyed, encode_rekeyed
+from streams.rekeyed import Rekeyed
 
 PARTITIONS = 8
 HISTORIES = (1, 10, 100, 1_000)
@@ -43,8 +41,13 @@ def parts(batch: list[Any]) -> dict[str, Callable[[], object]]:
     events = decoded.folded()
     users, rows = np.unique(events.user, return_inverse=True)
     packed = USER.pack(_folded(decoded, rows, len(users)))
-    everything = list(range(len(decoded)))
-    sent = [encode_rekeyed(rekeyed(decoded, i)) for i in everything]
+    everything = np.arange(len(decoded))
+
+    def rekey() -> list[bytes]:
+        counted = Rekeyed.of(decoded, events, everything)
+        return [part.encode() for _, part in counted.by_partition(PARTITIONS)]
+
+    sent = rekey()
     places, place_rows = np.unique(events.place, return_inverse=True)
     place_states = PLACE.empty(len(places))
     PLACE.fold(place_states, place_rows, events)
@@ -57,8 +60,8 @@ def parts(batch: list[Any]) -> dict[str, Callable[[], object]]:
         "duplicates": lambda: mark_new(USER.empty(len(users))["seen"], rows, events.event_hash),
         "fold users": lambda: USER.fold(states, rows, events),
         "pack users": lambda: USER.pack(states),
-        "rekey": lambda: [encode_rekeyed(rekeyed(decoded, i)) for i in everything],
-        "decode rekeyed": lambda: columns_of([decode_rekeyed(value) for value in sent]),
+        "rekey": rekey,
+        "decode rekeyed": lambda: Rekeyed.joined([Rekeyed.decode(v) for v in sent]).columns(),
         "unpack places": lambda: PLACE.unpack(packed_places),
         "fold places": lambda: PLACE.fold(place_states, place_rows, events),
         "pack places": lambda: PLACE.pack(place_states),

@@ -5,11 +5,13 @@ its canonical string (`12345` and `"12345"` are the same user), and where a fixe
 needed (packed state, model inputs) its 64-bit hash.
 """
 
+from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
 import xxhash
 from aiokafka.partitioner import murmur2
+from numpy.typing import NDArray
 
 MAX_ID_BYTES = 128
 MAX_INT_ID = 2**63
@@ -62,3 +64,32 @@ def as_int64(hashes: np.ndarray) -> np.ndarray:
 def partition_of(canonical: str, partitions: int) -> int:
     """Kafka partition of a key, as Java's default, aiokafka and `murmur2_random` compute it."""
     return int((murmur2(canonical.encode()) & 0x7FFFFFFF) % partitions)
+
+
+#: Java's murmur2 as Kafka's clients use it: the seed, and the two constants of its mixing.
+_SEED, _MIX, _SHIFT = 0x9747B28C, np.uint32(0x5BD1E995), np.uint32(24)
+
+
+def partitions_of(canonical: Sequence[str], partitions: int) -> NDArray[np.int64]:
+    """`partition_of` for many keys at once, with no loop over keys: int64[n].
+
+    Source: Austin Appleby, MurmurHash2, 32 bits, in the variant of Kafka's Java client.
+    """
+    if not canonical:
+        return np.zeros(0, np.int64)
+    encoded = [key.encode() for key in canonical]
+    length = np.fromiter(map(len, encoded), np.uint32, len(encoded))
+    width = 4 * (int(length.max()) // 4 + 1)  # at least one word more than the longest has whole
+    words = np.array(encoded, f"S{width}").view("<u4").reshape(len(encoded), width // 4)
+    hashed = np.uint32(_SEED) ^ length
+    whole = (length // 4).astype(np.int64)
+    for i in range(int(whole.max())):
+        word = words[:, i] * _MIX
+        word = (word ^ (word >> _SHIFT)) * _MIX
+        hashed = np.where(i < whole, (hashed * _MIX) ^ word, hashed)
+    # Bytes after the end are zero, so the last word holds just the rest.
+    rest = words[np.arange(len(encoded)), whole]
+    hashed = np.where(length % 4 > 0, (hashed ^ rest) * _MIX, hashed)
+    hashed = (hashed ^ (hashed >> np.uint32(13))) * _MIX
+    hashed ^= hashed >> np.uint32(15)
+    return (hashed & np.uint32(0x7FFFFFFF)).astype(np.int64) % partitions

@@ -61,6 +61,11 @@ class Settings(BaseSettings):
 
     # Streams
     batch_max_events: int = Field(4_000, ge=1, description="most events in one micro-batch")
+    batch_max_bytes: int = Field(
+        16 * 2**20,
+        ge=2**16,
+        description="most bytes of a micro-batch; a worker holds some ten times as many",
+    )
     stream_session_s: float = Field(
         10, ge=1, description="a worker silent for so long has lost its partitions, seconds"
     )

@@ -61,12 +61,13 @@ class Topics:
 
     @property
     def by_place(self) -> Topic:
-        """Interactions re-keyed by place; made by the user shard, read by the place shard.
+        """Interactions re-keyed by place, many in a message (`streams.rekeyed`); made by the user
+        shard, read by the place shard.
 
         Kept longer than the interactions: a place shard that begins anew must find all that the
         user shards sent, or its watermarks would pass over what they send again.
         """
-        return Topic(f"{self.prefix}.interactions-by-place.v1", self.partitions, 35 * DAY_MS)
+        return Topic(f"{self.prefix}.interactions-by-place.v2", self.partitions, 35 * DAY_MS)
 
     @property
     def impressions(self) -> Topic:

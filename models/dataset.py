@@ -69,9 +69,9 @@ class Choices(_Columns):
     """Rows for the candidate model: one a choice.
 
     Attributes:
-        history_row: int32[n, 64], catalogue rows, newest first; -1 unknown, `NO_EVENT`.
-        history_age_s: float32[n, 64], seconds since.
-        history_kind: int8[n, 64], index in `EVENT_TYPES`.
+        history_row: int32[n, 144], catalogue rows, newest first; -1 unknown, `NO_EVENT`.
+        history_age_s: float32[n, 144], seconds since.
+        history_kind: int8[n, 144], index in `EVENT_TYPES`.
         place: int32[n], catalogue row of the choice.
         distance_m: float32[n], from the request to it.
         lat, lng: float64[n], of the request.

@@ -57,7 +57,7 @@ class Scorer:
         place_ids: Ids,
         distance_m: Floats,
     ) -> Floats:
-        """Scores float32[B, N] of the candidate stage; histories [B, 64], places [B, N]."""
+        """Scores float32[B, N] of the candidate stage; histories [B, 144], places [B, N]."""
         answer = self.candidate_fn(
             history_ids=tf.constant(history_ids, tf.int64),
             history_age_s=tf.constant(history_age_s, tf.float32),

@@ -98,12 +98,12 @@ class UserSide(tf.Module):  # type: ignore[misc]  # TensorFlow is untyped
         """Weights of the history's events.
 
         Args:
-            age_s: float[b, 64].
-            kind: int[b, 64], index in `EVENT_TYPES`.
-            there: bool[b, 64], false where there is no event: its weights are 0.
+            age_s: float[b, 144].
+            kind: int[b, 144], index in `EVENT_TYPES`.
+            there: bool[b, 144], false where there is no event: its weights are 0.
 
         Returns:
-            Pooling weights float[b, 64, HEADS], and float[b, 64] of "been here".
+            Pooling weights float[b, 64, HEADS], and float[b, 144] of "been here".
         """
         day, week = 2 * np.pi * age_s / DAY_S, 2 * np.pi * age_s / WEEK_S
         waves = [tf.cos(day), tf.sin(day), tf.cos(2 * day), tf.sin(2 * day)]
@@ -191,8 +191,8 @@ def weight_at(ids: Any, weights: Any, places: Any) -> Any:
     64 events costs more than all the rest of the model.
 
     Args:
-        ids: int[b, 64] of the history's events.
-        weights: float[b, 64].
+        ids: int[b, 144] of the history's events.
+        weights: float[b, 144].
         places: int[b, n].
 
     Returns:

@@ -40,7 +40,7 @@ BEEN = frozenset({VISIT, RATE})
 NEVER_S = 365.0 * DAY_S
 TTL_S = 400 * DAY_S
 EVERY_WINDOW = (LAST_1H, LAST_24H, LAST_7D, LAST_28D)
-VISITS_KEPT = 48
+VISITS_KEPT = 128
 LOOKS_KEPT = 16
 #: Habits fade over two months: a season, not a whim.
 HABIT_TAU_S = 60.0 * DAY_S

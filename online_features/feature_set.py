@@ -10,6 +10,7 @@ import lz4.block
 import numpy as np
 from numpy.typing import NDArray
 
+from contracts.events import EVENT_TYPES
 from online_features.aggregations import Aggregation
 from online_features.columns import EventColumns
 from online_features.duplicates import SEEN_DTYPE
@@ -40,6 +41,9 @@ class Feature:
     def columns(self) -> tuple[str, ...]:
         """Names of its columns, one for each output of the aggregation."""
         return tuple(f"{self.name}_{o}" if o else self.name for o in self.aggregation.outputs)
+
+
+_KINDS = np.arange(len(EVENT_TYPES))
 
 
 class BadState(ValueError):
@@ -97,7 +101,7 @@ class FeatureSet:
         chosen: dict[frozenset[int], tuple[Rows, EventColumns]] = {}
         for feature in self.features:
             if feature.on not in chosen:
-                mask = np.isin(events.kind, list(feature.on))
+                mask = np.isin(_KINDS, list(feature.on))[events.kind]
                 chosen[feature.on] = (rows[mask], events.take(mask))
             its_rows, its_events = chosen[feature.on]
             if len(its_rows):
@@ -123,7 +127,7 @@ class FeatureSet:
         """Each row as the bytes that Redis holds: the definitions' version, then LZ4."""
         header = bytes.fromhex(self.version)
         size = self.dtype.itemsize
-        raw = memoryview(np.ascontiguousarray(states).tobytes())
+        raw = np.ascontiguousarray(states).view(np.uint8).reshape(-1).data
         compress = lz4.block.compress
         return [
             header + compress(raw[i : i + size], store_size=False)

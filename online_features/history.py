@@ -12,12 +12,12 @@ HISTORY = VISITS_KEPT + LOOKS_KEPT
 
 @dataclass(frozen=True)
 class History:
-    """Recent events of n users, newest first, looks and visits together (48 + 16 of them).
+    """Recent events of n users, newest first, looks and visits together (128 + 16 of them).
 
     Attributes:
-        ids: uint64[n, 64] place hashes, 0 where there is no event.
-        time_s: float64[n, 64] event times, 0 where there is none.
-        kind: int8[n, 64] index in `contracts.events.EVENT_TYPES`.
+        ids: uint64[n, 144] place hashes, 0 where there is no event.
+        time_s: float64[n, 144] event times, 0 where there is none.
+        kind: int8[n, 144] index in `contracts.events.EVENT_TYPES`.
     """
 
     ids: NDArray[np.uint64]
@@ -25,7 +25,7 @@ class History:
     kind: NDArray[np.int8]
 
     def age_s(self, now_s: NDArray[np.float64] | float) -> NDArray[np.float32]:
-        """Seconds since each event, float32[n, 64]; 0 where there is none."""
+        """Seconds since each event, float32[n, 144]; 0 where there is none."""
         moments = np.broadcast_to(np.asarray(now_s, np.float64), (len(self.ids),))
         age = np.where(self.ids != 0, np.maximum(moments[:, None] - self.time_s, 0), 0)
         return age.astype(np.float32)

@@ -70,7 +70,7 @@ class _Pairs:
 
     @cached_property
     def past_rows(self) -> NDArray[np.int64]:
-        """Catalogue row of each place in the history, [n or 1, 64]; -1 none or unknown."""
+        """Catalogue row of each place in the history, [n or 1, 144]; -1 none or unknown."""
         distinct, inverse = np.unique(self.past.ids, return_inverse=True)
         return self.catalogue.rows_of(distinct)[inverse].reshape(self.past.ids.shape)
 
@@ -86,24 +86,24 @@ class _Pairs:
 
     @cached_property
     def taste_weight(self) -> Column:
-        """Weight of each past visit, fading over weeks; [n or 1, 64]."""
+        """Weight of each past visit, fading over weeks; [n or 1, 144]."""
         return np.where(self.been, np.exp(-self.past_age_s / TASTE_TAU_S), 0.0)
 
     @cached_property
     def intent_weight(self) -> Column:
-        """Weight of each past event of any kind, fading over minutes; [n or 1, 64]."""
+        """Weight of each past event of any kind, fading over minutes; [n or 1, 144]."""
         return np.where(self.past.ids != 0, np.exp(-self.past_age_s / INTENT_TAU_S), 0.0)
 
     @cached_property
     def hour_weight(self) -> Column:
-        """How near each past event was to this hour of the day, 0 to 1; [n or 1, 64]."""
+        """How near each past event was to this hour of the day, 0 to 1; [n or 1, 144]."""
         apart = np.abs(self.past.time_s - _column(self.at.now_s)) / HOUR_S % 24
         apart = np.minimum(apart, 24 - apart)
         return np.exp(-0.5 * (apart / HOUR_SIGMA) ** 2)
 
     @cached_property
     def here(self) -> Flags:
-        """Which of the past events were at this very place, [n, 64]."""
+        """Which of the past events were at this very place, [n, 144]."""
         hashes = self.catalogue.hash[self.rows]
         here: Flags = (self.past.ids == hashes[:, None]) & (self.rows >= 0)[:, None]
         return here
@@ -119,7 +119,7 @@ class _Pairs:
 
     @cached_property
     def alike(self) -> Flags:
-        """Which of the past events were at a place of this category, [n, 64]."""
+        """Which of the past events were at a place of this category, [n, 144]."""
         category = np.where(self.rows >= 0, self.catalogue.category[self.rows], -1)
         past = np.where(self.past_rows >= 0, self.catalogue.category[self.past_rows], -2)
         alike: Flags = (past == category[:, None]) & (category >= 0)[:, None]

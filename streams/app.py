@@ -26,7 +26,7 @@ from streams.emitter import Emitter
 from streams.interactions import InteractionSink
 from streams.liveness import Liveness, Stuck
 from streams.metadata import ContextUpdates, PlaceUpdates
-from streams.metrics import LAG_EVENTS
+from streams.metrics import LAG_MESSAGES
 from streams.shards import Shards
 from streams.transport import PollConsumer, WholePoll
 
@@ -68,7 +68,7 @@ def build_parts(settings: Settings, redis: Redis, clock: Callable[[], float]) ->
     shared = (shards, emitter, dead_letters, archive)
     sinks: dict[str, Sink] = {
         topics.interactions.name: InteractionSink(settings, *shared, clock),
-        topics.by_place.name: PlaceSink(settings, shards),
+        topics.by_place.name: PlaceSink(settings, shards, emitter, dead_letters),
         topics.place_updates.name: PlaceUpdates(settings, *shared),
         topics.context.name: ContextUpdates(settings, *shared),
     }
@@ -79,6 +79,7 @@ class StreamApp(faust.App):
     """Faust's app, told where the stored states of its partitions stand."""
 
     parts: Parts
+    batch_max_bytes: int
 
     async def take_over(self, tps: set[TP]) -> dict[TP, int]:
         """Own the shards of these partitions; return where each goes on."""
@@ -109,6 +110,7 @@ def build_app(
         datadir=str(Path(tempfile.gettempdir()) / "placestream-faust"),  # made, and left empty
     )
     app.parts = build_parts(settings, redis, clock)
+    app.batch_max_bytes = settings.batch_max_bytes
     for topic, sink in app.parts.sinks.items():
         _add_agent(app, topic, sink)
     _give_up_revoked(app)
@@ -131,6 +133,9 @@ def _add_agent(app: StreamApp, topic: str, sink: Sink) -> None:
                 log.critical("the producer is broken, ending", cause=str(error))
                 await app.crash(error)
                 raise
+            # Faust's message and event refer to each other: until the garbage collector comes,
+            # they would hold all of these records.
+            poll.records.clear()
 
     app.agent(channel, name=f"placestream.{topic}")(agent)
 
@@ -146,7 +151,7 @@ def _give_up_revoked(app: StreamApp) -> None:
         app.parts.shards.revoked(revoked)
         for tp in revoked:  # a lag that nobody updates any more would look like a stuck stream
             with suppress(KeyError):
-                LAG_EVENTS.remove(tp.topic, str(tp.partition))
+                LAG_MESSAGES.remove(tp.topic, str(tp.partition))
 
     app.on_partitions_revoked.connect(cast(Any, revoked), weak=False)
 
@@ -156,12 +161,13 @@ def _keep_archive(app: StreamApp) -> None:
 
     async def write_when_due() -> None:
         while not app.should_stop:
-            await app.sleep(ARCHIVE_CHECK_S)
+            await archive.wait_due(ARCHIVE_CHECK_S)
             if archive.due:
                 try:
                     await archive.flush()
                 except OSError as error:
                     log.error("archive cannot be written, trying again", cause=str(error))
+                    await app.sleep(ARCHIVE_CHECK_S)
 
     async def write_the_rest(_app: Any, **_: Any) -> None:
         app.parts.emitter.close()

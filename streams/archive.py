@@ -4,6 +4,7 @@ import asyncio
 import fcntl
 import uuid
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,42 +19,71 @@ from online_features.archive import SCHEMAS
 from streams.metrics import ARCHIVE_FILES, ARCHIVE_ROWS
 
 log = structlog.get_logger(__name__)
-#: A day's folder with more small files than this gets one file in their place.
+#: A day's folder with more small files than this gets one file in their place. So much is read
+#: into memory at once then.
 MAX_FILES = 16
-SMALL_BYTES = 64 * 2**20
+SMALL_BYTES = 4 * 2**20
 DAY_S = 86_400
+#: Batches of the greatest size that may wait for a disk that is slow, or full.
+MOST_HELD_BATCHES = 3
+
+#: Columns whose values repeat. To look for repeats in the others costs more than it saves.
+_REPEATED = ("partition", "user_id", "place_id", "user", "place", "kind", "age_group", "key")
 
 Written = Callable[[], None]
 
 
 class Archive:
-    """Buffers rows of all streams and writes them every so many rows or seconds."""
+    """Buffers rows of all streams and writes them every so many rows, bytes or seconds."""
 
     def __init__(self, settings: Settings, clock: Callable[[], float]) -> None:
         self._root = settings.archive_dir
         self._flush_rows = settings.archive_flush_rows
         self._flush_s = settings.archive_flush_s
+        self._flush_bytes = settings.batch_max_bytes
         self._clock = clock
         self._buffers: dict[str, list[pa.Table]] = {}
         self._written: list[Written] = []
-        self._rows = 0
         self._oldest_s: float | None = None
         self._busy = asyncio.Lock()
+        # One thread for good: allocators keep a heap for each that they have seen.
+        self._writer = ThreadPoolExecutor(1, "archive")
+        #: Bytes that are not on disk, those included that are being written.
+        self._held_bytes = 0
+        self._filled, self._has_room = asyncio.Event(), asyncio.Event()
+        self._has_room.set()
 
     def append(self, stream: str, rows: pa.Table, written: Written) -> None:
         """Buffer rows; `written` is called when they, and all before them, are on disk."""
-        if rows.num_rows:
-            self._buffers.setdefault(stream, []).append(rows.cast(SCHEMAS[stream]))
-            self._rows += rows.num_rows
-            if self._oldest_s is None:
-                self._oldest_s = self._clock()
         self._written.append(written)
+        if not rows.num_rows:
+            return
+        self._buffers.setdefault(stream, []).append(rows.cast(SCHEMAS[stream]))
+        self._held(rows.nbytes)
+        if self._oldest_s is None:
+            self._oldest_s = self._clock()
+        if self.due:
+            self._filled.set()
 
     @property
     def due(self) -> bool:
         """Whether it is time to write."""
-        waited = 0.0 if self._oldest_s is None else self._clock() - self._oldest_s
-        return self._rows >= self._flush_rows or waited >= self._flush_s
+        tables = [table for tables in self._buffers.values() for table in tables]
+        waited_s = 0.0 if self._oldest_s is None else self._clock() - self._oldest_s
+        return (
+            waited_s >= self._flush_s
+            or sum(table.num_rows for table in tables) >= self._flush_rows
+            or sum(table.nbytes for table in tables) >= self._flush_bytes
+        )
+
+    async def wait_due(self, most_s: float) -> None:
+        """Wait until rows or bytes are due, or so long."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._filled.wait(), most_s)
+
+    async def room(self) -> None:
+        """Wait while too much is held: what comes meanwhile waits in Kafka."""
+        await self._has_room.wait()
 
     async def flush(self) -> None:
         """Write everything that is buffered, and tell those who wait for it.
@@ -63,22 +93,33 @@ class Archive:
         """
         async with self._busy:
             buffers, written = self._buffers, self._written
-            self._buffers, self._written, self._rows, self._oldest_s = {}, [], 0, None
+            self._buffers, self._written, self._oldest_s = {}, [], None
+            self._filled.clear()
             loop = asyncio.get_running_loop()
             try:
                 for stream, tables in buffers.items():
-                    await loop.run_in_executor(None, self._write, stream, pa.concat_tables(tables))
+                    rows = pa.concat_tables(tables)
+                    await loop.run_in_executor(self._writer, self._write, stream, rows)
             except BaseException:
                 self._put_back(buffers, written)
                 raise
+            self._held(-sum(table.nbytes for tables in buffers.values() for table in tables))
+            del buffers
+            pa.default_memory_pool().release_unused()
             for done in written:
                 done()
+
+    def _held(self, more_bytes: int) -> None:
+        self._held_bytes += more_bytes
+        if self._held_bytes < MOST_HELD_BATCHES * self._flush_bytes:
+            self._has_room.set()
+        else:
+            self._has_room.clear()
 
     def _put_back(self, buffers: dict[str, list[pa.Table]], written: list[Written]) -> None:
         """After a failure nothing counts as written; what is on disk twice is read once."""
         for stream, tables in buffers.items():
             self._buffers[stream] = tables + self._buffers.get(stream, [])
-            self._rows += sum(table.num_rows for table in tables)
         self._written = written + self._written
         self._oldest_s = self._clock()
 
@@ -112,7 +153,12 @@ def write_whole(rows: pa.Table, folder: Path) -> Path:
     """Write a file that appears under its name only when it is complete."""
     name = uuid.uuid4().hex
     temporary = folder / f".{name}.tmp"
-    pq.write_table(rows, temporary, compression="zstd")
+    pq.write_table(
+        rows,
+        temporary,
+        compression="zstd",
+        use_dictionary=[name for name in _REPEATED if name in rows.column_names],
+    )
     final = folder / f"{name}.parquet"
     temporary.rename(final)
     return final

@@ -1,20 +1,30 @@
 """From Kafka records to columns: what a micro-batch of interactions says, and what is bad."""
 
+import operator
 from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
-from typing import TypeAlias
+from itertools import compress
+from typing import Any, TypeAlias
 
 import msgspec
+import numpy as np
+import pyarrow as pa
 import xxhash
 from aiokafka import ConsumerRecord
 
 from contracts.events import BadEvent, Interaction, checked_id, checked_time_s, decode
-from contracts.ids import id64, partition_of
+from contracts.ids import id64, partitions_of
+from online_features.archive import INTERACTION_SCHEMA
 from online_features.columns import AGE_CODE, KIND_CODE, EventColumns
 
 Record: TypeAlias = ConsumerRecord
 _DECODER = msgspec.json.Decoder(Interaction)
 _NAN = float("nan")
+MISPLACED = BadEvent(
+    "user_id",
+    "sent to another partition than its own: the message's key must be the user_id, "
+    "and the producer's partitioner murmur2",
+)
 
 
 @dataclass
@@ -48,7 +58,20 @@ class Interactions:
         names = (f.name for f in fields(EventColumns))
         return EventColumns.of(**{name: getattr(self, name) for name in names})
 
-    def columns(self) -> dict[str, list[object]]:
+    def table(self) -> pa.Table:
+        """The good ones as rows of the archive."""
+        return pa.table(
+            {
+                # An array of numpy's becomes a column as it is; a list value by value.
+                field.name: np.array(values, field.type.to_pandas_dtype())
+                if pa.types.is_primitive(field.type)
+                else values
+                for field, values in zip(INTERACTION_SCHEMA, self.columns().values(), strict=True)
+            },
+            schema=INTERACTION_SCHEMA,
+        )
+
+    def columns(self) -> dict[str, list[Any]]:
         """All columns by name, the bad ones left out."""
         return {name: value for name, value in vars(self).items() if name != "bad"}
 
@@ -62,15 +85,24 @@ def decode_interactions(records: Iterable[Record], partitions: int) -> Interacti
             give the user two states, so it counts as bad.
     """
     batch = Interactions()
+    taken = []
     for record in records:
         try:
-            _append(batch, record, partitions)
+            _append(batch, record)
+            taken.append(record)
         except BadEvent as error:
             batch.bad.append((record, error))
-    return batch
+    own = partitions_of(batch.user_id, partitions) == np.array(batch.partition, np.int64)
+    return batch if own.all() else _without_misplaced(batch, own.tolist(), taken)
 
 
-def _append(batch: Interactions, record: Record, partitions: int) -> None:
+def _without_misplaced(batch: Interactions, own: list[bool], records: list[Record]) -> Interactions:
+    columns = {n: list(compress(values, own)) for n, values in batch.columns().items()}
+    misplaced = compress(records, map(operator.not_, own))
+    return Interactions(**columns, bad=batch.bad + [(record, MISPLACED) for record in misplaced])
+
+
+def _append(batch: Interactions, record: Record) -> None:
     received_s = record.timestamp / 1_000
     value = record.value
     event = decode(_DECODER, value)
@@ -79,12 +111,6 @@ def _append(batch: Interactions, record: Record, partitions: int) -> None:
     time_s = checked_time_s("timestamp", event.timestamp, received_s)
     if event.event_type == "rate" and event.rating is None:
         raise BadEvent("rating", "an event of type rate needs a rating of 1 to 5")
-    if partition_of(user_id, partitions) != record.partition:
-        raise BadEvent(
-            "user_id",
-            "sent to another partition than its own: the message's key must be the user_id, "
-            "and the producer's partitioner murmur2",
-        )
     where = event.context.location
     identity = value if event.event_id is None else event.event_id.encode()
     batch.partition.append(record.partition)

@@ -8,9 +8,8 @@ import pyarrow as pa
 from faust.types import TP
 
 from contracts.events import BadEvent
-from contracts.ids import partition_of
 from contracts.settings import Settings
-from online_features.archive import INTERACTION_SCHEMA, INTERACTIONS
+from online_features.archive import INTERACTIONS
 from online_features.definitions import USER
 from online_features.duplicates import mark_new
 from online_features.keys import Keys
@@ -19,7 +18,7 @@ from streams.dead_letters import DeadLetters
 from streams.decode import Interactions, Record, decode_interactions
 from streams.emitter import Emitter
 from streams.metrics import EVENT_AGE_SECONDS, EVENTS
-from streams.rekeyed import Rekeyed, encode_rekeyed
+from streams.rekeyed import Rekeyed
 from streams.shards import Shard, Shards, commit_of
 from streams.taken import Taken, fresh_records, take
 from streams.transport import Poll, PollConsumer
@@ -54,6 +53,7 @@ class InteractionSink:
 
     async def process(self, poll: Poll, consumer: PollConsumer) -> None:
         """Fold one poll; on return it is committed, or was refused and will be fetched again."""
+        await self._archive.room()
         taken = take(poll, self._shards, consumer)
         self._archive_replayed(taken)
         batch = decode_interactions(fresh_records(taken), self._partitions)
@@ -95,21 +95,15 @@ class InteractionSink:
         new = mark_new(states["seen"], rows, events.event_hash)
         late = USER.fold(states, rows[new], events.take(new))
         self._count(new, late)
-        self._send_rekeyed(batch, np.flatnonzero(new).tolist())
+        self._send_rekeyed(Rekeyed.of(batch, events, np.flatnonzero(new)))
         writes: dict[int, dict[str, bytes]] = {}
         for (partition, _), key, value in zip(owners, keys, USER.pack(states), strict=True):
             writes.setdefault(partition, {})[key] = value
         return writes
 
-    def _send_rekeyed(self, batch: Interactions, indices: list[int]) -> None:
-        for i in indices:
-            place_id = batch.place_id[i]
-            self._emitter.send(
-                self._by_place,
-                place_id.encode(),
-                encode_rekeyed(rekeyed(batch, i)),
-                partition=partition_of(place_id, self._partitions),
-            )
+    def _send_rekeyed(self, counted: Rekeyed) -> None:
+        for partition, part in counted.by_partition(self._partitions):
+            self._emitter.send(self._by_place, None, part.encode(), partition=partition)
 
     def _send_bad(self, bad: list[tuple[Record, BadEvent]]) -> None:
         for record, cause in bad:
@@ -126,8 +120,7 @@ class InteractionSink:
         if records:
             EVENTS.labels(self._topic, "replayed").inc(len(records))
             batch = decode_interactions(records, self._partitions)
-            table = pa.table(batch.columns(), schema=INTERACTION_SCHEMA)
-            self._archive.append(INTERACTIONS, table, lambda: None)
+            self._archive.append(INTERACTIONS, batch.table(), lambda: None)
 
     def _store_away(
         self,
@@ -136,7 +129,7 @@ class InteractionSink:
         positions: dict[TP, int],
         consumer: PollConsumer,
     ) -> None:
-        table = pa.table(batch.columns(), schema=INTERACTION_SCHEMA)
+        table = batch.table()
         if len(done) < len(positions):
             partitions = np.array([tp.partition for tp in done])
             table = table.filter(pa.array(np.isin(batch.partition, partitions)))
@@ -146,19 +139,3 @@ class InteractionSink:
                 consumer.mark_durable(tp, positions[tp])
 
         self._archive.append(INTERACTIONS, table, written)
-
-
-def rekeyed(batch: Interactions, i: int) -> Rekeyed:
-    """The record of one counted interaction for its place's shard."""
-    return Rekeyed(
-        source_partition=batch.partition[i],
-        source_offset=batch.offset[i],
-        user=batch.user[i],
-        place_id=batch.place_id[i],
-        place=batch.place[i],
-        kind=batch.kind[i],
-        time_s=batch.time_s[i],
-        rating=batch.rating[i],
-        age_group=batch.age_group[i],
-        dwell_s=batch.dwell_s[i],
-    )

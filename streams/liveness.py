@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 import structlog
 from faust.types import TP
 
-from streams.metrics import LAG_EVENTS, STALLED
+from streams.metrics import LAG_MESSAGES, STALLED
 from streams.shards import Shard, redis_away
 
 log = structlog.get_logger(__name__)
@@ -54,7 +54,7 @@ class Liveness:
         stalled = []
         for shard in shards:
             lag = max((ends.get(shard.tp) or 0) - shard.position, 0)
-            LAG_EVENTS.labels(shard.tp.topic, str(shard.tp.partition)).set(lag)
+            LAG_MESSAGES.labels(shard.tp.topic, str(shard.tp.partition)).set(lag)
             position, since_s = self._moved.get(shard.tp, (-1, now_s))
             if position != shard.position or not lag or redis_away.is_set():
                 self._moved[shard.tp] = (shard.position, now_s)

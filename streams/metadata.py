@@ -72,6 +72,7 @@ class MetadataSink:
         between leaves Kafka's offset behind the store's: the records come again as replayed, and
         the documents of their keys are published as they are stored.
         """
+        await self._archive.room()
         taken = take(poll, self._shards, consumer)
         values = await self._stored(taken)
         rows: list[dict[str, Any]] = []

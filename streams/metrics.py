@@ -23,9 +23,14 @@ STALLED = Gauge(
     "placestream_stream_stalled_partitions",
     "Partitions that have waiting events and have not moved for too long.",
 )
-LAG_EVENTS = Gauge(
-    "placestream_stream_lag_events",
-    "Events in Kafka that are not folded yet.",
+MESSAGES = Counter(
+    "placestream_stream_messages_total",
+    "Kafka messages whose effect is stored; one of interactions by place holds many events.",
+    ["topic"],
+)
+LAG_MESSAGES = Gauge(
+    "placestream_stream_lag_messages",
+    "Messages in Kafka that are not folded yet.",
     ["topic", "partition"],
 )
 EVENT_AGE_SECONDS = Histogram(

@@ -12,7 +12,7 @@ from redis import RedisError
 
 from online_features.keys import ShardKind
 from online_features.store import FENCED, OWNED, Commit, Store
-from streams.metrics import CONFLICTS, REDIS_AWAY
+from streams.metrics import CONFLICTS, MESSAGES, REDIS_AWAY
 
 log = structlog.get_logger(__name__)
 T = TypeVar("T")
@@ -119,6 +119,7 @@ class Shards:
         for (shard, commit), outcome in zip(prepared, outcomes, strict=True):
             arrived_before = outcome.status != OWNED and outcome.value == commit.to_offset
             if outcome.status == OWNED or (outcome.status != FENCED and arrived_before):
+                MESSAGES.labels(shard.tp.topic).inc(commit.to_offset - shard.position)
                 shard.position = commit.to_offset
                 shard.watermarks.update(commit.watermarks)
                 done.add(shard.tp)

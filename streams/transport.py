@@ -8,7 +8,6 @@ Acknowledgements change with it: an offset is committed to Kafka when the agent 
 lies before it is safe elsewhere (`mark_durable`), not when a message left the stream.
 """
 
-import sys
 from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -39,16 +38,43 @@ class Poll:
     def __len__(self) -> int:
         return sum(len(records) for records in self.records.values())
 
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of all values."""
+        return sum(len(r.value or b"") for records in self.records.values() for r in records)
+
+    def halves(self) -> list["Poll"]:
+        """Two polls, each with every other partition; one if there is one partition."""
+        parts = list(self.records.items())
+        both = (dict(parts[::2]), dict(parts[1::2]))
+        return [Poll(self.topic, half, self.generation) for half in both if half]
+
+    def portions(self, most_bytes: int) -> Iterator["Poll"]:
+        """The same records in turn, in polls that end where their values reach so many bytes."""
+        held: dict[int, list[ConsumerRecord]] = {}
+        held_bytes = 0
+        for partition, records in self.records.items():
+            for record in records:
+                held.setdefault(partition, []).append(record)
+                held_bytes += len(record.value or b"")
+                if held_bytes >= most_bytes:
+                    yield Poll(self.topic, held, self.generation)
+                    held, held_bytes = {}, 0
+        if held:
+            yield Poll(self.topic, held, self.generation)
+
 
 class WaitingPolls:
     """Polls on their way to their agents; a later one joins that of its topic which still waits.
 
     While an agent works, its topic's records gather in one batch. In a queue of small polls each
-    would wait for all before it, at the fixed cost of each: several times as long.
+    would wait for all before it, at the fixed cost of each: several times as long. What gathers
+    is bounded by its records and by their bytes: when a burst comes, it waits in Kafka.
     """
 
-    def __init__(self, most_records: int) -> None:
+    def __init__(self, most_records: int, most_bytes: int) -> None:
         self._most_records = most_records
+        self._most_bytes = most_bytes
         self._last: dict[str, Poll] = {}
 
     def joined(self, poll: Poll) -> bool:
@@ -58,6 +84,7 @@ class WaitingPolls:
             last is not None
             and last.generation == poll.generation
             and len(last) + len(poll) <= self._most_records
+            and last.size_bytes + poll.size_bytes <= self._most_bytes
         )
         if last is None or not fits:
             self._last[poll.topic] = poll
@@ -121,7 +148,8 @@ class PollConsumer(driver.Consumer):
         self.generation = 0
         self._sought = False
         self._durable: dict[TP, int] = {}
-        self.waiting = WaitingPolls(self.app.conf.broker_max_poll_records or sys.maxsize)
+        app: Any = self.app
+        self.waiting = WaitingPolls(app.conf.broker_max_poll_records, app.batch_max_bytes)
         self._read_offset = _NoOffsets()
 
     def _new_consumer_thread(self) -> Any:

@@ -17,6 +17,7 @@ from contracts.ids import (
     canonical_id,
     id64,
     partition_of,
+    partitions_of,
 )
 
 printable = st.text(min_size=1, max_size=60).filter(lambda text: text.isprintable())
@@ -97,6 +98,14 @@ def test_signed_view_keeps_every_bit(hashes: list[int]) -> None:
 def test_partitions_are_those_of_the_java_client(text: str, partitions: int) -> None:
     """Computed here from murmur2's definition, byte by byte, without aiokafka."""
     assert partition_of(text, partitions) == (_murmur2(text.encode()) & 0x7FFFFFFF) % partitions
+
+
+@given(st.lists(ids, max_size=20), st.integers(1, 64))
+def test_many_partitions_at_once_are_those_of_each(texts: list[str], partitions: int) -> None:
+    """Of every length and remainder, all in one call."""
+    assert partitions_of(texts, partitions).tolist() == [
+        partition_of(text, partitions) for text in texts
+    ]
 
 
 def test_hashes_do_not_depend_on_the_process() -> None:

@@ -46,9 +46,9 @@ def test_the_signatures_are_the_promised_ones(exported: Path) -> None:
     """Names, types and shapes, as the service sends and reads them."""
     takes, gives = _signature(exported, "candidates")
     assert takes == {
-        "history_ids": ("int64", [None, 64]),
-        "history_age_s": ("float32", [None, 64]),
-        "history_kind": ("int64", [None, 64]),
+        "history_ids": ("int64", [None, 144]),
+        "history_age_s": ("float32", [None, 144]),
+        "history_kind": ("int64", [None, 144]),
         "place_ids": ("int64", [None, None]),
         "distance_m": ("float32", [None, None]),
     }

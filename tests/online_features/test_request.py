@@ -125,9 +125,9 @@ def test_model_inputs_have_the_documented_shapes(catalogue: Catalogue) -> None:
     user = states([("p0", VISIT, DAY_S), ("p1", CLICK, HOUR_S)])
     inputs = candidate_inputs(user, rows, metres, NOW_S, catalogue)
     assert {name: (value.shape, str(value.dtype)) for name, value in inputs.items()} == {
-        "history_ids": ((1, 64), "int64"),
-        "history_age_s": ((1, 64), "float32"),
-        "history_kind": ((1, 64), "int64"),
+        "history_ids": ((1, 144), "int64"),
+        "history_age_s": ((1, 144), "float32"),
+        "history_kind": ((1, 144), "int64"),
         "place_ids": ((1, 3), "int64"),
         "distance_m": ((1, 3), "float32"),
     }

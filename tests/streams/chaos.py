@@ -22,7 +22,7 @@ from contracts.topics import Topic
 from online_features.archive import read_interactions
 from online_features.duplicates import SEEN_DTYPE, mark_new
 from online_features.keys import Keys, ShardKind
-from streams.rekeyed import decode_rekeyed
+from streams.rekeyed import Rekeyed
 from tests.streams.chaos_events import MessyEvents, Sender
 from tests.streams.chaos_plan import Fault
 from tests.streams.fleet import Fleet, LinkedKafka, OwnRedis, Slot
@@ -273,11 +273,11 @@ class Chaos:
         counted = {position for position, is_new in zip(positions, new, strict=True) if is_new}
         passed, marks = list[tuple[int, int]](), dict[tuple[int, int], int]()
         for message in read_topic(self.settings, self.settings.topics.by_place.name):
-            record = decode_rekeyed(message.value or b"")
-            stretch = message.partition, record.source_partition
-            if record.source_offset > marks.get(stretch, -1):
-                marks[stretch] = record.source_offset
-                passed.append((record.source_partition, record.source_offset))
+            sent = Rekeyed.decode(message.value or b"").rows
+            for source, offset in sent[["source_partition", "source_offset"]].tolist():
+                if offset > marks.get((message.partition, source), -1):
+                    marks[message.partition, source] = offset
+                    passed.append((source, offset))
         assert sorted(counted - set(passed)) == [], "never passed on"
         assert sorted(set(passed) - counted) == [], "passed on, but never counted"
         assert len(passed) == len(set(passed))

@@ -1,5 +1,6 @@
 """The archive: whole files by day, not many small ones, nothing lost, nothing seen twice."""
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from online_features.archive import (
     RAW_SCHEMA,
     read_interactions,
 )
-from streams.archive import MAX_FILES, Archive
+from streams.archive import MAX_FILES, MOST_HELD_BATCHES, Archive
 
 DAY_S = 86_400.0
 NOON_S = 1_750_000_000 // DAY_S * DAY_S + DAY_S / 2
@@ -155,3 +156,36 @@ async def test_streams_do_not_mix(archive: Archive, tmp_path: Path) -> None:
     await archive.flush()
     assert (tmp_path / CONTEXT).exists()
     assert len(read_interactions(tmp_path)) == 0
+
+
+async def test_a_disk_that_does_not_take_it_holds_the_stream_back(
+    archive: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows that cannot be written do not pile up without end: nobody goes on until they are."""
+    table = rows(range(40))
+    monkeypatch.setattr(archive, "_flush_bytes", 2 * table.nbytes / MOST_HELD_BATCHES)
+    archive.append(INTERACTIONS, table, lambda: None)
+    await asyncio.wait_for(archive.room(), 1)
+    archive.append(INTERACTIONS, table, lambda: None)
+
+    def full(*_: object) -> None:
+        raise OSError("no space left on device")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(archive, "_write", full)
+        with pytest.raises(OSError, match="no space"):
+            await archive.flush()
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(archive.room(), 0.05)
+    await archive.flush()
+    await asyncio.wait_for(archive.room(), 1)
+
+
+def test_many_bytes_are_due_at_once(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Large events fill memory long before they fill a file's rows."""
+    table = rows(range(10))
+    monkeypatch.setattr(archive, "_flush_bytes", table.nbytes + 1)
+    archive.append(INTERACTIONS, table, lambda: None)
+    assert not archive.due
+    archive.append(INTERACTIONS, table, lambda: None)
+    assert archive.due

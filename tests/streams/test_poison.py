@@ -14,14 +14,19 @@ import redis
 from faust.types import TP
 
 from contracts.events import DeadLetter
+from contracts.ids import id64
 from contracts.settings import Settings
 from contracts.topics import Topics
+from online_features.definitions import PLACE
 from online_features.keys import Keys
+from online_features.replay import fold_all
 from placestream.stack.environment import environment
 from streams.liveness import Liveness, Stuck
+from streams.rekeyed import Rekeyed
 from streams.shards import Shard, redis_away
 from tests.streams.stream import (
     assert_equals_recompute,
+    good_interactions,
     interaction,
     read_topic,
     send,
@@ -65,6 +70,36 @@ def test_a_damaged_state_sets_aside_its_own_events_only(
             send(settings, topics.interactions.name, [(victim, letter.value)])
         wait_folded(redis_client, settings, len(messages) + 1 + len(letters))
         assert_equals_recompute(redis_client, settings)
+
+
+def test_a_damaged_place_sets_aside_its_own_share_only(
+    settings: Settings, topics: Topics, redis_client: redis.Redis, tmp_path: Path
+) -> None:
+    """Its events lie in one message with those of other places: those count all the same."""
+    messages = some_events(200)
+    place = str(msgspec.json.decode(messages[0][1] or b"")["place_id"])
+    key = Keys.of(settings).entity("b", place)
+    redis_client.set(key, b"no state at all")
+    with worker(settings, tmp_path / "run"):
+        send(settings, topics.interactions.name, messages)
+        wait_folded(redis_client, settings, len(messages))
+    aside = [
+        msgspec.json.decode(m.value or b"", type=DeadLetter)
+        for m in read_topic(settings, topics.dlq(topics.by_place).name)
+    ]
+    shares = Rekeyed.joined([Rekeyed.decode(letter.value or b"") for letter in aside])
+    assert {*shares.place_ids} == {place}
+    assert len(shares) == sum(
+        str(msgspec.json.decode(value or b"")["place_id"]) == place for _, value in messages
+    )
+    assert {letter.field for letter in aside} == {"place_id"}
+    assert all("state" in letter.reason for letter in aside)
+    assert redis_client.get(key) == b"no state at all"
+    good = good_interactions(settings)
+    _, _, places, states = fold_all(good.folded())
+    others = sorted({*good.place_id} - {place})
+    wanted = PLACE.pack(states[np.searchsorted(places, [id64(other) for other in others])])
+    assert redis_client.mget([Keys.of(settings).entity("b", p) for p in others]) == wanted
 
 
 #: A worker whose sink never comes back from its second batch.

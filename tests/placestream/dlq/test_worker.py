@@ -18,6 +18,7 @@ from placestream.dlq.batches import OF_ONE_KEY
 from placestream.dlq.check import Check
 from placestream.dlq.letters import TopicName
 from placestream.dlq.reader import DeadLetterReader
+from streams.rekeyed import Rekeyed
 from tests.placestream.dlq.putting_aside import messages_of, run, visit
 from tests.streams.stream import assert_equals_recompute, offsets, send, wait_folded, worker
 from tests.streams.test_bad_events import BAD
@@ -27,7 +28,8 @@ INTERACTIONS, PLACES, CONTEXT, _ = TopicName
 
 def counted(settings: Settings) -> int:
     """How many interactions counted: each of them is passed on to its place."""
-    return len(messages_of(settings, settings.topics.by_place.name))
+    messages = messages_of(settings, settings.topics.by_place.name)
+    return sum(len(Rekeyed.decode(message.value() or b"")) for message in messages)
 
 
 def wrong_key(user: str, partitions: int) -> str:
