@@ -55,6 +55,10 @@ class Settings(BaseSettings):
     archive_flush_rows: int = Field(100_000, ge=1, description="... or after so many rows")
     models_dir: Path = Field(Path("var/models"), description="root of the exported SavedModels")
 
+    mlflow_uri: str = Field(
+        "", description="tracking server of MLflow; empty: a SQLite file in models_dir/mlflow"
+    )
+
     models_base_path: Path | None = Field(
         None, description="models_dir as the model server sees it, where that differs"
     )

@@ -14,18 +14,18 @@ from rich.console import Console
 from rich.table import Table
 
 from contracts.settings import Settings
-from models import dataset
+from models import dataset, tracking
 from models.calibration import fit_platt
 from models.candidates import CandidateModel, ServedTwoTower
 from models.card import fingerprint, served_reference
 from models.dataset import Dataset
 from models.export import export, exportables
-from models.fitting import Schedule
+from models.fitting import Epoch, Schedule
 from models.holdout import Holdout, Inputs, Reach
 from models.mf import train_factorisation
 from models.progress import SILENT, Reporter, reporter_for
 from models.ranker import Ranker, predict, train_ranker
-from models.scoring import Scorer, load_scorer
+from models.scoring import CANDIDATES, RANKER, Scorer, load_scorer
 from models.split import TooFewEvents
 from models.two_tower_training import RATE, train_two_tower
 from online_features.archive import EventLog, read_catalogue, read_context, read_interactions
@@ -51,6 +51,7 @@ class TrainedPair:
         card: what placestream.json will say.
         candidate_calls, ranker_calls: real inputs, to check and to warm a server with.
         training_s: seconds that it took.
+        curves: epochs of each model that was trained by gradients, by its name.
     """
 
     candidates: CandidateModel
@@ -62,6 +63,7 @@ class TrainedPair:
     candidate_calls: tuple[Inputs, ...]
     ranker_calls: tuple[Inputs, ...]
     training_s: float
+    curves: dict[str, list[Epoch]]
 
 
 def train_pair(
@@ -95,8 +97,9 @@ def train_pair(
             stale_s=settings.context_stale_s,
             report=stage.advance,
         )
-    candidates = _train_candidates(events, catalogue, data, settings, progress)
-    ranker = _train_ranker(data, settings, progress)
+    curves: dict[str, list[Epoch]] = {}
+    candidates = _train_candidates(events, catalogue, data, settings, progress, curves)
+    ranker = _train_ranker(data, settings, progress, curves)
     holdout = Holdout(
         events,
         catalogue,
@@ -130,11 +133,17 @@ def train_pair(
         candidate_calls=candidate_calls,
         ranker_calls=ranker_calls,
         training_s=time.perf_counter() - began,
+        curves=curves,
     )
 
 
 def _train_candidates(
-    events: EventLog, catalogue: Catalogue, data: Dataset, settings: Settings, progress: Reporter
+    events: EventLog,
+    catalogue: Catalogue,
+    data: Dataset,
+    settings: Settings,
+    progress: Reporter,
+    curves: dict[str, list[Epoch]],
 ) -> CandidateModel:
     if settings.candidate_model == "matrix-factorisation":
         until = int(data.validation.moments.before.min())
@@ -142,7 +151,7 @@ def _train_candidates(
         return train_factorisation(seen, catalogue, settings.seed, progress)
     schedule = Schedule(epochs=settings.train_epochs, rate=RATE)
     with progress.stage("candidate model", schedule.epochs) as stage:
-        model, _ = train_two_tower(
+        model, curves[CANDIDATES] = train_two_tower(
             catalogue,
             data.train.choices,
             data.validation.choices,
@@ -154,18 +163,22 @@ def _train_candidates(
     return ServedTwoTower(model)
 
 
-def _train_ranker(data: Dataset, settings: Settings, progress: Reporter) -> Ranker:
+def _train_ranker(
+    data: Dataset, settings: Settings, progress: Reporter, curves: dict[str, list[Epoch]]
+) -> Ranker:
     schedule = Schedule(epochs=settings.train_epochs)
     held = data.validation.ranker
     with progress.stage("ranker", schedule.epochs) as stage:
-        model, _ = train_ranker(data.train.ranker, held, schedule, settings.seed, stage)
+        model, curves[RANKER] = train_ranker(
+            data.train.ranker, held, schedule, settings.seed, stage
+        )
     platt = fit_platt(predict(model, held), held.expected, held.label)
     model.calibration.assign(platt)
     return model
 
 
 def export_pair(pair: TrainedPair, settings: Settings) -> int:
-    """Export a pair, and return its version.
+    """Export a pair, track its training as a run in MLflow, and return its version.
 
     Raises:
         models.export.NotExportable: it must not reach a server.
@@ -173,6 +186,7 @@ def export_pair(pair: TrainedPair, settings: Settings) -> int:
     both = exportables(pair.candidates, pair.ranker, pair.candidate_calls, pair.ranker_calls)
     version = export(both, pair.card, settings.models_dir)
     log.info("pair_exported", version=version, training_s=round(pair.training_s, 1))
+    tracking.record(pair, version, settings)
     return version
 
 

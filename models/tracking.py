@@ -1,0 +1,130 @@
+"""Every training as a run in MLflow: what it was asked, how it went, what came of it.
+
+By default in a SQLite file beside the models; `mlflow_uri` names a server instead. A training
+whose run cannot be written down is worth no less: that is logged, and the pair goes on.
+"""
+
+import logging
+import os
+import time
+from collections.abc import Iterator
+from importlib.metadata import version as version_of
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from contracts.settings import Settings
+from models.scoring import CANDIDATES, RANKER
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+    from models.train import TrainedPair
+
+log = structlog.get_logger(__name__)
+EXPERIMENT = "placestream"
+#: Settings that a training depends on.
+PARAMETERS = (
+    "seed",
+    "candidate_model",
+    "candidates",
+    "near_places",
+    "max_radius_m",
+    "train_epochs",
+    "train_max_rows",
+)
+
+
+def record(pair: "TrainedPair", version: int, settings: Settings) -> str | None:
+    """Write a pair down as a finished run of the experiment `placestream`.
+
+    Parameters: the settings and the data's fingerprint; metrics: those of the held-out requests,
+    and the losses of each epoch; artifacts: the card and both exported models.
+
+    Args:
+        pair: as it was trained.
+        version: as which it was exported.
+        settings: of the training.
+
+    Returns:
+        The run's id; `None` if it could not be written.
+    """
+    try:
+        run_id = _record(pair, version, settings)
+    except Exception as error:  # whatever MLflow, its store or its server raise
+        log.warning("run_not_tracked", version=version, cause=f"{type(error).__name__}: {error}")
+        return None
+    log.info("run_tracked", version=version, run_id=run_id, uri=uri_of(settings))
+    return run_id
+
+
+def uri_of(settings: Settings) -> str:
+    """Where runs are written: the setting, else a SQLite file beside the models."""
+    return settings.mlflow_uri or f"sqlite:///{_folder(settings) / 'mlflow.db'}"
+
+
+def _folder(settings: Settings) -> Path:
+    return settings.models_dir.absolute() / "mlflow"
+
+
+def client_of(settings: Settings) -> "MlflowClient":
+    """A client of the tracking store, which is made if it is a file that is not there yet."""
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # it would call home
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")  # by default it takes minutes
+    from mlflow import MlflowClient
+
+    logging.getLogger("mlflow").setLevel(logging.WARNING)
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    _folder(settings).mkdir(parents=True, exist_ok=True)
+    return MlflowClient(uri_of(settings))
+
+
+def _record(pair: "TrainedPair", version: int, settings: Settings) -> str:
+    client = client_of(settings)
+    run_id: str = client.create_run(
+        _experiment(client, settings), run_name=f"version {version}"
+    ).info.run_id
+    client.log_batch(
+        run_id,
+        metrics=list(_metrics(pair)),
+        params=list(_parameters(pair, settings)),
+        tags=[],
+    )
+    client.set_tag(run_id, "placestream.version", str(version))
+    client.set_tag(run_id, "placestream.code", version_of("placestream"))
+    client.log_dict(run_id, pair.card, "card.json")
+    for model in (CANDIDATES, RANKER):
+        client.log_artifacts(run_id, str(settings.models_dir / model / str(version)), model)
+    client.set_terminated(run_id)
+    return run_id
+
+
+def _experiment(client: "MlflowClient", settings: Settings) -> str:
+    if found := client.get_experiment_by_name(EXPERIMENT):
+        return str(found.experiment_id)
+    # A server knows where its artifacts lie; a file does not.
+    place = None if settings.mlflow_uri else (_folder(settings) / "artifacts").as_uri()
+    return str(client.create_experiment(EXPERIMENT, artifact_location=place))
+
+
+def _parameters(pair: "TrainedPair", settings: Settings) -> Iterator[Any]:
+    from mlflow.entities import Param
+
+    for name in PARAMETERS:
+        yield Param(name, str(getattr(settings, name)))
+    for name, value in pair.card["data"].items():
+        yield Param(f"data.{name}", str(value))
+
+
+def _metrics(pair: "TrainedPair") -> Iterator[Any]:
+    from mlflow.entities import Metric
+
+    now_ms = int(time.time() * 1_000)
+    for name, value in {**pair.metrics, "training_s": pair.training_s}.items():
+        yield Metric(name, value, now_ms, 0)
+    for model, epochs in pair.curves.items():
+        for epoch in epochs:
+            for name in ("train_loss", "validation_loss", "rate"):
+                value = float(getattr(epoch, name))
+                yield Metric(f"{model}.{name}", value, now_ms, epoch.number)

@@ -1,0 +1,69 @@
+"""Trainings as runs of MLflow: written by default, and never in the way of a pair."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from contracts.settings import Settings
+from models.scoring import versions
+from models.tracking import EXPERIMENT, client_of, record
+from models.train import TrainedPair, export_pair
+
+
+def test_a_training_is_a_run_with_all_that_came_of_it(
+    pair: TrainedPair, training: Settings, tmp_path: Path
+) -> None:
+    """Parameters, metrics, the losses of each epoch, the card, and models that can be loaded."""
+    settings = training.model_copy(update={"models_dir": tmp_path})
+    version = export_pair(pair, settings)
+    client = client_of(settings)
+    (run,) = runs_of(client)
+    assert run.info.status == "FINISHED"
+    assert run.data.tags["placestream.version"] == str(version)
+    assert run.data.params["seed"] == str(settings.seed)
+    assert run.data.params["data.sha256"] == pair.card["data"]["sha256"]
+    assert {name: run.data.metrics[name] for name in pair.metrics} == pytest.approx(pair.metrics)
+    for model, epochs in pair.curves.items():
+        logged = client.get_metric_history(run.info.run_id, f"{model}.validation_loss")
+        assert [m.value for m in sorted(logged, key=lambda m: m.step)] == pytest.approx(
+            [epoch.validation_loss for epoch in epochs]
+        )
+    assert {*pair.curves} == {"candidates", "ranker"}
+    artifacts = Path(client.download_artifacts(run.info.run_id, "", str(_made(tmp_path / "got"))))
+    assert json.loads((artifacts / "card.json").read_text())["data"] == pair.card["data"]
+    assert (artifacts / "candidates" / "saved_model.pb").exists()
+    assert (artifacts / "ranker" / "saved_model.pb").exists()
+
+
+def test_a_second_training_is_a_second_run(
+    pair: TrainedPair, training: Settings, tmp_path: Path
+) -> None:
+    """Of the same experiment, told apart by its version."""
+    settings = training.model_copy(update={"models_dir": tmp_path})
+    made = [export_pair(pair, settings) for _ in range(2)]
+    tags = [run.data.tags["placestream.version"] for run in runs_of(client_of(settings))]
+    assert sorted(map(int, tags)) == made
+
+
+def test_a_store_that_is_away_costs_the_run_not_the_pair(
+    pair: TrainedPair, training: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody listens there: the pair is exported all the same."""
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    away = {"models_dir": tmp_path, "mlflow_uri": "http://127.0.0.1:1"}
+    settings = training.model_copy(update=away)
+    version = export_pair(pair, settings)
+    assert versions(tmp_path) == [version]
+    assert record(pair, version, settings) is None
+
+
+def runs_of(client: Any) -> list[Any]:
+    """All runs of our experiment."""
+    return list(client.search_runs([client.get_experiment_by_name(EXPERIMENT).experiment_id]))
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir()
+    return folder
