@@ -215,15 +215,20 @@ def measure(
     events: int,
     users: int,
     seed: int,
+    cores: tuple[set[int], set[int]],
 ) -> float:
-    """Fill the topic anew, and return the contender's rate, events a second."""
-    core, others = split()
+    """Fill the topic anew, and return the contender's rate, events a second.
+
+    Args:
+        cores: the core of what is measured, and the others.
+    """
+    core, others = cores
     client.flushall()
     produce(settings, events, contender.users or users, seed, contender.hot, contender.bot)
     if contender is STOCK:
         return stock_rate(settings, events, core)
-    cores = [core, others][: len(contender.commands)]
-    return folding_rate(contender.commands, settings, client, events, cores)
+    each = [core, others][: len(contender.commands)]
+    return folding_rate(contender.commands, settings, client, events, each)
 
 
 def main() -> None:
@@ -235,7 +240,8 @@ def main() -> None:
     parser.add_argument("--sweep", action="store_true", help="against itself on other loads")
     parser.add_argument("--json", action="store_true", help="end in a line of JSON")
     options = parser.parse_args()
-    _, others = split()
+    cores = split()  # once: from here on this process is kept to the others itself
+    _, others = cores
     contenders = SWEEP if options.sweep else VERSUS
     rates: dict[str, list[float]] = {contender.name: [] for contender in contenders}
     with tempfile.TemporaryDirectory(prefix="placestream-bench-") as folder:
@@ -264,6 +270,7 @@ def main() -> None:
                             options.events,
                             options.users,
                             round_,
+                            cores,
                         )
                     )
     figures = {name: Figure(name, "events/s", tuple(values)) for name, values in rates.items()}

@@ -252,18 +252,21 @@ class LastK(Aggregation):
         place_in_row = occurrence(rows[order])
         order = order[place_in_row < self.k]
         touched, target = np.unique(rows[order], return_inverse=True)
-        column = self.k + occurrence(rows[order])
+        # Empty slots lie behind all others: most entities have few, and need not be sorted.
+        used = int((states["time_s"][touched] != 0).sum(axis=1).max(initial=0))
+        column = used + occurrence(rows[order])
         merged: dict[str, NDArray[Any]] = {}
         for name, dtype, _ in self.fields:
-            both = np.zeros((len(touched), int(column.max(initial=self.k)) + 1), dtype)
-            both[:, : self.k] = states[name][touched]
+            both = np.zeros((len(touched), int(column.max(initial=used)) + 1), dtype)
+            both[:, :used] = states[name][touched, :used]
             values = second if name == "time_s" else getattr(events, name)
             both[target, column] = values[order]
             merged[name] = both
         newest = np.argsort(-merged["time_s"].astype(np.int64), axis=1, kind="stable")
         newest = newest[:, : self.k]
         for name, both in merged.items():
-            states[name][touched] = np.take_along_axis(both, newest, axis=1)
+            kept = np.take_along_axis(both, newest, axis=1)
+            states[name][touched, : kept.shape[1]] = kept
         return 0
 
     def read(self, states: States, now_s: Moments) -> NDArray[np.floating]:

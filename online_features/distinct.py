@@ -60,12 +60,14 @@ class Distinct(Aggregation):
         head = states["head"]
         newest = head.astype(np.int64)
         np.maximum.at(newest, rows, tile)
-        moved = np.flatnonzero(newest > head)
+        moved = np.flatnonzero((newest > head) & (head > 0))
         if len(moved):
             stale = self.ring.tile_of_slot(newest[moved]) > head[moved, None]
-            states["count"][moved] = np.where(stale, 0, states["count"][moved])
-            states["cells"][moved] = np.where(stale[..., None], 0, states["cells"][moved])
-            head[moved] = newest[moved]
+            stale &= states["count"][moved] > 0
+            entity, slot = np.nonzero(stale)
+            states["count"][moved[entity], slot] = 0
+            states["cells"][moved[entity], slot] = 0
+        head[:] = newest
         return newest
 
     def _insert(

@@ -51,11 +51,12 @@ class Ring:
         tile = (time_s // self.width_s).astype(np.int64)
         newest = head.astype(np.int64)
         np.maximum.at(newest, rows, tile)
-        moved = np.flatnonzero(newest > head)
+        # A ring that has seen nothing has nothing to forget.
+        moved = np.flatnonzero((newest > head) & (head > 0))
         if len(moved):
             stale = self.tile_of_slot(newest[moved]) > head[moved, None]
             tiles[moved] = np.where(stale, 0, tiles[moved])
-            head[moved] = newest[moved]
+        head[:] = newest
         late: NDArray[np.bool_] = tile <= newest[rows] - self.tiles
         kept = ~late
         np.add.at(tiles, (rows[kept], tile[kept] % self.tiles), weight[kept])

@@ -44,6 +44,8 @@ class Archive:
         self._clock = clock
         self._buffers: dict[str, list[pa.Table]] = {}
         self._written: list[Written] = []
+        self._rows = 0
+        self._bytes = 0
         self._oldest_s: float | None = None
         self._busy = asyncio.Lock()
         # One thread for good: allocators keep a heap for each that they have seen.
@@ -59,7 +61,10 @@ class Archive:
         if not rows.num_rows:
             return
         self._buffers.setdefault(stream, []).append(rows.cast(SCHEMAS[stream]))
-        self._held(rows.nbytes)
+        nbytes = rows.nbytes
+        self._rows += rows.num_rows
+        self._bytes += nbytes
+        self._held(nbytes)
         if self._oldest_s is None:
             self._oldest_s = self._clock()
         if self.due:
@@ -68,13 +73,9 @@ class Archive:
     @property
     def due(self) -> bool:
         """Whether it is time to write."""
-        tables = [table for tables in self._buffers.values() for table in tables]
         waited_s = 0.0 if self._oldest_s is None else self._clock() - self._oldest_s
-        return (
-            waited_s >= self._flush_s
-            or sum(table.num_rows for table in tables) >= self._flush_rows
-            or sum(table.nbytes for table in tables) >= self._flush_bytes
-        )
+        full = self._rows >= self._flush_rows or self._bytes >= self._flush_bytes
+        return full or waited_s >= self._flush_s
 
     async def wait_due(self, most_s: float) -> None:
         """Wait until rows or bytes are due, or so long."""
@@ -93,7 +94,9 @@ class Archive:
         """
         async with self._busy:
             buffers, written = self._buffers, self._written
+            taken = self._rows, self._bytes
             self._buffers, self._written, self._oldest_s = {}, [], None
+            self._rows = self._bytes = 0
             self._filled.clear()
             loop = asyncio.get_running_loop()
             try:
@@ -101,9 +104,9 @@ class Archive:
                     rows = pa.concat_tables(tables)
                     await loop.run_in_executor(self._writer, self._write, stream, rows)
             except BaseException:
-                self._put_back(buffers, written)
+                self._put_back(buffers, written, *taken)
                 raise
-            self._held(-sum(table.nbytes for tables in buffers.values() for table in tables))
+            self._held(-taken[1])
             del buffers
             pa.default_memory_pool().release_unused()
             for done in written:
@@ -116,11 +119,15 @@ class Archive:
         else:
             self._has_room.clear()
 
-    def _put_back(self, buffers: dict[str, list[pa.Table]], written: list[Written]) -> None:
+    def _put_back(
+        self, buffers: dict[str, list[pa.Table]], written: list[Written], rows: int, nbytes: int
+    ) -> None:
         """After a failure nothing counts as written; what is on disk twice is read once."""
         for stream, tables in buffers.items():
             self._buffers[stream] = tables + self._buffers.get(stream, [])
         self._written = written + self._written
+        self._rows += rows
+        self._bytes += nbytes
         self._oldest_s = self._clock()
 
     def _write(self, stream: str, rows: pa.Table) -> None:
