@@ -3,6 +3,10 @@ SHELL := bash
 .PHONY: help setup setup-test demo test test-all lint format stubs constraints clean
 
 PYTHON_DIR := .venv/bin
+# Files are shared out among this many processes (tests/conftest.py says in which order). Tests wait
+# for servers more than they compute, so it may be more than there are cores.
+TEST_PROCESSES := 3
+PYTEST := $(PYTHON_DIR)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
 # Tools that `make setup` puts beside Python (promtool) are found by tests and scripts.
 export PATH := $(CURDIR)/$(PYTHON_DIR):$(PATH)
 
@@ -20,10 +24,10 @@ demo: setup ## Run the whole loop. CHECKINS=file: on real check-ins. KEEP=1: sta
 		$(if $(CHECKINS),--checkins '$(CHECKINS)') $(if $(filter-out 0,$(KEEP)),--keep)
 
 test: setup-test lint ## Lint, and all tests but the slow ones.
-	$(PYTHON_DIR)/python -m pytest -m "not slow"
+	$(PYTEST) -m "not slow"
 
 test-all: setup-test lint ## Lint, and every test.
-	$(PYTHON_DIR)/python -m pytest
+	$(PYTEST)
 
 lint: setup ## Check style (ruff) and types (mypy, strict).
 	$(PYTHON_DIR)/ruff check

@@ -1,6 +1,7 @@
 """Servers that tests share: one real Kafka and one real Redis a session, started at first use.
 
-Tests keep apart by random prefixes of topics and keys, not by servers of their own.
+Tests keep apart by random prefixes of topics and keys, not by servers of their own. `make test`
+gives files out to several processes (pytest-xdist); each is a session with servers of its own.
 """
 
 import os
@@ -27,9 +28,45 @@ from pydantic import SecretStr
 from contracts.kafka import client_config
 from contracts.settings import Settings
 from contracts.topics import Topics, create_topics
+from placestream.stack import ports
 from placestream.stack.kafka import KafkaBroker
 from placestream.stack.ports import LOCALHOST, free_port
 from placestream.stack.redis import RedisServer
+
+#: Files that take longest, the longest first. Files are given out in the order of collection, and a
+#: long one that is begun last would leave the other processes idle.
+LONGEST = (
+    "streams/test_chaos.py",
+    "e2e/test_loop.py",
+    "placestream/test_rebuild.py",
+    "streams/test_poison.py",
+    "streams/test_metadata.py",
+    "benchmarks/test_freshness.py",
+    "placestream/stack/test_kafka.py",
+    "streams/test_exactness.py",
+    "retrain/test_trainer.py",
+)
+
+
+def pytest_configure() -> None:
+    """Keep this process to its share of the ports.
+
+    Processes that test at once must not be given one port: each sees it free until the other
+    listens there, and a port that a test leaves closed on purpose must stay so.
+    """
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    number = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    share = (ports.LAST - ports.FIRST) // workers
+    ports.FIRST += number * share
+    ports.LAST = ports.FIRST + share
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the longest files first, and leave all else in its order."""
+    here = Path(__file__).parent
+    places = {here / name: place for place, name in enumerate(LONGEST)}
+    assert all(path.is_file() for path in places), "LONGEST names a file that is not there"
+    items.sort(key=lambda item: places.get(item.path, len(places)))
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -18,6 +17,7 @@ import tensorflow as tf
 from contracts.settings import Settings
 from inference.model_server.config import BadConfigFile
 from inference.model_server.server import ModelServer
+from placestream.stack.ports import free_port
 from tests.inference.model_server.conftest import (
     Api,
     model_config,
@@ -152,13 +152,6 @@ def test_a_reload_ends_with_its_caller(start: Any, base_path: Path, publish: Pub
     assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
     publish(2)
     api.wait_for({2: "AVAILABLE"})
-
-
-def free_port() -> int:
-    """A port that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
