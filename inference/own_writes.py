@@ -48,7 +48,10 @@ class OwnWrites:
             except PartFailed as failure:
                 if read is None:
                     raise
-                course.stood_in(failure)
+                if left_s >= self._timeout_s or not _out_of_time(failure, left_s):
+                    course.stood_in(failure)
+                # Else only the wait has ended, perhaps a millisecond after the look began: the
+                # store was not given the time that it may take, and has not failed.
                 return read
             if seen:
                 course.read_your_writes = pb.READ_YOUR_WRITES_SEEN
@@ -64,3 +67,8 @@ class OwnWrites:
             lambda _: self._store.user_after(ask.query.user_id, partitions), timeout_s
         )
         return read, all(at > offset for at, offset in zip(nexts, newest, strict=True))
+
+
+def _out_of_time(failure: PartFailed, left_s: float) -> bool:
+    """Whether a look in what was left of the wait failed for want of time, not by an error."""
+    return left_s <= 0 or isinstance(failure.__cause__, TimeoutError)

@@ -95,6 +95,19 @@ def test_what_cannot_be_seen_in_time_is_said() -> None:
     assert looks(store) <= MOST_S / LONGEST_PAUSE_S + 10
 
 
+@pytest.mark.parametrize("look_s", [0.02, 0.025, 0.03, 0.035, 0.04, 0.045])
+def test_a_look_that_the_end_of_the_wait_cuts_off_is_no_failure(look_s: float) -> None:
+    """The store answers as fast as it must; that nothing was left for a last look is not its fault.
+
+    How much is left varies with how long a look takes; in some of these cases it is too little.
+    """
+    answer, _ = answered(FakeStore(folded=lambda _: 0, delay_s=look_s))
+    assert answer.read_your_writes == pb.READ_YOUR_WRITES_NOT_SEEN
+    assert answer.causes == ()
+    assert answer.level == pb.DEGRADATION_NONE
+    assert answer.stage_s[OWN_WRITES] <= MOST_S + 1e-9
+
+
 def test_slow_models_find_their_half_of_the_budget_untouched() -> None:
     """After a wait in vain the other stages still end before the deadline."""
     models = FakeModels(delay_s={"candidates": 60.0, "ranker": 60.0})
