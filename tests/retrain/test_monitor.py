@@ -18,7 +18,7 @@ from contracts.settings import Settings
 from contracts.topics import Topics
 from models.reference import references_of
 from models.scoring import CARD
-from retrain import model_config
+from retrain import model_config, monitor
 from retrain.in_service import NoCard, load_in_service
 from retrain.model_config import Serving
 from retrain.monitor import DriftWatch, Monitor
@@ -28,6 +28,8 @@ from tests.retrain.conftest import Remembering
 COLUMNS = ("distance_log_km", "rating", "temperature")
 #: A whole "day" passes within 24 s of event time.
 DAY_S, LEAST = 24.0, 200
+#: How often a monitor looks; each test waits for several looks.
+LOOK_S = 0.5
 START_S = 1_700_000_000.0
 
 
@@ -105,8 +107,13 @@ class Watching:
 
 @pytest.fixture
 def start(
-    quick: Settings, topics: Topics, client: redis.Redis, outbox: Remembering
+    quick: Settings,
+    topics: Topics,
+    client: redis.Redis,
+    outbox: Remembering,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Callable[[], Watching]]:
+    monkeypatch.setattr(monitor, "LOOK_S", LOOK_S)
     opened: list[Watching] = []
 
     def begin() -> Watching:
