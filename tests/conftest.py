@@ -20,6 +20,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 # `make setup` puts tools (promtool) beside this Python.
 os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
 
+import hypothesis
 import pytest
 import redis
 from confluent_kafka.admin import AdminClient
@@ -32,6 +33,12 @@ from placestream.stack import ports
 from placestream.stack.kafka import KafkaBroker
 from placestream.stack.ports import LOCALHOST, free_port
 from placestream.stack.redis import RedisServer
+
+# How long an example takes, or its making, says more of what else the machine does than of us.
+hypothesis.settings.register_profile(
+    "any-machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("any-machine")
 
 #: Files that take longest, the longest first. Files are given out in the order of collection, and a
 #: long one that is begun last would leave the other processes idle.

@@ -49,7 +49,7 @@ async def test_a_stopped_redis_costs_the_features_and_nothing_else(
 ) -> None:
     """SIGSTOP: answers go on with default features, and say so; SIGCONT: all is as before."""
     settings = installed.model_copy(
-        update={"redis_url": SecretStr(own_redis.url), "redis_timeout_ms": 200}
+        update={"redis_url": SecretStr(own_redis.url), "redis_timeout_ms": 500}
     )
     with own_redis.client() as redis_client:
         store_events(redis_client, settings, time.time(), ("u", "p3", "visit", 90_000.0))
