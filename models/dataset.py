@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from models.moments import Moments, find_moments
 from models.near import Neighbours
 from models.negatives import PER_POSITIVE, Sampler
-from models.split import DEFAULT_SPLIT, Split
+from models.split import DEFAULT_SPLIT, Parting
 from online_features.archive import EventLog
 from online_features.catalogue import Catalogue
 from online_features.context import ContextLog, Situation
@@ -131,7 +131,7 @@ def build(
     seed: int,
     max_events: int,
     stale_s: float,
-    split: Split = DEFAULT_SPLIT,
+    split: Parting = DEFAULT_SPLIT,
     report: Report = lambda rows: None,
 ) -> Dataset:
     """Make the training sets of a log.
@@ -141,7 +141,7 @@ def build(
         seed: of the drawn moments and negatives.
         max_events: only choices among the newest so many events count (states see all events).
         stale_s: weather older than this is unknown, seconds.
-        split: shares of the parts.
+        split: tells the parts.
         report: told the number of rows after each step.
 
     Raises:

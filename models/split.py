@@ -1,6 +1,7 @@
 """Parting the data by time: what is judged lies after all that was learned from."""
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +11,17 @@ from models.moments import Moments
 
 class TooFewEvents(ValueError):
     """The log holds too few choices to train and judge a model; the message says how many."""
+
+
+class Parting(Protocol):
+    """Tells which part a moment belongs to."""
+
+    def codes(self, moments: Moments) -> NDArray[np.int8]:
+        """Part of each moment: 0 train, 1 validation, 2 test, -1 none.
+
+        Raises:
+            TooFewEvents: a part that must not be empty holds too few.
+        """
 
 
 @dataclass(frozen=True)
@@ -38,6 +50,33 @@ class Split:
             raise TooFewEvents(
                 f"{len(moments)} visits and good ratings whose user's whereabouts are known: "
                 f"train, validation and test need at least {self.least} each"
+            )
+        return codes
+
+
+@dataclass(frozen=True)
+class SplitAt:
+    """Parts at a position of the log: train before it, validation from it on, no test.
+
+    For an evaluation that keeps what it judges on out of the log altogether.
+    """
+
+    position: int
+    least: int = 20
+
+    def codes(self, moments: Moments) -> NDArray[np.int8]:
+        """0 before the position, 1 from it on; -1 for a choice that became known across it.
+
+        Raises:
+            TooFewEvents: a part has under `least` moments.
+        """
+        codes = (moments.before >= self.position).astype(np.int8)
+        begins_s = moments.time_s[codes == 1].min(initial=np.inf)
+        codes[(codes == 0) & (moments.known_s > begins_s)] = -1
+        if min(np.count_nonzero(codes == part) for part in (0, 1)) < self.least:
+            raise TooFewEvents(
+                f"{len(moments)} visits and good ratings whose user's whereabouts are known: "
+                f"train and validation need at least {self.least} each"
             )
         return codes
 

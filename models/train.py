@@ -7,7 +7,7 @@ judges the pair in service on the same `pair.holdout` by `evaluate_version`.
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import structlog
 from rich.console import Console
@@ -37,6 +37,7 @@ from online_features.request import RANKING_COLUMNS
 log = structlog.get_logger(__name__)
 #: Fewer interactions than this teach nothing; it is said at once, before any work.
 LEAST_EVENTS = 500
+Curves: TypeAlias = dict[str, list[Epoch]]
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ class TrainedPair:
     candidate_calls: tuple[Inputs, ...]
     ranker_calls: tuple[Inputs, ...]
     training_s: float
-    curves: dict[str, list[Epoch]]
+    curves: Curves
 
 
 def train_pair(
@@ -97,9 +98,7 @@ def train_pair(
             stale_s=settings.context_stale_s,
             report=stage.advance,
         )
-    curves: dict[str, list[Epoch]] = {}
-    candidates = _train_candidates(events, catalogue, data, settings, progress, curves)
-    ranker = _train_ranker(data, settings, progress, curves)
+    candidates, ranker, curves = fit_pair(events, catalogue, data, settings, progress)
     holdout = Holdout(
         events,
         catalogue,
@@ -137,13 +136,29 @@ def train_pair(
     )
 
 
+def fit_pair(
+    events: EventLog, catalogue: Catalogue, data: Dataset, settings: Settings, progress: Reporter
+) -> tuple[CandidateModel, Ranker, Curves]:
+    """Train both models on a data set's train part, stopped early by its validation part.
+
+    Returns:
+        Both, and the epochs of each that was trained by gradients, by its name.
+
+    Raises:
+        FloatingPointError: a training diverged.
+    """
+    curves: Curves = {}
+    candidates = _train_candidates(events, catalogue, data, settings, progress, curves)
+    return candidates, _train_ranker(data, settings, progress, curves), curves
+
+
 def _train_candidates(
     events: EventLog,
     catalogue: Catalogue,
     data: Dataset,
     settings: Settings,
     progress: Reporter,
-    curves: dict[str, list[Epoch]],
+    curves: Curves,
 ) -> CandidateModel:
     if settings.candidate_model == "matrix-factorisation":
         until = int(data.validation.moments.before.min())
@@ -164,7 +179,7 @@ def _train_candidates(
 
 
 def _train_ranker(
-    data: Dataset, settings: Settings, progress: Reporter, curves: dict[str, list[Epoch]]
+    data: Dataset, settings: Settings, progress: Reporter, curves: Curves
 ) -> Ranker:
     schedule = Schedule(epochs=settings.train_epochs)
     held = data.validation.ranker

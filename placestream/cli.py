@@ -14,6 +14,7 @@ from rich.console import Console
 from placestream import show_settings
 from placestream.command import EXIT_FAILED, give_up, load_settings, run_role, run_task
 from placestream.dlq import command as dlq
+from placestream.evaluation.command import evaluate
 from placestream.rebuild.command import rebuild
 from placestream.skew.command import skew
 
@@ -164,6 +165,7 @@ def replay() -> None:
         raise typer.Exit(EXIT_FAILED)
 
 
+app.command(rich_help_panel=DATA)(evaluate)
 app.command(rich_help_panel=DATA)(skew)
 app.command(rich_help_panel=DATA)(rebuild)
 

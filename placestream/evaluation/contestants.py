@@ -1,0 +1,150 @@
+"""Bringing each contestant to its ranks: the baselines by tuning, ours by training."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import structlog
+
+from contracts.settings import Settings
+from models import dataset
+from models.progress import Reporter
+from models.quality.baselines import recipes
+from models.quality.ranks import Ranks, rank_all
+from models.quality.requests import MODES, Cuts, Mode, Requests
+from models.quality.tuning import tune
+from models.scoring import Scorer
+from models.split import SplitAt
+from models.train import fit_pair
+from online_features.context import ContextLog
+from placestream.evaluation.judged import Judged
+from placestream.evaluation.material import Material
+from placestream.evaluation.served import Answers, Reach, Served, ask
+
+log = structlog.get_logger(__name__)
+OURS, OURS_PLAIN = "placestream", "placestream, plain"
+
+
+@dataclass(frozen=True)
+class Contest:
+    """What everybody is judged on.
+
+    Attributes:
+        material: the check-ins.
+        cuts: of its visits.
+        requests, strangers: see `models.quality.requests`.
+    """
+
+    material: Material
+    cuts: Cuts
+    requests: Requests
+    strangers: Requests
+
+
+def baselines(contest: Contest, seed: int, progress: Reporter) -> Iterator[Judged]:
+    """Tune, fit and score each baseline."""
+    made = recipes(seed)
+    with progress.stage("baselines", len(made)) as stage:
+        for recipe in made:
+            began_s = time.perf_counter()
+            tuned = tune(recipe, contest.material.visits, contest.cuts, seed)
+            method = tuned.method
+            stream = rank_all(method, contest.requests, "stream")
+            frozen = rank_all(method, contest.requests, "frozen") if method.streams else stream
+            strangers = rank_all(method, contest.strangers, "stream").all
+            facts = {
+                "streams": method.streams,
+                "parameters": tuned.parameters,
+                "validation_ndcg_at_10": tuned.validation,
+                "seconds": round(time.perf_counter() - began_s, 1),
+            }
+            log.info("baseline_judged", name=method.name, **facts)
+            stage.advance(note=method.name)
+            yield Judged(method.name, False, {"frozen": frozen, "stream": stream}, strangers, facts)
+
+
+def fitted(material: Material, cuts: Cuts, settings: Settings, progress: Reporter) -> Scorer:
+    """Our pair: trained before `cuts.train`, stopped early on what follows up to `cuts.known`.
+
+    What lies at and after `cuts.known` is not even handed over.
+
+    Raises:
+        TooFewEvents: too little lies before the cuts.
+    """
+    events = material.events.take(slice(0, cuts.known))
+    with progress.stage("features as they were", None) as stage:
+        data = dataset.build(
+            events,
+            material.catalogue,
+            ContextLog([]),
+            seed=settings.seed,
+            max_events=settings.train_max_rows,
+            stale_s=settings.context_stale_s,
+            split=SplitAt(cuts.train),
+            report=stage.advance,
+        )
+    candidates, ranker, _ = fit_pair(events, material.catalogue, data, settings, progress)
+    return Scorer.of(candidates, ranker, {})
+
+
+def ours(contest: Contest, settings: Settings, progress: Reporter) -> list[Judged]:
+    """Train our system and judge it: as it is served, and in the ranker's own order.
+
+    Raises:
+        TooFewEvents: too little lies before the cuts.
+    """
+    began_s = time.perf_counter()
+    scorer = fitted(contest.material, contest.cuts, settings, progress)
+    facts: dict[str, Any] = {
+        "candidate_model": settings.candidate_model,
+        "training_seconds": round(time.perf_counter() - began_s, 1),
+    }
+    served = serve(contest.material, scorer, settings)
+    plain = settings.candidate_model == "matrix-factorisation"
+    name = OURS_PLAIN if plain else OURS
+    by_mode = {}
+    with progress.stage(f"{name}: answers", len(MODES) + 1) as stage:
+        for mode in MODES:
+            by_mode[mode] = _answers(contest, served, mode)
+            stage.advance(note=mode)
+        strangers = served.rank(ask(contest.material, contest.strangers, "stream"))
+        stage.advance(note="strangers")
+    facts["candidates"] = {mode: _let_through(contest, by_mode[mode][0]) for mode in MODES}
+    facts["seconds"] = round(time.perf_counter() - began_s, 1)
+    s_target = contest.strangers.target
+    as_served = {mode: _ranks(contest, *by_mode[mode], served=True) for mode in MODES}
+    as_ranked = {mode: _ranks(contest, *by_mode[mode], served=False) for mode in MODES}
+    return [
+        Judged(name, True, as_served, strangers.ranks(s_target), facts),
+        Judged(f"{name}, ranker's order", True, as_ranked, strangers.ranker_ranks(s_target), facts),
+    ]
+
+
+def serve(material: Material, scorer: Scorer, settings: Settings) -> Served:
+    """Our system with the reach of the service's settings."""
+    reach = Reach(settings.near_places, settings.max_radius_m, settings.candidates)
+    return Served(material, scorer, reach, stale_s=settings.context_stale_s)
+
+
+def _answers(contest: Contest, served: Served, mode: Mode) -> tuple[Answers, Answers]:
+    """Answers to all requests, and to those with a new target once more, asked for new places."""
+    new = contest.requests.take(contest.requests.is_new)
+    discover = served.rank(ask(contest.material, new, mode, only_new=True))
+    every = served.rank(ask(contest.material, contest.requests, mode))
+    return every, discover.without(*new.known_places())
+
+
+def _let_through(contest: Contest, answers: Answers) -> dict[str, float]:
+    """Share of the targets among the candidates."""
+    found, new = answers.found(contest.requests.target), contest.requests.is_new
+    return {"recall_all": float(found.mean()), "recall_new": float(found[new].mean())}
+
+
+def _ranks(contest: Contest, every: Answers, discover: Answers, *, served: bool) -> Ranks:
+    target, new = contest.requests.target, contest.requests.is_new
+    among_new = np.full(len(target), np.nan)
+    of = Answers.ranks if served else Answers.ranker_ranks
+    among_new[new] = of(discover, target[new])
+    return Ranks(of(every, target), among_new)

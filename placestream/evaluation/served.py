@@ -1,0 +1,219 @@
+"""The system under test as it is served: near places, candidates, features, ranker, final order.
+
+Each request runs through the functions that the service itself runs: the catalogue's look-up, the
+candidate model on the user's state, the ranker's matrix of packed states, and the service's
+own post-processing. Only the transport is left out: states come from the replay, not from Redis,
+and the models are called in this process.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from contracts.ids import as_int64, id64
+from inference.ordering import pick
+from inference.person import Person
+from models.quality.ranks import rank_in_lists
+from models.quality.requests import Mode, Requests
+from models.scoring import Scorer
+from online_features.context import ContextLog, Situation
+from online_features.definitions import USER
+from online_features.replay import Queries, States, point_in_time
+from online_features.request import RANKING_COLUMNS, candidate_inputs, ranking_features
+from placestream.evaluation.material import Material
+
+Index = NDArray[np.int64]
+Floats = NDArray[np.float64]
+#: The length of an answer, within which the service varies categories.
+ANSWER = 20
+#: Requests whose places' states are read at once: some 90 MB at 200 places.
+_AT_ONCE = 100
+_SPOTS_KEPT = 4_096
+_STRANGER = np.uint64(id64("somebody of whom nothing is known"))
+
+
+@dataclass(frozen=True)
+class Reach:
+    """What a request may choose from: see `contracts.settings.Settings` for the units."""
+
+    near_places: int
+    max_radius_m: float
+    candidates: int
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Requests as the service meets them.
+
+    Attributes:
+        before: int64[r], ascending; states of places know the events [0, before).
+        lat, lng, time_s: float64[r].
+        user: uint64[r], hashes.
+        states: `USER` states of the users, [r].
+        only_new: whether places that the user has visited are left out, as `only_new` asks for.
+    """
+
+    before: Index
+    lat: Floats
+    lng: Floats
+    time_s: Floats
+    user: NDArray[np.uint64]
+    states: States
+    only_new: bool = False
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What came of requests.
+
+    Attributes:
+        rows: int64[r, k], the candidates; -1 pads.
+        scores: float64[r, k], the ranker's; -inf where padded.
+        served: float64[r, k], such that the highest is served first; -inf where padded.
+    """
+
+    rows: Index
+    scores: Floats
+    served: Floats
+
+    def found(self, target: Index) -> NDArray[np.bool_]:
+        """Whether the candidate stage let the target through, bool[r]."""
+        found: NDArray[np.bool_] = (self.rows == target[:, None]).any(axis=1)
+        return found
+
+    def without(self, requests: Index, places: Index) -> "Answers":
+        """The answers with some places taken out: pairs of request and place."""
+        barred = np.zeros(self.rows.shape, bool)
+        for i in np.unique(requests).tolist():
+            barred[i] = np.isin(self.rows[i], places[requests == i])
+        return Answers(
+            np.where(barred, -1, self.rows),
+            np.where(barred, -np.inf, self.scores),
+            np.where(barred, -np.inf, self.served),
+        )
+
+    def ranks(self, target: Index) -> Floats:
+        """Rank of the target in the served order, float64[r]; infinite if it is not there."""
+        return rank_in_lists(self.rows, self.served, target)
+
+    def ranker_ranks(self, target: Index) -> Floats:
+        """The same in the ranker's own order, before post-processing."""
+        return rank_in_lists(self.rows, self.scores, target)
+
+
+def ask(material: Material, requests: Requests, mode: Mode, *, only_new: bool = False) -> Asked:
+    """Requests with the users' states as they were, by the replay."""
+    questions = requests.questions(mode)
+    known = questions.user >= 0
+    user = np.where(known, material.users[questions.user], _STRANGER)
+    return Asked(
+        before=questions.known,
+        lat=material.visits.lat[questions.origin],
+        lng=material.visits.lng[questions.origin],
+        time_s=questions.time_s,
+        user=user,
+        states=_user_states(material, questions.known, user),
+        only_new=only_new,
+    )
+
+
+class Served:
+    """A pair of models behind the stages of the service.
+
+    Args:
+        material: whose events and catalogue the answers are made from.
+        scorer: the models.
+        reach: what a request may choose from.
+        stale_s: weather older than this is unknown, seconds.
+    """
+
+    def __init__(self, material: Material, scorer: Scorer, reach: Reach, *, stale_s: float) -> None:
+        self._events, self._catalogue = material.events, material.catalogue
+        self._scorer, self._reach, self._stale_s = scorer, reach, stale_s
+        self._near = lru_cache(_SPOTS_KEPT)(self._look_around)
+
+    def rank(self, asked: Asked) -> Answers:
+        """Answer all requests."""
+        rows = np.stack([self._candidates(asked, i) for i in range(len(asked.before))])
+        scores = np.full(rows.shape, -np.inf)
+        for part, features in self._features(asked, rows):
+            held = rows[part] >= 0
+            place = rows[part][held]
+            user = np.repeat(asked.user[part], held.sum(axis=1))
+            said = self._scorer.rank_all(
+                features[held],
+                as_int64(user),
+                as_int64(self._catalogue.hash[place]),
+                as_int64(self._catalogue.category_hash[place]),
+            )
+            scores[part][held] = said["score"]
+        return Answers(rows, scores, self._served(rows, scores))
+
+    def _look_around(self, lat: float, lng: float) -> tuple[Index, NDArray[np.float32]]:
+        reach = self._reach
+        return self._catalogue.near(lat, lng, reach.max_radius_m, reach.near_places)
+
+    def _candidates(self, asked: Asked, i: int) -> Index:
+        """Rows that the candidate stage lets through, best first, int64[candidates]; -1 pads."""
+        rows, metres = self._near(float(asked.lat[i]), float(asked.lng[i]))
+        state, now_s = asked.states[i : i + 1], float(asked.time_s[i])
+        person = Person.of(state, known=True, latest_s=None, now_s=now_s)
+        left_out = person.visited if asked.only_new else person.resting
+        if len(left_out):
+            kept = ~np.isin(self._catalogue.hash[rows], left_out)
+            rows, metres = rows[kept], metres[kept]
+        inputs: dict[str, Any] = candidate_inputs(state, rows, metres, now_s, self._catalogue)
+        scores = self._scorer.candidates(**inputs)[0]
+        best = np.argsort(-scores, kind="stable")[: self._reach.candidates]
+        chosen = np.full(self._reach.candidates, -1)
+        chosen[: len(best)] = rows[best]
+        return chosen
+
+    def _features(self, asked: Asked, rows: Index) -> Iterator[tuple[slice, NDArray[np.float32]]]:
+        """The ranker's matrix of some requests at a time, float32[c, k, F]."""
+        count = rows.shape[1]
+        hashes = np.r_[self._catalogue.hash, np.uint64(0)]
+        queries = Queries(
+            np.repeat(asked.before, count),
+            np.zeros(rows.size, np.uint64),  # the users' states are known already
+            hashes[rows.ravel()],
+        )
+        at = ContextLog([]).at(None, asked.lat, asked.lng, asked.time_s, stale_s=self._stale_s)
+        for cells, _, places in point_in_time(self._events, queries, chunk=count * _AT_ONCE):
+            part = slice(cells.start // count, cells.stop // count)
+            features = np.zeros((part.stop - part.start, count, len(RANKING_COLUMNS)), np.float32)
+            for j, i in enumerate(range(part.start, part.stop)):
+                features[j] = ranking_features(
+                    asked.states[i : i + 1],
+                    places[j * count : (j + 1) * count],
+                    rows[i],
+                    _one(at, i),
+                    self._catalogue,
+                )
+            yield part, features
+
+    def _served(self, rows: Index, scores: Floats) -> Floats:
+        """The service's order: varied within the answer, the ranker's behind it."""
+        served = np.full(scores.shape, -np.inf)
+        for i, (of, row) in enumerate(zip(scores, rows, strict=True)):
+            held = row >= 0
+            kinds = self._catalogue.category[row[held]]
+            first, _ = pick(of[held].astype(np.float32), kinds, ANSWER)
+            order = np.argsort(-of[held], kind="stable")
+            order = np.r_[first, order[~np.isin(order, first)]]
+            served[i, np.flatnonzero(held)[order]] = -np.arange(len(order))
+        return served
+
+
+def _user_states(material: Material, before: Index, user: NDArray[np.uint64]) -> States:
+    queries = Queries(before, user, np.zeros(len(user), np.uint64))
+    found = [users for _, users, _ in point_in_time(material.events, queries)]
+    return np.concatenate(found) if found else USER.empty(0)
+
+
+def _one(at: Situation, i: int) -> Situation:
+    return Situation(**{name: values[i : i + 1] for name, values in vars(at).items()})
