@@ -168,3 +168,23 @@ def novelty(lists: NDArray[np.integer], visits: NDArray[np.integer]) -> float:
         return 0.0
     share = (visits + 1.0) / (visits + 1.0).sum()
     return float(-np.log2(share[shown]).mean())
+
+
+def regret(
+    utility: NDArray[np.floating], lists: NDArray[np.integer], k: int
+) -> NDArray[np.float64]:
+    """What a user misses for being shown these k places and no others: best of all - best shown.
+
+    Args:
+        utility: float[r, places], what each place is truly worth to each request's user.
+        lists: int[r, n], catalogue rows in the order shown, n >= k; -1 pads.
+        k: how many are seen.
+
+    Returns:
+        float64[r], 0 where the best place of all is among them; in the unit of `utility`.
+    """
+    shown = lists[:, :k]
+    worth = np.take_along_axis(utility, np.maximum(shown, 0), axis=1)
+    best = np.where(shown >= 0, worth, -np.inf).max(axis=1)
+    missed: NDArray[np.float64] = utility.max(axis=1).astype(np.float64) - best
+    return missed

@@ -7,23 +7,26 @@ from typing import Any
 
 import numpy as np
 import structlog
+from numpy.typing import NDArray
 
 from contracts.settings import Settings
 from models import dataset
 from models.progress import Reporter
 from models.quality.baselines import recipes
+from models.quality.leaks import check_no_leak
 from models.quality.ranks import Ranks, rank_all
-from models.quality.requests import MODES, Cuts, Mode, Requests
+from models.quality.requests import MODES, Cuts, Mode, Questions, Requests
 from models.quality.tuning import tune
 from models.scoring import Scorer
 from models.split import SplitAt
 from models.train import fit_pair
-from online_features.context import ContextLog
 from placestream.evaluation.judged import Judged
-from placestream.evaluation.material import Material
+from placestream.evaluation.material import Known, Material
 from placestream.evaluation.served import Answers, Reach, Served, ask
 
 log = structlog.get_logger(__name__)
+#: Requests that are asked twice, the second time with another future; ours replay all the past.
+AUDITED, AUDITED_BASELINES = 2, 20
 OURS, OURS_PLAIN = "placestream", "placestream, plain"
 
 
@@ -44,7 +47,11 @@ class Contest:
 
 
 def baselines(contest: Contest, seed: int, progress: Reporter) -> Iterator[Judged]:
-    """Tune, fit and score each baseline."""
+    """Tune, fit and score each baseline.
+
+    Raises:
+        Leak: one looks at what comes after a request.
+    """
     made = recipes(seed)
     with progress.stage("baselines", len(made)) as stage:
         for recipe in made:
@@ -61,11 +68,18 @@ def baselines(contest: Contest, seed: int, progress: Reporter) -> Iterator[Judge
                 "seconds": round(time.perf_counter() - began_s, 1),
             }
             log.info("baseline_judged", name=method.name, **facts)
+            check_no_leak(
+                method.name,
+                method.score,
+                contest.requests.questions("stream"),
+                AUDITED_BASELINES,
+                seed,
+            )
             stage.advance(note=method.name)
             yield Judged(method.name, False, {"frozen": frozen, "stream": stream}, strangers, facts)
 
 
-def fitted(material: Material, cuts: Cuts, settings: Settings, progress: Reporter) -> Scorer:
+def fitted(known: Known, cuts: Cuts, settings: Settings, progress: Reporter) -> Scorer:
     """Our pair: trained before `cuts.train`, stopped early on what follows up to `cuts.known`.
 
     What lies at and after `cuts.known` is not even handed over.
@@ -73,19 +87,19 @@ def fitted(material: Material, cuts: Cuts, settings: Settings, progress: Reporte
     Raises:
         TooFewEvents: too little lies before the cuts.
     """
-    events = material.events.take(slice(0, cuts.known))
+    events = known.events.take(slice(0, cuts.known))
     with progress.stage("features as they were", None) as stage:
         data = dataset.build(
             events,
-            material.catalogue,
-            ContextLog([]),
+            known.catalogue,
+            known.context,
             seed=settings.seed,
             max_events=settings.train_max_rows,
             stale_s=settings.context_stale_s,
             split=SplitAt(cuts.train),
             report=stage.advance,
         )
-    candidates, ranker, _ = fit_pair(events, material.catalogue, data, settings, progress)
+    candidates, ranker, _ = fit_pair(events, known.catalogue, data, settings, progress)
     return Scorer.of(candidates, ranker, {})
 
 
@@ -94,6 +108,7 @@ def ours(contest: Contest, settings: Settings, progress: Reporter) -> list[Judge
 
     Raises:
         TooFewEvents: too little lies before the cuts.
+        Leak: an answer depends on what comes after its request.
     """
     began_s = time.perf_counter()
     scorer = fitted(contest.material, contest.cuts, settings, progress)
@@ -109,10 +124,11 @@ def ours(contest: Contest, settings: Settings, progress: Reporter) -> list[Judge
         for mode in MODES:
             by_mode[mode] = _answers(contest, served, mode)
             stage.advance(note=mode)
-        strangers = served.rank(ask(contest.material, contest.strangers, "stream"))
+        strangers = served.rank(ask(contest.material, contest.strangers.questions("stream")))
         stage.advance(note="strangers")
     facts["candidates"] = {mode: _let_through(contest, by_mode[mode][0]) for mode in MODES}
     facts["seconds"] = round(time.perf_counter() - began_s, 1)
+    _audit(contest, scorer, settings, name)
     s_target = contest.strangers.target
     as_served = {mode: _ranks(contest, *by_mode[mode], served=True) for mode in MODES}
     as_ranked = {mode: _ranks(contest, *by_mode[mode], served=False) for mode in MODES}
@@ -122,17 +138,28 @@ def ours(contest: Contest, settings: Settings, progress: Reporter) -> list[Judge
     ]
 
 
-def serve(material: Material, scorer: Scorer, settings: Settings) -> Served:
+def _audit(contest: Contest, scorer: Scorer, settings: Settings, name: str) -> None:
+    """Raise `Leak` if an answer of ours depends on what came after the request."""
+
+    def answer(questions: Questions) -> NDArray[np.float64]:
+        material = contest.material.with_visits(questions.visits)
+        answers = serve(material, scorer, settings).rank(ask(material, questions))
+        return np.stack([answers.rows.astype(np.float64), answers.scores])
+
+    check_no_leak(name, answer, contest.requests.questions("stream"), AUDITED, settings.seed)
+
+
+def serve(known: Known, scorer: Scorer, settings: Settings) -> Served:
     """Our system with the reach of the service's settings."""
     reach = Reach(settings.near_places, settings.max_radius_m, settings.candidates)
-    return Served(material, scorer, reach, stale_s=settings.context_stale_s)
+    return Served(known, scorer, reach, stale_s=settings.context_stale_s)
 
 
 def _answers(contest: Contest, served: Served, mode: Mode) -> tuple[Answers, Answers]:
     """Answers to all requests, and to those with a new target once more, asked for new places."""
     new = contest.requests.take(contest.requests.is_new)
-    discover = served.rank(ask(contest.material, new, mode, only_new=True))
-    every = served.rank(ask(contest.material, contest.requests, mode))
+    discover = served.rank(ask(contest.material, new.questions(mode), only_new=True))
+    every = served.rank(ask(contest.material, contest.requests.questions(mode)))
     return every, discover.without(*new.known_places())
 
 

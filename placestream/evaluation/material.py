@@ -1,6 +1,8 @@
-"""A file of check-ins in the three shapes that an evaluation needs."""
+"""What happened in a city, in the shapes that an evaluation needs."""
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,36 +13,45 @@ from models.quality.visits import VisitLog
 from online_features.archive import EventLog
 from online_features.catalogue import Catalogue
 from online_features.columns import VISIT, EventColumns
+from online_features.context import ContextLog
 from online_features.places import document_of, merge, read_update
 from placestream.simulation.checkins import CheckIns
+from placestream.simulation.source import Event
 
 
 @dataclass(frozen=True)
-class Material:
-    """Visits, events and catalogue of the same check-ins; position i and row p mean the same.
+class Known:
+    """What the service would know of a city.
+
+    Attributes:
+        events: for the folds, as the archive would give them.
+        catalogue: all places.
+        context: the past of weather and traffic.
+        region: key of the context.
+    """
+
+    events: EventLog
+    catalogue: Catalogue
+    context: ContextLog = field(default_factory=lambda: ContextLog([]))
+    region: str | None = None
+
+
+@dataclass(frozen=True)
+class Material(Known):
+    """Check-ins; position i of visits and events is the same, row p of the catalogue is place p.
 
     Attributes:
         visits: for the protocol and the baselines.
-        events: for the folds, as the archive would give them.
-        catalogue: row p is place p.
         users: uint64 hash of each user's id.
     """
 
-    visits: VisitLog
-    events: EventLog
-    catalogue: Catalogue
-    users: NDArray[np.uint64]
+    visits: VisitLog = field(kw_only=True)
+    users: NDArray[np.uint64] = field(kw_only=True)
 
     @classmethod
     def of(cls, checkins: CheckIns) -> "Material":
-        """Read check-ins; those dropped from `keep` never happened."""
-        catalogue = Catalogue()
-        for offset, update in enumerate(checkins.place_updates()):
-            # The way that a worker takes an update, so that a place is what it is in service.
-            place_id, time_s, said = read_update(encode(update), float(checkins.time_s[0]))
-            merged = merge(None, place_id, time_s, said, offset)
-            assert merged is not None  # nothing older is known
-            catalogue.upsert(document_of(merged))
+        """Read check-ins."""
+        catalogue = catalogue_of(checkins.place_updates())
         visits = VisitLog(
             user=checkins.user.astype(np.int64),
             place=checkins.venue.astype(np.int64),
@@ -50,37 +61,55 @@ class Material:
             lng=catalogue.lng.copy(),
         )
         users = np.array([id64(user) for user in checkins.users], np.uint64)
-        user_id = np.array(checkins.users, object)[checkins.user]
-        place_id = np.array(catalogue.ids, object)[checkins.venue]
-        events = _events(visits, users, catalogue, user_id, place_id)
-        return cls(visits, events, catalogue, users)
+        events = _events(visits, users, catalogue)
+        return cls(events, catalogue, visits=visits, users=users)
 
     def take(self, keep: NDArray[np.int64]) -> "Material":
         """Only some of the check-ins; users and places keep their numbers."""
-        return Material(self.visits.take(keep), self.events.take(keep), self.catalogue, self.users)
+        return replace(self, visits=self.visits.take(keep), events=self.events.take(keep))
+
+    def with_visits(self, visits: VisitLog) -> "Material":
+        """The same city, had it been visited otherwise."""
+        return replace(self, visits=visits, events=_events(visits, self.users, self.catalogue))
 
 
-def _events(
-    visits: VisitLog,
-    users: NDArray[np.uint64],
-    catalogue: Catalogue,
-    user_id: NDArray[np.object_],
-    place_id: NDArray[np.object_],
+def catalogue_of(updates: Iterable[Event]) -> Catalogue:
+    """A catalogue from updates, on the way that a worker takes them."""
+    documents: dict[str, bytes | None] = {}
+    catalogue = Catalogue()
+    for offset, update in enumerate(updates):
+        received_s = datetime.fromisoformat(update["timestamp"]).timestamp()
+        place_id, time_s, said = read_update(encode(update), received_s)
+        merged = merge(documents.get(place_id), place_id, time_s, said, offset)
+        if merged is not None:
+            documents[place_id] = merged
+            catalogue.upsert(document_of(merged))
+    return catalogue
+
+
+def log_of(
+    columns: EventColumns, user_id: Iterable[object], place_id: Iterable[object]
 ) -> EventLog:
-    count = len(visits)
-    columns = EventColumns.of(
-        user=users[visits.user],
-        place=catalogue.hash[visits.place],
-        kind=np.full(count, VISIT),
-        time_s=visits.time_s,
-        lat=visits.lat[visits.place],
-        lng=visits.lng[visits.place],
-    )
+    """Columns as the archive gives them; ids as canonical strings."""
+    count = len(columns)
     return EventLog(
         **vars(columns),
         partition=np.zeros(count, np.int32),
         offset=np.arange(count),
-        user_id=user_id,
-        place_id=place_id,
+        user_id=np.array(list(user_id), object),
+        place_id=np.array(list(place_id), object),
         request_id=np.full(count, None, object),
     )
+
+
+def _events(visits: VisitLog, users: NDArray[np.uint64], catalogue: Catalogue) -> EventLog:
+    columns = EventColumns.of(
+        user=users[visits.user],
+        place=catalogue.hash[visits.place],
+        kind=np.full(len(visits), VISIT),
+        time_s=visits.time_s,
+        lat=visits.lat[visits.place],
+        lng=visits.lng[visits.place],
+    )
+    ids = catalogue.ids
+    return log_of(columns, map(str, visits.user.tolist()), (ids[p] for p in visits.place.tolist()))

@@ -104,7 +104,7 @@ def _ours(
     with progress.stage("trajectories", len(LEVELS)) as stage:
         for level in LEVELS:
             requests, mode = requests_at(material, found, level)
-            asked = ask(material, requests, mode)
+            asked = ask(material, requests.questions(mode))
             if mode == "frozen":
                 asked = with_trajectory(asked, material, found, requests.cut)
             ranks = served.rank(asked).ranks(requests.target)

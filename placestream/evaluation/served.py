@@ -18,13 +18,14 @@ from contracts.ids import as_int64, id64
 from inference.ordering import pick
 from inference.person import Person
 from models.quality.ranks import rank_in_lists
-from models.quality.requests import Mode, Requests
+from models.quality.requests import Questions
 from models.scoring import Scorer
-from online_features.context import ContextLog, Situation
+from online_features.archive import EventLog
+from online_features.context import Situation
 from online_features.definitions import USER
 from online_features.replay import Queries, States, point_in_time
 from online_features.request import RANKING_COLUMNS, candidate_inputs, ranking_features
-from placestream.evaluation.material import Material
+from placestream.evaluation.material import Known, Material
 
 Index = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -105,9 +106,8 @@ class Answers:
         return rank_in_lists(self.rows, self.scores, target)
 
 
-def ask(material: Material, requests: Requests, mode: Mode, *, only_new: bool = False) -> Asked:
-    """Requests with the users' states as they were, by the replay."""
-    questions = requests.questions(mode)
+def ask(material: Material, questions: Questions, *, only_new: bool = False) -> Asked:
+    """Questions with the users' states as they were, by the replay."""
     known = questions.user >= 0
     user = np.where(known, material.users[questions.user], _STRANGER)
     return Asked(
@@ -116,7 +116,7 @@ def ask(material: Material, requests: Requests, mode: Mode, *, only_new: bool = 
         lng=material.visits.lng[questions.origin],
         time_s=questions.time_s,
         user=user,
-        states=_user_states(material, questions.known, user),
+        states=user_states(material.events, questions.known, user),
         only_new=only_new,
     )
 
@@ -125,14 +125,14 @@ class Served:
     """A pair of models behind the stages of the service.
 
     Args:
-        material: whose events and catalogue the answers are made from.
+        known: what the answers are made from.
         scorer: the models.
         reach: what a request may choose from.
         stale_s: weather older than this is unknown, seconds.
     """
 
-    def __init__(self, material: Material, scorer: Scorer, reach: Reach, *, stale_s: float) -> None:
-        self._events, self._catalogue = material.events, material.catalogue
+    def __init__(self, known: Known, scorer: Scorer, reach: Reach, *, stale_s: float) -> None:
+        self._known, self._catalogue = known, known.catalogue
         self._scorer, self._reach, self._stale_s = scorer, reach, stale_s
         self._near = lru_cache(_SPOTS_KEPT)(self._look_around)
 
@@ -182,8 +182,10 @@ class Served:
             np.zeros(rows.size, np.uint64),  # the users' states are known already
             hashes[rows.ravel()],
         )
-        at = ContextLog([]).at(None, asked.lat, asked.lng, asked.time_s, stale_s=self._stale_s)
-        for cells, _, places in point_in_time(self._events, queries, chunk=count * _AT_ONCE):
+        at = self._known.context.at(
+            self._known.region, asked.lat, asked.lng, asked.time_s, stale_s=self._stale_s
+        )
+        for cells, _, places in point_in_time(self._known.events, queries, chunk=count * _AT_ONCE):
             part = slice(cells.start // count, cells.stop // count)
             features = np.zeros((part.stop - part.start, count, len(RANKING_COLUMNS)), np.float32)
             for j, i in enumerate(range(part.start, part.stop)):
@@ -209,9 +211,10 @@ class Served:
         return served
 
 
-def _user_states(material: Material, before: Index, user: NDArray[np.uint64]) -> States:
+def user_states(events: EventLog, before: Index, user: NDArray[np.uint64]) -> States:
+    """How users (by hash) stood before positions of the log that ascend."""
     queries = Queries(before, user, np.zeros(len(user), np.uint64))
-    found = [users for _, users, _ in point_in_time(material.events, queries)]
+    found = [users for _, users, _ in point_in_time(events, queries)]
     return np.concatenate(found) if found else USER.empty(0)
 
 

@@ -36,6 +36,7 @@ COMMANDS = {
     "dlq",
     "rebuild",
     "skew",
+    "evaluate",
     "replay",
     "simulate",
     "recommend",
