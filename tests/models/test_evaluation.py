@@ -1,8 +1,14 @@
-"""Each metric against scikit-learn, or against a value worked out by hand."""
+"""Each metric against scikit-learn or ir_measures, or against a value worked out by hand."""
 
+import itertools
+import math
+
+import ir_measures
 import numpy as np
 import pytest
+from ir_measures import AP, RR, R, nDCG
 from sklearn import metrics
+from sklearn.calibration import calibration_curve
 
 from models import evaluation
 from models.evaluation import Rankings
@@ -148,3 +154,60 @@ def test_novelty_is_the_mean_self_information() -> None:
     """Smoothed visits 8, 4, 4 are shares 1/2, 1/4, 1/4: one and two bits, 5/3 on the whole."""
     visits = np.array([7, 3, 3])
     assert evaluation.novelty(np.array([[0, 1, 2]]), visits) == pytest.approx(5 / 3)
+
+
+def test_ranking_metrics_equal_ir_measures(rng: np.random.Generator) -> None:
+    """NDCG@5 and @10, MAP@5, MRR, and recall at 5 of several relevant rows a request.
+
+    Its AP@5 divides by all relevant rows, ours by at most five: the same here, with up to three.
+    """
+    labels, scores, *flat = _requests(rng, 6)
+    qrels = [
+        ir_measures.Qrel(str(q), str(d), int(labels[q, d])) for q in range(60) for d in range(12)
+    ]
+    run = [
+        ir_measures.ScoredDoc(str(q), str(d), float(scores[q, d]))
+        for q in range(60)
+        for d in range(12)
+    ]
+    measures = [nDCG @ 5, nDCG @ 10, AP @ 5, RR, R @ 5]
+    expected = ir_measures.calc_aggregate(measures, qrels, run)
+    ranking = Rankings(*flat)
+    found = [
+        ranking.ndcg(5),
+        ranking.ndcg(10),
+        ranking.average_precision(5),
+        ranking.reciprocal_rank(),
+        ranking.hit_rate(5),
+    ]
+    assert found == pytest.approx([expected[measure] for measure in measures])
+
+
+def test_calibration_error_equals_that_of_scikit_learns_curve(rng: np.random.Generator) -> None:
+    """Its bins of equal width, weighted by what they hold."""
+    probability = rng.random(2_000)
+    labels = rng.random(2_000) < probability**1.5
+    observed, said = calibration_curve(labels, probability, n_bins=10)
+    weight = np.bincount((probability * 10).astype(int)) / 2_000
+    expected = float((weight * np.abs(observed - said)).sum())
+    assert evaluation.calibration_error(labels, probability) == pytest.approx(expected)
+
+
+def test_lists_are_judged_as_pair_by_pair(rng: np.random.Generator) -> None:
+    """Diversity, coverage and novelty against loops over lists of distinct places."""
+    lists = np.stack([rng.permutation(30)[:6] for _ in range(20)])
+    category, visits = rng.integers(0, 4, 30), rng.integers(0, 9, 30)
+    pairs = [category[a] != category[b] for row in lists for a, b in itertools.combinations(row, 2)]
+    assert evaluation.diversity(lists, category) == pytest.approx(np.mean(pairs))
+    assert evaluation.coverage(lists, 30) == len({*lists.ravel().tolist()}) / 30
+    total = visits.sum() + 30
+    bits = [-math.log2((visits[place] + 1) / total) for place in lists.ravel()]
+    assert evaluation.novelty(lists, visits) == pytest.approx(np.mean(bits))
+
+
+def test_regret_is_what_the_best_place_would_have_been_worth_more() -> None:
+    """Worth 3 1 2: shown 1 and 2, the first misses 2, both miss 1; padding is worth nothing."""
+    utility = np.array([[3.0, 1.0, 2.0]] * 2)
+    lists = np.array([[1, 2, -1], [0, -1, -1]])
+    assert evaluation.regret(utility, lists, 1).tolist() == [2, 0]
+    assert evaluation.regret(utility, lists, 2).tolist() == [1, 0]

@@ -1,0 +1,49 @@
+"""EASE against its definition as a constrained least squares problem."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+
+from models.quality.baselines import ease
+from models.quality.baselines.ease import EaseNearby, ease_scores
+from models.quality.requests import Requests
+from models.quality.visits import VisitLog
+
+
+def test_weights_solve_each_place_from_all_others(town: VisitLog) -> None:
+    """Column j of B is the ridge regression of column j on the other columns (Steck, eq. 8)."""
+    x = np.zeros((town.users, town.places))
+    x[town.user, town.place] = 1
+    expected = np.zeros_like(x)
+    for j in range(town.places):
+        others = np.delete(np.arange(town.places), j)
+        a = x[:, others]
+        solved = np.linalg.solve(a.T @ a + 3.0 * np.eye(len(others)), a.T @ x[:, j])
+        expected[:, j] = a @ solved
+    assert_allclose(ease_scores(town, 3.0), expected, atol=1e-4)
+
+
+def test_only_the_most_visited_places_take_part(
+    town: VisitLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beyond the limit of memory the others score 0."""
+    monkeypatch.setattr(ease, "MOST_PLACES", 10)
+    scores = ease_scores(town.first(len(town) - 1), 3.0)
+    visits = np.bincount(town.first(len(town) - 1).place, minlength=town.places)
+    assert np.count_nonzero(scores.any(axis=0)) <= 10
+    assert scores[:, visits.argmax()].any()
+
+
+def test_strangers_get_the_nearest(town: VisitLog, requests: Requests) -> None:
+    """Without any taste only distance tells places apart."""
+    method = EaseNearby(l2=10.0, steepness=1.0, offset_m=50.0).fit(town)
+    questions = requests.as_strangers().questions("stream")
+    scores = method.score(questions)
+    assert np.array_equal(scores.argmax(axis=1), questions.origin)
+
+
+def test_no_shrinkage_has_no_solution(town: VisitLog) -> None:
+    """A place that nobody has visited makes the matrix singular."""
+    empty = town.first(100)
+    with pytest.raises(ValueError, match="l2 = 0"):
+        ease_scores(empty, 0.0)
