@@ -30,7 +30,7 @@ def drawn_town(users: int = 40, places: int = 60, each: int = 60, seed: int = 5)
     rng = np.random.default_rng(seed)
     lat, lng = rng.normal(40.7, 0.02, places), rng.normal(-74.0, 0.02, places)
     rows = []
-    for user in range(users):
+    for person in range(users):
         home = rng.integers(places)
         near = np.argsort((lat - lat[home]) ** 2 + (lng - lng[home]) ** 2)[:15]
         haunts, hours = rng.choice(near, 4, replace=False), rng.uniform(6, 23, 4)
@@ -40,7 +40,7 @@ def drawn_town(users: int = 40, places: int = 60, each: int = 60, seed: int = 5)
                 place, hour = haunts[habit], hours[habit] + rng.normal(0, 0.7)
             else:
                 place, hour = rng.choice(near), rng.uniform(8, 22)
-            rows.append((user, int(place), float(int(day) * DAY_S + hour * HOUR_S)))
+            rows.append((person, int(place), float(int(day) * DAY_S + hour * HOUR_S)))
     user, place, time_s = (np.array(column) for column in zip(*rows, strict=True))
     order = np.argsort(time_s, kind="stable")
     return VisitLog(
