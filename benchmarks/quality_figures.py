@@ -1,0 +1,106 @@
+"""Figures and the README's table of an evaluation."""
+
+from collections.abc import Mapping
+
+from benchmarks.report import Figure
+from models.bootstrap import Interval
+from models.quality.metrics import NDCG
+from placestream.evaluation.judged import Judged, modes_of
+from placestream.evaluation.next_place import Outcome
+from placestream.evaluation.simulated import Regret
+
+#: Slice, metric, and how a heading says it.
+COLUMNS = (
+    ("all", "recall_at_5", "R@5"),
+    ("all", "recall_at_10", "R@10"),
+    ("all", "recall_at_20", "R@20"),
+    ("all", NDCG, "NDCG@10"),
+    ("all", "mrr", "MRR"),
+    ("discover", "recall_at_5", "R@5"),
+    ("discover", "recall_at_10", "R@10"),
+    ("discover", "recall_at_20", "R@20"),
+    ("discover", "recall_at_100", "R@100"),
+    ("discover", NDCG, "NDCG@10"),
+    ("discover", "mrr", "MRR"),
+)
+
+
+def figures(outcome: Outcome) -> list[Figure]:
+    """All of `COLUMNS` for every contestant, streamed; least and greatest are the bounds."""
+    found = []
+    for judged in outcome.judged:
+        slices = outcome.verdict.figures(judged, "stream")
+        for part, metric, short in COLUMNS:
+            if part in slices:
+                name = f"{judged.name}, {part} {short.replace('@', ' at ')}"
+                found.append(_figure(name, "share", slices[part][metric]))
+    return found
+
+
+def of_city(regrets: Mapping[str, Regret]) -> list[Figure]:
+    """Regrets on the simulated city."""
+    found = []
+    for name, regret in regrets.items():
+        found.append(_figure(f"city, {name}, regret of the first", "utility", regret.first))
+        found.append(_figure(f"city, {name}, regret of ten", "utility", regret.of_ten))
+        chance = f"city, {name}, chance that the choice is among ten"
+        found.append(_figure(chance, "share", regret.chance_in_ten))
+    return found
+
+
+def markdown(outcome: Outcome, regrets: Mapping[str, Regret]) -> str:
+    """The tables as they stand in the README; the bounds are in the plot."""
+    sizes = outcome.verdict.sizes
+    heads = [
+        f"{part} {short}" if i in (0, 5) else short for i, (part, _, short) in enumerate(COLUMNS)
+    ]
+    lines = [
+        f"{sizes['all']:,} requests, {sizes.get('new', 0):,} of them to places new to their user.",
+        "",
+        _row(["method", *heads]),
+        _row(["---"] * (1 + len(COLUMNS))),
+    ]
+    for judged in outcome.judged:
+        streams = judged.facts.get("streams", True)
+        for mode in reversed(modes_of(judged)[: 2 if streams else 1]):
+            slices = outcome.verdict.figures(judged, mode)
+            cells = [_cell(slices.get(part, {}).get(metric)) for part, metric, _ in COLUMNS]
+            lines.append(_row([_named(judged, mode, streams), *cells]))
+    for judged in outcome.ours:
+        share = judged.facts["candidates"]["stream"]
+        lines += [
+            "",
+            f"{judged.name}: the candidate stage lets {share['recall_all']:.3f} of all targets "
+            f"through, {share['recall_new']:.3f} of the new ones (stream).",
+        ]
+    return "\n".join([*lines, "", *_city(regrets)]) + "\n"
+
+
+def _city(regrets: Mapping[str, Regret]) -> list[str]:
+    lines = [
+        "On the simulated city, in utility (1 is e-fold odds of being chosen):",
+        "",
+        _row(["shown", "regret of the first", "regret of ten", "chance of the choice in ten"]),
+        _row(["---"] * 4),
+    ]
+    for name, regret in regrets.items():
+        cells = (regret.first, regret.of_ten, regret.chance_in_ten)
+        lines.append(_row([name, *(f"{c.value:.2f} ({c.low:.2f} to {c.high:.2f})" for c in cells)]))
+    return lines
+
+
+def _figure(name: str, unit: str, interval: Interval) -> Figure:
+    return Figure(name, unit, (interval.low, interval.value, interval.high))
+
+
+def _named(judged: Judged, mode: str, several: bool) -> str:
+    name = f"{judged.name} ({mode})" if several else judged.name
+    return f"**{name}**" if judged.ours else name
+
+
+def _cell(interval: Interval | None) -> str:
+    return "" if interval is None else f"{interval.value:.3f}"
+
+
+def _row(cells: list[str]) -> str:
+    return f"| {' | '.join(cells)} |"
