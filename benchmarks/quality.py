@@ -84,7 +84,7 @@ def main() -> None:
     options = Options(plain=given.plain, seed=given.seed, most=given.most)
     outcome = next_place.evaluate(material, options, settings, reporter_for(Console(stderr=True)))
     regrets = _city_regret(given, settings)
-    tables.show(outcome, Console(width=140))
+    tables.show(outcome, Console(width=180))
     draw(outcome, given.plot)
     given.table.write_text(markdown(outcome, regrets))
     publish(

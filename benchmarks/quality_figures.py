@@ -67,7 +67,9 @@ def markdown(outcome: Outcome, regrets: Mapping[str, Regret]) -> str:
             cells = [_cell(slices.get(part, {}).get(metric)) for part, metric, _ in COLUMNS]
             lines.append(_row([_named(judged, mode, streams), *cells]))
     for judged in outcome.ours:
-        share = judged.facts["candidates"]["stream"]
+        if not judged.candidates:
+            continue
+        share = judged.candidates["stream"]
         lines += [
             "",
             f"{judged.name}: the candidate stage lets {share['recall_all']:.3f} of all targets "

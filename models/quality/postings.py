@@ -25,15 +25,15 @@ class Postings:
         """Positions below a horizon that hold a key, for many askers at once.
 
         Args:
-            keys: int64[r]; -1 holds nothing.
+            keys: int64[r].
             horizons: int64[r], positions at and after this are not known.
 
         Returns:
             Row of the asker and position, int64[m] each, by asker, then position.
         """
-        start = self._start[np.maximum(keys, 0)]
+        start = self._start[keys]
         end = np.searchsorted(self._ordered, keys * self._most + horizons)
-        counts = np.where(keys >= 0, end - start, 0)
+        counts = end - start
         rows = np.repeat(np.arange(len(keys)), counts)
         within = np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)
         return rows, self._positions[start[rows] + within]

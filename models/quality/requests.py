@@ -16,7 +16,6 @@ from models.quality.visits import VisitLog
 Index = NDArray[np.int64]
 Mode = Literal["frozen", "stream"]
 MODES: tuple[Mode, Mode] = ("frozen", "stream")
-STRANGER = -1
 
 
 @dataclass(frozen=True)
@@ -72,7 +71,7 @@ class Questions:
     Attributes:
         visits: the log; positions at and after `known` must not be looked at.
         known: int64[r], each question knows the visits [0, known).
-        user: int64[r], who asks; `STRANGER` for somebody of whom nothing is known.
+        user: int64[r], who asks; maybe somebody of whom nothing is known.
         origin: int64[r], place of the user's previous visit: the location.
         time_s: float64[r], the moment, Unix seconds.
     """
@@ -100,26 +99,31 @@ class Requests:
         visits: the log.
         at: int64[r], position of the visit that each request foresees; ascending.
         cut: what "frozen" knows: the visits [0, cut).
-        stranger: whether the users' own past is withheld (see `as_strangers`).
+        origin: int64[r], place of the user's previous visit.
     """
 
     visits: VisitLog
     at: Index
     cut: int
-    stranger: bool = False
+    origin: Index
 
     @classmethod
     def of(cls, visits: VisitLog, cuts: Cuts) -> Self:
         """All requests between two cuts."""
         judged = np.arange(cuts.known, cuts.end)
-        return cls(visits, judged[visits.previous[judged] >= 0], cuts.known)
+        return cls.at_positions(visits, judged[visits.previous[judged] >= 0], cuts.known)
+
+    @classmethod
+    def at_positions(cls, visits: VisitLog, at: Index, cut: int) -> Self:
+        """The requests that foresee given visits, each of which has a previous one."""
+        return cls(visits, at, cut, visits.place[visits.previous[at]])
 
     def __len__(self) -> int:
         return len(self.at)
 
     def take(self, rows: Index | NDArray[np.bool_]) -> "Requests":
         """Some of the requests."""
-        return replace(self, at=self.at[rows])
+        return replace(self, at=self.at[rows], origin=self.origin[rows])
 
     def drawn(self, most: int, seed: int) -> "Requests":
         """At most so many, drawn evenly, in order of time."""
@@ -127,14 +131,6 @@ class Requests:
             return self
         rows = np.random.default_rng(seed).permutation(len(self))[:most]
         return self.take(np.sort(rows))
-
-    def as_strangers(self) -> "Requests":
-        """The same moments and places, asked by somebody of whom nothing is known.
-
-        No visit of a user without any past can be a request, for it has no location. So a new
-        user is played: the past is withheld, the location is what a phone would know.
-        """
-        return replace(self, stranger=True)
 
     @property
     def target(self) -> Index:
@@ -163,8 +159,8 @@ class Requests:
         return Questions(
             visits=self.visits,
             known=known,
-            user=np.full(len(self), STRANGER) if self.stranger else self.user,
-            origin=self.visits.place[self.visits.previous[self.at]],
+            user=self.user,
+            origin=self.origin,
             time_s=self.visits.time_s[self.at],
         )
 

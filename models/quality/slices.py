@@ -11,8 +11,7 @@ from models.quality.requests import Requests
 #: The previous visit is at most so long ago: the location is really where the user is.
 FRESH_S = 6 * 3_600.0
 #: Names and least and greatest number of known visits.
-_KNOWN = (("0", 0, 0), ("1_2", 1, 2), ("3_5", 3, 5), ("6_up", 6, np.inf))
-STRANGERS = "user_0"
+KNOWN = (("0", 0, 0), ("1_2", 1, 2), ("3_5", 3, 5), ("6_up", 6, np.inf))
 
 
 @dataclass(frozen=True)
@@ -35,7 +34,7 @@ class Slice:
 
 
 def slices_of(requests: Requests) -> list[Slice]:
-    """All slices that hold a request. Users of 0 known visits are asked apart: `STRANGERS`."""
+    """All slices that hold a request. Users of 0 known visits: see `newcomers`."""
     new, fresh = requests.is_new, requests.gap_s <= FRESH_S
     every = np.ones(len(requests), bool)
     masks = [
@@ -48,7 +47,7 @@ def slices_of(requests: Requests) -> list[Slice]:
     ]
     user_past = requests.visits.user_past[requests.at]
     place_past = requests.visits.place_past[requests.at]
-    for name, least, most in _KNOWN:
+    for name, least, most in KNOWN:
         if least:
             masks.append((f"user_{name}", (user_past >= least) & (user_past <= most), False))
         masks.append((f"place_{name}", (place_past >= least) & (place_past <= most), False))

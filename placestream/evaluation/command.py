@@ -9,7 +9,7 @@ from rich.console import Console
 
 from placestream.command import give_up, load_settings, run_task
 
-_WIDTH = 140
+_WIDTH = 180
 
 
 def evaluate(

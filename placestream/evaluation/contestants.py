@@ -1,8 +1,8 @@
 """Bringing each contestant to its ranks: the baselines by tuning, ours by training."""
 
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from models import dataset
 from models.progress import Reporter
 from models.quality.baselines import recipes
 from models.quality.leaks import check_no_leak
+from models.quality.newcomers import Newcomers, refit
 from models.quality.ranks import Ranks, rank_all
 from models.quality.requests import MODES, Cuts, Mode, Questions, Requests
 from models.quality.tuning import tune
@@ -37,13 +38,14 @@ class Contest:
     Attributes:
         material: the check-ins.
         cuts: of its visits.
-        requests, strangers: see `models.quality.requests`.
+        requests: see `models.quality.requests`.
+        newcomers: see `models.quality.newcomers`.
     """
 
     material: Material
     cuts: Cuts
     requests: Requests
-    strangers: Requests
+    newcomers: Newcomers
 
 
 def baselines(contest: Contest, seed: int, progress: Reporter) -> Iterator[Judged]:
@@ -60,7 +62,6 @@ def baselines(contest: Contest, seed: int, progress: Reporter) -> Iterator[Judge
             method = tuned.method
             stream = rank_all(method, contest.requests, "stream")
             frozen = rank_all(method, contest.requests, "frozen") if method.streams else stream
-            strangers = rank_all(method, contest.strangers, "stream").all
             facts = {
                 "streams": method.streams,
                 "parameters": tuned.parameters,
@@ -75,8 +76,10 @@ def baselines(contest: Contest, seed: int, progress: Reporter) -> Iterator[Judge
                 AUDITED_BASELINES,
                 seed,
             )
+            method = method.fit(refit(contest.material.visits, contest.newcomers))
+            newcomers = rank_all(method, contest.newcomers.requests, "stream").all
             stage.advance(note=method.name)
-            yield Judged(method.name, False, {"frozen": frozen, "stream": stream}, strangers, facts)
+            yield Judged(method.name, False, {"frozen": frozen, "stream": stream}, newcomers, facts)
 
 
 def fitted(known: Known, cuts: Cuts, settings: Settings, progress: Reporter) -> Scorer:
@@ -112,30 +115,40 @@ def ours(contest: Contest, settings: Settings, progress: Reporter) -> list[Judge
     """
     began_s = time.perf_counter()
     scorer = fitted(contest.material, contest.cuts, settings, progress)
-    facts: dict[str, Any] = {
-        "candidate_model": settings.candidate_model,
-        "training_seconds": round(time.perf_counter() - began_s, 1),
-    }
+    trained_s = time.perf_counter() - began_s
     served = serve(contest.material, scorer, settings)
-    plain = settings.candidate_model == "matrix-factorisation"
-    name = OURS_PLAIN if plain else OURS
+    name = OURS if settings.candidate_model != "matrix-factorisation" else OURS_PLAIN
     by_mode = {}
     with progress.stage(f"{name}: answers", len(MODES) + 1) as stage:
         for mode in MODES:
             by_mode[mode] = _answers(contest, served, mode)
             stage.advance(note=mode)
-        strangers = served.rank(ask(contest.material, contest.strangers.questions("stream")))
-        stage.advance(note="strangers")
-    facts["candidates"] = {mode: _let_through(contest, by_mode[mode][0]) for mode in MODES}
-    facts["seconds"] = round(time.perf_counter() - began_s, 1)
+        newcomers = _to_newcomers(contest, scorer, settings)
+        stage.advance(note="newcomers")
     _audit(contest, scorer, settings, name)
-    s_target = contest.strangers.target
-    as_served = {mode: _ranks(contest, *by_mode[mode], served=True) for mode in MODES}
-    as_ranked = {mode: _ranks(contest, *by_mode[mode], served=False) for mode in MODES}
-    return [
-        Judged(name, True, as_served, strangers.ranks(s_target), facts),
-        Judged(f"{name}, ranker's order", True, as_ranked, strangers.ranker_ranks(s_target), facts),
-    ]
+    facts = {
+        "candidate_model": settings.candidate_model,
+        "training_seconds": round(trained_s, 1),
+        "seconds": round(time.perf_counter() - began_s, 1),
+    }
+    return _both_orders(contest, name, by_mode, newcomers, facts)
+
+
+def _both_orders(
+    contest: Contest,
+    name: str,
+    by_mode: dict[Mode, tuple[Answers, Answers]],
+    newcomers: Answers,
+    facts: dict[str, Any],
+) -> list[Judged]:
+    """The same answers in the service's order, and in the ranker's own."""
+    to = contest.newcomers.requests.target
+    judged = []
+    for suffix, order in (("", Answers.ranks), (", ranker's order", Answers.ranker_ranks)):
+        ranks = {mode: _ranks(contest, *by_mode[mode], order) for mode in MODES}
+        judged.append(Judged(name + suffix, True, ranks, order(newcomers, to), facts))
+    share = {mode: _let_through(contest, by_mode[mode][0]) for mode in MODES}
+    return [replace(judged[0], candidates=share), judged[1]]
 
 
 def _audit(contest: Contest, scorer: Scorer, settings: Settings, name: str) -> None:
@@ -163,15 +176,31 @@ def _answers(contest: Contest, served: Served, mode: Mode) -> tuple[Answers, Ans
     return every, discover.without(*new.known_places())
 
 
+def _to_newcomers(contest: Contest, scorer: Scorer, settings: Settings) -> Answers:
+    """Answers to users whose past is removed from every feature, under ids of no model.
+
+    What the weights learned of places they learned with those users' visits: training without
+    them would be a second training, for a fifth of the users.
+    """
+    newcomers = contest.newcomers
+    material = contest.material.take(newcomers.kept).with_strangers(newcomers.users)
+    questions = newcomers.requests.questions("stream")
+    return serve(material, scorer, settings).rank(ask(material, questions))
+
+
 def _let_through(contest: Contest, answers: Answers) -> dict[str, float]:
     """Share of the targets among the candidates."""
     found, new = answers.found(contest.requests.target), contest.requests.is_new
     return {"recall_all": float(found.mean()), "recall_new": float(found[new].mean())}
 
 
-def _ranks(contest: Contest, every: Answers, discover: Answers, *, served: bool) -> Ranks:
+def _ranks(
+    contest: Contest,
+    every: Answers,
+    discover: Answers,
+    order: Callable[[Answers, NDArray[np.int64]], NDArray[np.float64]],
+) -> Ranks:
     target, new = contest.requests.target, contest.requests.is_new
     among_new = np.full(len(target), np.nan)
-    of = Answers.ranks if served else Answers.ranker_ranks
-    among_new[new] = of(discover, target[new])
-    return Ranks(of(every, target), among_new)
+    among_new[new] = order(discover, target[new])
+    return Ranks(order(every, target), among_new)

@@ -8,11 +8,14 @@ from numpy.typing import NDArray
 
 from models.bootstrap import Interval
 from models.quality.metrics import METRICS, NDCG, difference, per_request, summary
+from models.quality.newcomers import Newcomers, newcomer_slices
 from models.quality.ranks import Ranks
 from models.quality.requests import MODES, Mode, Requests
-from models.quality.slices import STRANGERS, Slice, slices_of
+from models.quality.slices import Slice, slices_of
 
 Found = dict[str, dict[str, Interval]]
+Floats = NDArray[np.float64]
+Users = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -23,15 +26,18 @@ class Judged:
         name: of the method.
         ours: whether it is the product, and not a baseline.
         ranks: of all requests, by mode.
-        strangers: ranks of the strangers' requests, float64[s].
-        facts: what else is worth telling: parameters, candidate recall, seconds.
+        newcomers: ranks of the newcomers' requests, streamed, float64[s].
+        facts: what else is worth telling: parameters, seconds.
+        candidates: share of the targets that the candidate stage lets through, by mode, as
+            `recall_all` and `recall_new`; empty for who has no such stage.
     """
 
     name: str
     ours: bool
     ranks: dict[Mode, Ranks]
-    strangers: NDArray[np.float64]
+    newcomers: NDArray[np.float64]
     facts: dict[str, Any] = field(default_factory=dict)
+    candidates: dict[Mode, dict[str, float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -54,48 +60,45 @@ class Verdict:
 
     Args:
         requests: those that all ranks speak of.
-        strangers: those that `Judged.strangers` speaks of.
+        newcomers: whose requests `Judged.newcomers` speaks of.
         seed: of the resampling.
     """
 
-    def __init__(self, requests: Requests, strangers: Requests, seed: int) -> None:
-        self.requests, self.strangers = requests, strangers
+    def __init__(self, requests: Requests, newcomers: Newcomers, seed: int) -> None:
+        self.requests, self.newcomers = requests, newcomers
         self._seed = seed
+        self._newcomer_slices = newcomer_slices(newcomers)
         self._slices = slices_of(requests)
 
     @property
     def sizes(self) -> dict[str, int]:
         """How many requests each slice holds."""
-        sizes = {part.name: len(part.rows) for part in self._slices}
-        return sizes | {STRANGERS: len(self.strangers)}
+        return {part.name: len(part.rows) for part in (*self._slices, *self._newcomer_slices)}
 
     def figures(self, judged: Judged, mode: Mode) -> Found:
-        """Metrics with intervals by slice."""
-        found = {
-            part.name: summary(part.ranks(judged.ranks[mode]), self._user(part), self._seed)
-            for part in self._slices
+        """Metrics with intervals by slice; those of newcomers are streamed in any mode."""
+        return {
+            part.name: summary(ranks, user, self._seed)
+            for part, ranks, user in self._parts(judged, mode)
         }
-        found[STRANGERS] = summary(judged.strangers, self.strangers.user, self._seed)
-        return found
 
     def duels(self, ours: Judged, baselines: list[Judged], mode: Mode) -> list[Duel]:
         """Ours against the best baseline, slice by slice."""
+        theirs = [(b.name, [r for _, r, _ in self._parts(b, mode)]) for b in baselines]
         duels = []
-        for part in self._slices:
-            best = max(baselines, key=lambda b: _ndcg(part.ranks(b.ranks[mode])))
-            by = difference(
-                part.ranks(ours.ranks[mode]),
-                part.ranks(best.ranks[mode]),
-                self._user(part),
-                self._seed,
-            )
-            duels.append(Duel(part.name, best.name, by))
-        best = max(baselines, key=lambda b: _ndcg(b.strangers))
-        by = difference(ours.strangers, best.strangers, self.strangers.user, self._seed)
-        return [*duels, Duel(STRANGERS, best.name, by)]
+        for i, (part, ranks, user) in enumerate(self._parts(ours, mode)):
+            name, best = max(((n, r[i]) for n, r in theirs), key=lambda one: _ndcg(one[1]))
+            duels.append(Duel(part.name, name, difference(ranks, best, user, self._seed)))
+        return duels
 
-    def _user(self, part: Slice) -> NDArray[np.int64]:
-        return self.requests.user[part.rows]
+    def _parts(self, judged: Judged, mode: Mode) -> list[tuple[Slice, Floats, Users]]:
+        """Every slice with its ranks and who asked."""
+        user, ranks = self.requests.user, judged.ranks[mode]
+        parts = [(part, part.ranks(ranks), user[part.rows]) for part in self._slices]
+        user = self.newcomers.requests.user
+        return parts + [
+            (part, judged.newcomers[part.rows], user[part.rows]) for part in self._newcomer_slices
+        ]
 
 
 def modes_of(judged: Judged) -> list[Mode]:

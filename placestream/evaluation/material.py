@@ -68,6 +68,12 @@ class Material(Known):
         """Only some of the check-ins; users and places keep their numbers."""
         return replace(self, visits=self.visits.take(keep), events=self.events.take(keep))
 
+    def with_strangers(self, users: NDArray[np.int64]) -> "Material":
+        """The same visits by users of whom no model has heard: they get other ids."""
+        hashes = self.users.copy()
+        hashes[users] = [id64(f"stranger {user}") for user in users.tolist()]
+        return replace(self, users=hashes, events=_events(self.visits, hashes, self.catalogue))
+
     def with_visits(self, visits: VisitLog) -> "Material":
         """The same city, had it been visited otherwise."""
         return replace(self, visits=visits, events=_events(visits, self.users, self.catalogue))

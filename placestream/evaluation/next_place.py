@@ -7,13 +7,11 @@ from typing import Any
 from contracts.settings import Settings
 from models.progress import Reporter
 from models.quality.metrics import as_json
+from models.quality.newcomers import play_newcomers
 from models.quality.requests import Cuts, Requests
 from placestream.evaluation.contestants import Contest, baselines, ours
 from placestream.evaluation.judged import Duel, Judged, Verdict, modes_of
 from placestream.evaluation.material import Material
-
-#: A stranger's requests are a sample: each costs what any request costs, and they are all alike.
-STRANGERS_ASKED = 2_000
 
 
 @dataclass(frozen=True)
@@ -74,12 +72,12 @@ def evaluate(
     visits = material.visits
     cuts = Cuts.of(len(visits), options.shares, options.part)
     requests = Requests.of(visits.first(cuts.end), cuts)
-    if options.most:
-        requests = requests.drawn(options.most, options.seed)
     if not len(requests):
         raise ValueError(f"no user of the {options.part} part has checked in before")
-    strangers = requests.drawn(STRANGERS_ASKED, options.seed).as_strangers()
-    contest = Contest(material, cuts, requests, strangers)
+    newcomers = play_newcomers(requests, options.seed)
+    if options.most:
+        requests = requests.drawn(options.most, options.seed)
+    contest = Contest(material, cuts, requests, newcomers)
     judged: list[Judged] = []
     if options.contestants != "baselines":
         judged += ours(contest, settings, progress)
@@ -88,7 +86,7 @@ def evaluate(
             judged += ours(contest, plain, progress)
     if options.contestants != "ours":
         judged += baselines(contest, options.seed, progress)
-    return Outcome(Verdict(requests, strangers, options.seed), judged, cuts)
+    return Outcome(Verdict(requests, newcomers, options.seed), judged, cuts)
 
 
 def report(outcome: Outcome, material: Material, options: Options) -> dict[str, Any]:
@@ -122,7 +120,8 @@ def _row(verdict: Verdict, judged: Judged) -> dict[str, Any]:
         mode: {name: as_json(found) for name, found in verdict.figures(judged, mode).items()}
         for mode in modes_of(judged)
     }
-    return {"name": judged.name, "ours": judged.ours, **judged.facts, **by_mode}
+    row = {"name": judged.name, "ours": judged.ours, **judged.facts, **by_mode}
+    return row | ({"candidates": judged.candidates} if judged.candidates else {})
 
 
 def _duel(duel: Duel) -> dict[str, Any]:

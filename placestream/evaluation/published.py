@@ -80,7 +80,8 @@ def evaluate(material: Material, options: Options, settings: Settings, progress:
 def requests_at(material: Material, found: Trajectories, level: Level) -> tuple[Requests, Mode]:
     """The requests of a level, and the mode that it is asked in."""
     cut = found.cuts.train if level == "train" else found.cuts.known
-    return Requests(material.visits, found.at, cut), "stream" if level == "stream" else "frozen"
+    mode: Mode = "stream" if level == "stream" else "frozen"
+    return Requests.at_positions(material.visits, found.at, cut), mode
 
 
 def with_trajectory(asked: Asked, material: Material, found: Trajectories, cut: int) -> Asked:

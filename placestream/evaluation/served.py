@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from contracts.ids import as_int64, id64
+from contracts.ids import as_int64
 from inference.ordering import pick
 from inference.person import Person
 from models.quality.ranks import rank_in_lists
@@ -34,7 +34,6 @@ ANSWER = 20
 #: Requests whose places' states are read at once: some 90 MB at 200 places.
 _AT_ONCE = 100
 _SPOTS_KEPT = 4_096
-_STRANGER = np.uint64(id64("somebody of whom nothing is known"))
 
 
 @dataclass(frozen=True)
@@ -108,8 +107,7 @@ class Answers:
 
 def ask(material: Material, questions: Questions, *, only_new: bool = False) -> Asked:
     """Questions with the users' states as they were, by the replay."""
-    known = questions.user >= 0
-    user = np.where(known, material.users[questions.user], _STRANGER)
+    user = material.users[questions.user]
     return Asked(
         before=questions.known,
         lat=material.visits.lat[questions.origin],

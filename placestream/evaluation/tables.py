@@ -22,7 +22,7 @@ def show(outcome: Outcome, console: Console) -> None:
     )
     console.print(overview(outcome))
     for judged in outcome.ours:
-        for mode, share in judged.facts["candidates"].items():
+        for mode, share in judged.candidates.items():
             console.print(
                 f"{judged.name}, {mode}: the candidate stage lets {share['recall_all']:.3f} of all "
                 f"targets through, {share['recall_new']:.3f} of the new ones",
@@ -38,7 +38,11 @@ def overview(outcome: Outcome) -> Table:
     table.add_column("method", no_wrap=True)
     for title, metrics in (("all", _ALL), ("discover", _DISCOVER)):
         for metric in metrics:
-            table.add_column(f"{title} {_short(metric)}", justify="right", min_width=5)
+            table.add_column(
+                f"{title} {_short(metric)}",
+                justify="right",
+                min_width=len(max(title, _short(metric), key=len)),
+            )
     for judged in outcome.judged:
         # Those that do not stream rank alike in both modes.
         modes = modes_of(judged) if judged.facts.get("streams", True) else modes_of(judged)[:1]

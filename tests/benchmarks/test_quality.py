@@ -1,5 +1,6 @@
 """The README's table and plot, from figures made up here."""
 
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -9,6 +10,7 @@ import pytest
 from benchmarks.quality_figures import COLUMNS, figures, markdown, of_city
 from benchmarks.quality_plot import draw
 from models.bootstrap import Interval
+from models.quality.newcomers import play_newcomers
 from models.quality.ranks import Ranks
 from models.quality.requests import Cuts, Requests
 from placestream.evaluation.judged import Judged, Verdict
@@ -25,18 +27,19 @@ def outcome() -> Outcome:
     town = drawn_town()
     cuts = Cuts.of(len(town), (0.8, 0.1, 0.1))
     requests = Requests.of(town, cuts)
-    strangers = requests.as_strangers()
+    newcomers = play_newcomers(requests, seed=1)
 
-    def judged(name: str, rank: float, ours: bool, **facts: object) -> Judged:
+    def judged(name: str, rank: float, *, ours: bool) -> Judged:
         every = np.full(len(requests), rank)
         ranks = Ranks(every, np.where(requests.is_new, rank, np.nan))
-        return Judged(name, ours, {"frozen": ranks, "stream": ranks}, every, facts)
+        played = np.full(len(newcomers.requests), rank)
+        facts = {"streams": ours}
+        return Judged(name, ours, {"frozen": ranks, "stream": ranks}, played, facts)
 
     share = {"recall_all": 1.0, "recall_new": 0.5}
-    ours = judged("placestream", 1.0, True, candidates={"frozen": share, "stream": share})
-    return Outcome(
-        Verdict(requests, strangers, 1), [ours, judged("nearest", 10.0, False, streams=False)], cuts
-    )
+    ours = replace(judged("placestream", 1.0, ours=True), candidates={"stream": share})
+    verdict = Verdict(requests, newcomers, 1)
+    return Outcome(verdict, [ours, judged("nearest", 10.0, ours=False)], cuts)
 
 
 def test_a_figure_for_each_contestant_and_column(outcome: Outcome) -> None:

@@ -77,11 +77,10 @@ class EaseNearby:
 
     def score(self, questions: Questions) -> NDArray[np.float32]:
         """The logarithm of the product."""
-        users = np.where(questions.user < 0, len(self._scores), questions.user)
-        taste = np.concatenate([self._scores, np.zeros((1, self._scores.shape[1]), np.float32)])
+        taste = self._scores[questions.user]
         metres = self._distances.rows(questions.origin)
         near = self._steepness * np.log(metres + self._offset_m)
-        score: NDArray[np.float32] = np.log(np.maximum(taste[users], 0) + _FLOOR) - near
+        score: NDArray[np.float32] = np.log(np.maximum(taste, 0) + _FLOOR) - near
         return score
 
 

@@ -1,7 +1,7 @@
 """Factor models of `implicit`: ALS (Hu, Koren, Volinsky 2008) and BPR (Rendle et al. 2009).
 
-Each user's visits at a place count log(1 + n). Users unknown to the fit, and strangers, are shown
-what is popular.
+Each user's visits at a place count log(1 + n). Users unknown to the fit are shown what is
+popular.
 """
 
 from collections.abc import Mapping
@@ -57,8 +57,7 @@ class Factors:
         """Dot products."""
         users, places = self._model.user_factors, self._model.item_factors
         score: NDArray[np.float32] = users[questions.user] @ places.T
-        stranger = (questions.user < 0) | ~self._known[questions.user]
-        score[stranger] = self._popular
+        score[~self._known[questions.user]] = self._popular
         return score
 
 

@@ -13,9 +13,9 @@ def test_only_positions_below_the_horizon_are_found() -> None:
     assert positions.tolist() == [0, 3, 0, 3, 4]
 
 
-def test_nobody_and_keys_without_positions_hold_nothing() -> None:
-    """-1 stands for a stranger; key 1 never occurs."""
-    rows, _ = Postings(np.array([0, 2]), 3).before(np.array([-1, 1]), np.array([2, 2]))
+def test_a_key_without_positions_holds_nothing() -> None:
+    """Key 1 never occurs."""
+    rows, _ = Postings(np.array([0, 2]), 3).before(np.array([1, 1]), np.array([0, 2]))
     assert not len(rows)
 
 

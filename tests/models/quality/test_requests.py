@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from models.quality.requests import STRANGER, Cuts, Requests
+from models.quality.requests import Cuts, Requests
 from models.quality.visits import VisitLog
 from tests.models.quality.towns import START_S, visits_of
 
@@ -56,15 +56,6 @@ def test_streamed_questions_know_all_before_and_frozen_ones_stop_at_the_cut() ->
     requests = Requests.of(LOG, Cuts(3, 5, 10))
     assert requests.questions("stream").known.tolist() == requests.at.tolist()
     assert requests.questions("frozen").known.tolist() == [5] * len(requests)
-
-
-def test_a_stranger_keeps_the_moment_and_the_place_but_not_the_past() -> None:
-    """Only who asks is withheld."""
-    requests = Requests.of(LOG, Cuts(3, 5, 10))
-    known, stranger = requests.questions("stream"), requests.as_strangers().questions("stream")
-    assert set(stranger.user.tolist()) == {STRANGER}
-    assert stranger.origin.tolist() == known.origin.tolist()
-    assert stranger.time_s.tolist() == known.time_s.tolist()
 
 
 def test_known_places_are_those_before_the_request() -> None:

@@ -11,6 +11,7 @@ from models.holdout import Holdout
 from models.holdout import Reach as HoldoutReach
 from models.quality.baselines.nearby import Nearest
 from models.quality.leaks import Leak, check_no_leak
+from models.quality.newcomers import play_newcomers
 from models.quality.ranks import rank_all
 from models.quality.requests import Cuts, Questions, Requests
 from models.scoring import Scorer
@@ -48,7 +49,7 @@ def test_features_are_those_that_the_trainings_holdout_replays(material: Materia
         requests=25,
     )
     expected = holdout.answer(SUM)
-    requests = Requests(material.visits, holdout.moments.before, cut=0)
+    requests = Requests.at_positions(material.visits, holdout.moments.before, cut=0)
     found = _served(material, SUM).rank(ask(material, requests.questions("stream")))
     for i in range(len(requests)):
         known = dict(zip(expected.rows[i].tolist(), expected.scores[i].tolist(), strict=True))
@@ -156,13 +157,21 @@ def test_a_peek_through_the_features_is_caught(material: Material, requests: Req
 def test_strangers_have_no_history(
     material: Material, requests: Requests, scorer: Scorer, settings: Settings
 ) -> None:
-    """They are answered all the same, and two strangers at one spot and moment alike."""
-    questions = requests.as_strangers().questions("stream")
-    answers = serve(material, scorer, settings).rank(ask(material, questions))
+    """They are answered all the same, and two of them at one spot and moment alike."""
+    newcomers = play_newcomers(requests, seed=1)
+    there = material.take(newcomers.kept).with_strangers(newcomers.users)
+    questions = newcomers.requests.questions("stream")
+    first = questions.take(np.flatnonzero(there.visits.user_past[questions.known] == 0)[:1])
+    both = Questions(
+        first.visits,
+        np.repeat(first.known, 2),
+        newcomers.users[:2],
+        np.repeat(first.origin, 2),
+        np.repeat(first.time_s, 2),
+    )
+    answers = serve(there, scorer, settings).rank(ask(there, both))
     assert np.isfinite(answers.scores[answers.rows >= 0]).all()
-    one = questions.take(np.array([0, 0]))
-    twice = serve(material, scorer, settings).rank(ask(material, one))
-    assert np.array_equal(twice.scores[0], twice.scores[1])
+    assert np.array_equal(answers.scores[0], answers.scores[1])
 
 
 def test_answers_without_places_keep_the_order_of_the_others() -> None:

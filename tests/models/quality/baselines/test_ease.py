@@ -34,10 +34,11 @@ def test_only_the_most_visited_places_take_part(
     assert scores[:, visits.argmax()].any()
 
 
-def test_strangers_get_the_nearest(town: VisitLog, requests: Requests) -> None:
+def test_who_has_no_past_gets_the_nearest(town: VisitLog, requests: Requests) -> None:
     """Without any taste only distance tells places apart."""
-    method = EaseNearby(l2=10.0, steepness=1.0, offset_m=50.0).fit(town)
-    questions = requests.as_strangers().questions("stream")
+    asking = requests.take(requests.user < 5)
+    method = EaseNearby(l2=10.0, steepness=1.0, offset_m=50.0).fit(town.take(town.user >= 5))
+    questions = asking.questions("stream")
     scores = method.score(questions)
     assert np.array_equal(scores.argmax(axis=1), questions.origin)
 
