@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from models.moments import Moments
-from models.split import Split, TooFewEvents
+from models.split import Split, SplitAt, TooFewEvents
 
 
 def _moments(time_s: np.ndarray, known_s: np.ndarray) -> Moments:
@@ -44,3 +44,24 @@ def test_too_few_moments_are_told_with_their_number(moments: int) -> None:
     time_s = np.arange(float(moments))
     with pytest.raises(TooFewEvents, match=f"^{moments} visits"):
         Split().codes(_moments(time_s, time_s))
+
+
+def test_parts_at_a_position_of_the_log_and_no_test() -> None:
+    """Train before position 60, validation from it on."""
+    codes = SplitAt(60).codes(_moments(np.arange(100.0), np.arange(100.0)))
+    assert codes.tolist() == [0] * 60 + [1] * 40
+
+
+def test_a_choice_known_only_across_the_position_belongs_to_no_part() -> None:
+    """Asked at second 59, it became known when validation had begun, at second 60."""
+    time_s = np.arange(100.0)
+    known_s = time_s.copy()
+    known_s[59] = 61
+    codes = SplitAt(60).codes(_moments(time_s, known_s))
+    assert codes[58:61].tolist() == [0, -1, 1]
+
+
+def test_a_position_that_leaves_too_little_is_refused() -> None:
+    """Ten moments to validate on are too few."""
+    with pytest.raises(TooFewEvents, match="need at least 20"):
+        SplitAt(90).codes(_moments(np.arange(100.0), np.arange(100.0)))
