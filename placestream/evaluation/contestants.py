@@ -189,9 +189,12 @@ def _to_newcomers(contest: Contest, scorer: Scorer, settings: Settings) -> Answe
 
 
 def _let_through(contest: Contest, answers: Answers) -> dict[str, float]:
-    """Share of the targets among the candidates."""
+    """Share of the targets among the candidates; 0 where no target is new."""
     found, new = answers.found(contest.requests.target), contest.requests.is_new
-    return {"recall_all": float(found.mean()), "recall_new": float(found[new].mean())}
+    return {
+        "recall_all": float(found.mean()),
+        "recall_new": float(found[new].mean()) if new.any() else 0.0,
+    }
 
 
 def _ranks(

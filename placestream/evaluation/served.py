@@ -136,7 +136,9 @@ class Served:
 
     def rank(self, asked: Asked) -> Answers:
         """Answer all requests."""
-        rows = np.stack([self._candidates(asked, i) for i in range(len(asked.before))])
+        rows = np.full((len(asked.before), self._reach.candidates), -1)
+        for i in range(len(rows)):
+            rows[i] = self._candidates(asked, i)
         scores = np.full(rows.shape, -np.inf)
         for part, features in self._features(asked, rows):
             held = rows[part] >= 0

@@ -25,21 +25,21 @@ _FLOOR = 0.003
 
 
 @lru_cache(maxsize=2)
-def ease_scores(train: VisitLog, l2: float) -> NDArray[np.float32]:
-    """EASE's scores of all places for all users, float32[users, places].
+def ease_scores(train: VisitLog, l2: float) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """The most visited places, int64[k] ascending, and EASE's scores of them, float32[users, k].
 
     Raises:
         ValueError: the matrix has no inverse; `l2` must be above 0.
     """
     visits = np.bincount(train.place, minlength=train.places)
     kept = np.sort(np.argsort(-visits, kind="stable")[:MOST_PLACES])
-    been = np.zeros((train.users, train.places), np.float32)
-    been[train.user, train.place] = 1
-    x = been[:, kept]
-    weights = _weights((x.T @ x).astype(np.float64), l2)
-    scores = np.zeros_like(been)
-    scores[:, kept] = x @ weights.astype(np.float32)
-    return scores
+    column = np.full(train.places, -1)
+    column[kept] = np.arange(len(kept))
+    mine = column[train.place] >= 0
+    been = np.zeros((train.users, len(kept)), np.float32)
+    been[train.user[mine], column[train.place[mine]]] = 1
+    weights = _weights((been.T @ been).astype(np.float64), l2)
+    return kept, been @ weights.astype(np.float32)
 
 
 def _weights(gram: NDArray[np.float64], l2: float) -> NDArray[np.float64]:
@@ -71,13 +71,14 @@ class EaseNearby:
 
     def fit(self, train: VisitLog) -> Self:
         """Solve for the weights."""
-        self._scores = ease_scores(train, self._l2)
+        self._kept, self._scores = ease_scores(train, self._l2)
         self._distances = Distances(train.lat, train.lng)
         return self
 
     def score(self, questions: Questions) -> NDArray[np.float32]:
         """The logarithm of the product."""
-        taste = self._scores[questions.user]
+        taste = np.zeros((len(questions), questions.visits.places), np.float32)
+        taste[:, self._kept] = self._scores[questions.user]
         metres = self._distances.rows(questions.origin)
         near = self._steepness * np.log(metres + self._offset_m)
         score: NDArray[np.float32] = np.log(np.maximum(taste, 0) + _FLOOR) - near

@@ -184,3 +184,10 @@ def test_answers_without_places_keep_the_order_of_the_others() -> None:
     left = answers.without(np.array([0]), np.array([5]))
     assert left.ranks(np.array([7, 7])).tolist() == [1, 2]
     assert not left.found(np.array([5, 5]))[0]
+
+
+def test_no_request_is_no_answer(material: Material, requests: Requests) -> None:
+    """A part in which nobody went to a new place asks none for new places."""
+    none = requests.take(np.zeros(len(requests), bool))
+    answers = _served(material, NEAREST).rank(ask(material, none.questions("stream")))
+    assert answers.rows.shape == (0, EVERYTHING.candidates)

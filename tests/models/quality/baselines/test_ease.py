@@ -6,7 +6,7 @@ from numpy.testing import assert_allclose
 
 from models.quality.baselines import ease
 from models.quality.baselines.ease import EaseNearby, ease_scores
-from models.quality.requests import Requests
+from models.quality.requests import Cuts, Requests
 from models.quality.visits import VisitLog
 
 
@@ -20,18 +20,24 @@ def test_weights_solve_each_place_from_all_others(town: VisitLog) -> None:
         a = x[:, others]
         solved = np.linalg.solve(a.T @ a + 3.0 * np.eye(len(others)), a.T @ x[:, j])
         expected[:, j] = a @ solved
-    assert_allclose(ease_scores(town, 3.0), expected, atol=1e-4)
+    kept, scores = ease_scores(town, 3.0)
+    assert kept.tolist() == list(range(town.places))
+    assert_allclose(scores, expected, atol=1e-4)
 
 
 def test_only_the_most_visited_places_take_part(
     town: VisitLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Beyond the limit of memory the others score 0."""
+    """Beyond the limit of memory the others have no taste, and only nearness orders them."""
     monkeypatch.setattr(ease, "MOST_PLACES", 10)
-    scores = ease_scores(town.first(len(town) - 1), 3.0)
-    visits = np.bincount(town.first(len(town) - 1).place, minlength=town.places)
-    assert np.count_nonzero(scores.any(axis=0)) <= 10
-    assert scores[:, visits.argmax()].any()
+    part = town.first(len(town) - 1)
+    kept, scores = ease_scores(part, 3.0)
+    visits = np.bincount(part.place, minlength=town.places)
+    assert scores.shape == (town.users, 10)
+    assert visits[kept].min() >= np.delete(visits, kept).max()
+    asked = Requests.of(town, Cuts(1, len(town) - 9, len(town))).questions("stream")
+    found = EaseNearby(l2=3.0, steepness=1.0, offset_m=50.0).fit(part).score(asked)
+    assert found.shape == (len(asked), town.places)
 
 
 def test_who_has_no_past_gets_the_nearest(town: VisitLog, requests: Requests) -> None:
