@@ -7,7 +7,7 @@ an untyped dict. Kafka's and Redis's own time is not in it: see `benchmarks.stre
 
 import argparse
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import msgspec
@@ -19,6 +19,7 @@ from benchmarks.report import Figure, publish, ratio
 from contracts.ids import partition_of
 from online_features.definitions import PLACE, USER
 from online_features.duplicates import mark_new
+from online_features.feature_set import FeatureSet
 from streams.decode import Interactions, decode_interactions
 from streams.rekeyed import Rekeyed
 
@@ -74,22 +75,40 @@ def _folded(batch: Interactions, rows: Any, users: int) -> Any:
     return states
 
 
+def states_after(length: int, seed: int) -> Iterator[tuple[str, FeatureSet, Any]]:
+    """Yield states of users with so many events each, and of their places, with their names."""
+    entities = max(10, 2_000 // length)
+    batch: list[Any] = records(length * entities, entities, seed)
+    events = decode_interactions(batch, PARTITIONS).folded()
+    for features, column in ((USER, events.user), (PLACE, events.place)):
+        hashes, rows = np.unique(column, return_inverse=True)
+        states = features.empty(len(hashes))
+        if features is USER:
+            mark_new(states["seen"], rows, events.event_hash)
+        features.fold(states, rows, events)
+        yield f"{features.entity}_with_{round(len(events) / len(hashes))}_events", features, states
+
+
+def packed_bytes(features: FeatureSet, states: Any) -> float:
+    """Mean bytes of a state as Redis holds it."""
+    return round(float(np.mean([len(v) for v in features.pack(states)])), 1)
+
+
 def bytes_by_history(seed: int) -> dict[str, float]:
     """Mean packed bytes of a user, and of a place, after so many events each."""
+    found = (states_after(length, seed) for length in HISTORIES)
+    return {f"{n}_bytes": packed_bytes(f, s) for states in found for n, f, s in states}
+
+
+def bytes_by_feature(seed: int) -> dict[str, float]:
+    """What each feature adds to a packed state of a user with 100 events, and of their places."""
     sizes: dict[str, float] = {}
-    for length in HISTORIES:
-        entities = max(10, 2_000 // length)
-        batch: list[Any] = records(length * entities, entities, seed)
-        events = decode_interactions(batch, PARTITIONS).folded()
-        for features, column in ((USER, events.user), (PLACE, events.place)):
-            hashes, rows = np.unique(column, return_inverse=True)
-            states = features.empty(len(hashes))
-            if features is USER:
-                mark_new(states["seen"], rows, events.event_hash)
-            features.fold(states, rows, events)
-            events_each = round(len(events) / len(hashes))
-            name = f"{features.entity}_with_{events_each}_events_bytes"
-            sizes[name] = round(float(np.mean([len(v) for v in features.pack(states)])), 1)
+    for name, features, states in states_after(100, seed):
+        whole = packed_bytes(features, states)
+        for feature in states.dtype.names:
+            without = states.copy()
+            without[feature] = np.zeros(1, states.dtype[feature])
+            sizes[f"{name}_{feature}_bytes"] = round(whole - packed_bytes(features, without), 1)
     return sizes
 
 
@@ -114,7 +133,12 @@ def main() -> None:
     publish(
         "CPU of one event, by part",
         [*figures.values(), total, ratio("all parts / json alone", total, figures["json alone"])],
-        {"events": options.events, "users": options.entities, **bytes_by_history(1)},
+        {
+            "events": options.events,
+            "users": options.entities,
+            **bytes_by_history(1),
+            **bytes_by_feature(1),
+        },
     )
 
 

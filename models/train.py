@@ -178,9 +178,7 @@ def _train_candidates(
     return ServedTwoTower(model)
 
 
-def _train_ranker(
-    data: Dataset, settings: Settings, progress: Reporter, curves: Curves
-) -> Ranker:
+def _train_ranker(data: Dataset, settings: Settings, progress: Reporter, curves: Curves) -> Ranker:
     schedule = Schedule(epochs=settings.train_epochs)
     held = data.validation.ranker
     with progress.stage("ranker", schedule.epochs) as stage:
