@@ -1,6 +1,7 @@
 """Re-keyed interactions: from a poll to place states."""
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,7 +24,7 @@ from streams.transport import Poll, PollConsumer
 log = structlog.get_logger(__name__)
 #: Messages of so many bytes are folded at once: some 10,000 events, whose states fit in memory.
 FOLDED_BYTES = 2**19
-Writes = dict[str, bytes]
+Writes = dict[int, dict[str, bytes]]
 
 
 @dataclass(frozen=True)
@@ -58,14 +59,23 @@ class PlaceSink:
     async def _process(self, taken: list[Taken], consumer: PollConsumer) -> None:
         shares = [self._share(part) for part in taken]
         try:
-            writes = [await self._fold(share.shard, share.events) for share in shares]
+            writes = await self._fold(shares)
         except Exception:
             if len(taken) > 1 or len(taken[0].fresh) > 1:
                 raise  # comes again message by message
-            writes = [await self._fold_what_can_be(shares[0], taken[0].fresh[0])]
+            writes = await self._fold_what_can_be(shares[0], taken[0].fresh[0])
         prepared = [
-            (s.shard, commit_of(s.shard, s.to_offset, its_writes, PLACE.ttl_s, s.marks))
-            for s, its_writes in zip(shares, writes, strict=True)
+            (
+                share.shard,
+                commit_of(
+                    share.shard,
+                    share.to_offset,
+                    writes.get(share.shard.tp.partition, {}),
+                    PLACE.ttl_s,
+                    share.marks,
+                ),
+            )
+            for share in shares
         ]
         await self._shards.commit(prepared, consumer)
         for share in shares:
@@ -78,32 +88,43 @@ class PlaceSink:
         EVENTS.labels(self._topic, "replayed").inc(int((~new).sum()))
         return _Share(part.shard, arrived.take(np.flatnonzero(new)), marks, part.to_offset)
 
-    async def _fold(self, shard: Shard, events: Rekeyed) -> Writes:
-        """Fold into states; return them packed, by key."""
+    async def _fold(self, shares: Sequence[_Share]) -> Writes:
+        """Fold into states; return them packed, by partition and key."""
+        events = Rekeyed.joined([share.events for share in shares])
         if not len(events):
             return {}
         columns = events.columns()
         _, first, rows = np.unique(columns.place, return_index=True, return_inverse=True)
-        owners = [events.place_ids[i] for i in first.tolist()]
-        keys = [self._keys.entity("b", place_id, shard.tp.partition) for place_id in owners]
+        partitions = np.repeat(
+            [share.shard.tp.partition for share in shares], [len(share.events) for share in shares]
+        )
+        owners = partitions[first].tolist()
+        keys = [
+            self._keys.entity("b", events.place_ids[i], partition)
+            for i, partition in zip(first.tolist(), owners, strict=True)
+        ]
         states, _ = PLACE.unpack(await patiently(lambda: self._shards.store.read(keys)))
         PLACE.fold(states, rows, columns)
-        return dict(zip(keys, PLACE.pack(states), strict=True))
+        writes: Writes = {}
+        for partition, key, value in zip(owners, keys, PLACE.pack(states), strict=True):
+            writes.setdefault(partition, {})[key] = value
+        return writes
 
     async def _fold_what_can_be(self, share: _Share, record: Record) -> Writes:
         """Fold a message place by place; what fails goes to the dead letters, and only that."""
-        writes: Writes = {}
+        written: dict[str, bytes] = {}
         for place in np.unique(share.events.rows["place"]):
             its_own = share.events.take(np.flatnonzero(share.events.rows["place"] == place))
             try:
-                writes |= await self._fold(share.shard, its_own)
+                writes = await self._fold([dataclasses.replace(share, events=its_own)])
+                written |= writes[share.shard.tp.partition]
             except Exception as error:
                 reason = f"cannot be processed: {type(error).__name__}: {error}"
                 letter = dataclasses.replace(record, value=its_own.encode())
                 self._dead_letters.send(letter, BadEvent("place_id", reason))
                 log.error("place set aside", position=str(share.shard.tp), cause=str(error))
         await self._emitter.arrived()
-        return writes
+        return {share.shard.tp.partition: written}
 
 
 def unseen(

@@ -16,6 +16,7 @@ from inference.query import Query
 from online_features.catalogue import Catalogue
 from online_features.columns import EventColumns
 from online_features.definitions import USER
+from online_features.history import HISTORY
 from online_features.request import ARRIVAL_SPEED_M_S
 from tests.inference.fakes import LAT, LNG, NOON_S, catalogue_of, events, place
 
@@ -82,8 +83,8 @@ def test_nothing_within_reach_is_an_empty_ring() -> None:
 
 def test_no_more_than_the_models_should_see() -> None:
     """The nearest are kept; what was cut off was not filtered out."""
-    catalogue = catalogue_of(*line(*range(1, 201)))
-    limit_and_history = 3 + 64  # more than `near_places`, so that resting places leave enough
+    catalogue = catalogue_of(*line(*range(1, 301)))
+    limit_and_history = 3 + HISTORY  # more than `near_places`, so that resting places leave enough
     ids, nearby = look(catalogue)
     assert ids == [f"p{i}" for i in range(limit_and_history)]
     assert nearby.passed_over == 0

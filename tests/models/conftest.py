@@ -11,7 +11,7 @@ from online_features.archive import EventLog, read_catalogue, read_context, read
 from online_features.catalogue import Catalogue
 from online_features.context import ContextLog
 from placestream.simulation import City, Plan
-from tests.models.source_archive import write_archive
+from placestream.simulation.to_archive import write_archive
 
 ENDING_S = 1_750_000_000.0
 

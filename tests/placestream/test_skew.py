@@ -23,10 +23,10 @@ from online_features.past import ContextPast
 from online_features.replay import fold_all
 from online_features.request import RANKING_COLUMNS, ranking_features
 from placestream.simulation.command import open_source
+from placestream.simulation.to_archive import write_archive
 from placestream.skew import report as skew_report
 from placestream.skew.comparison import Asked, NothingToCompare, run
 from placestream.skew.report import Skew
-from tests.models.source_archive import write_archive
 
 DAY_S = 86_400.0
 NOW_S = 1_760_000_000.0

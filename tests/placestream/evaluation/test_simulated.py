@@ -10,7 +10,7 @@ from placestream.evaluation import simulated
 from placestream.evaluation.simulated import known_of, measure
 from placestream.simulation.city import City
 from placestream.simulation.plan import Plan
-from tests.models.source_archive import write_archive
+from placestream.simulation.to_archive import write_archive
 from tests.placestream.evaluation.conftest import NEAREST
 
 ENDING_S = 1_750_000_000.0
