@@ -8,6 +8,7 @@ Acknowledgements change with it: an offset is committed to Kafka when the agent 
 lies before it is safe elsewhere (`mark_durable`), not when a message left the stream.
 """
 
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +23,8 @@ from faust.types.tuples import ConsumerMessage, Message
 #: wait to be polled (for over 0.1 s, when this process was held up) are left out of a fetch, and
 #: cannot be fetched again before it is answered: so long may fresh events of theirs be overlooked.
 FETCH_MAX_WAIT_MS = 50
+#: While one topic has a backlog, the others get every so many polls.
+OTHERS_EVERY = 6
 
 
 @dataclass(frozen=True)
@@ -151,6 +154,9 @@ class PollConsumer(driver.Consumer):
         app: Any = self.app
         self.waiting = WaitingPolls(app.conf.broker_max_poll_records, app.batch_max_bytes)
         self._read_offset = _NoOffsets()
+        #: The topic whose backlog fills whole polls, if one does.
+        self._hungry: str | None = None
+        self._polls = 0
 
     def _new_consumer_thread(self) -> Any:
         return _ConsumerThread(self, loop=self.loop, beacon=self.beacon)
@@ -226,12 +232,32 @@ class PollConsumer(driver.Consumer):
         return await self._thread.call_thread(self._fetch, active_partitions, timeout)
 
     async def _fetch(self, active_partitions: Any, timeout: float) -> Any:  # noqa: ASYNC109
-        """In the fetching thread: records, with the generation in which they were drained."""
+        """In the fetching thread: records, with the generation in which they were drained.
+
+        Were all topics asked for together, a backlog of one would fill poll after poll, and the
+        others would wait for its end. So a topic that fills a poll (`_hungry`) is passed over
+        until the others have had theirs, and they are asked only every `OTHERS_EVERY` polls then:
+        what gathers meanwhile is folded at once, many events of a place for one state.
+        """
         thread = self._thread
-        most = thread._ensure_consumer()._max_poll_records
-        records = await thread._fetch_records(
-            thread._ensure_consumer(), active_partitions, timeout=timeout, max_records=most
-        )
+        consumer = thread._ensure_consumer()
+        most = consumer._max_poll_records
+        self._polls += 1
+        asked = active_partitions
+        if self._hungry is not None:
+            others = self._polls % OTHERS_EVERY == 0
+            asked = {tp for tp in asked if (tp.topic == self._hungry) is not others}
+        records = await thread._fetch_records(consumer, asked, timeout=0, max_records=most)
+        if not records:
+            records = await thread._fetch_records(
+                consumer, active_partitions, timeout=timeout, max_records=most
+            )
+        counts: Counter[str] = Counter()
+        for tp, its_own in records.items():
+            counts[tp.topic] += len(its_own)
+        if self._hungry is None or self._hungry in counts:
+            full = [topic for topic, count in counts.items() if count >= most]
+            self._hungry = full[0] if full else None
         return (self.generation, records) if records else None
 
     def on_buffer_full(self, tp: TP) -> None:
