@@ -9,11 +9,9 @@ from online_features.catalogue import Catalogue
 from online_features.columns import CLICK, VISIT, EventColumns
 from online_features.context import ContextLog, ContextState, situation
 from online_features.definitions import PLACE, USER
+from online_features.pairs import HOUR_SIGMA, INTENT_TAU_S, TASTE_TAU_S
 from online_features.request import (
-    HOUR_SIGMA,
-    INTENT_TAU_S,
     RANKING_COLUMNS,
-    TASTE_TAU_S,
     candidate_inputs,
     ranker_inputs,
     ranking_features,

@@ -1,0 +1,306 @@
+"""Pairs of a request and a place: what their features are made from, each thing worked out once.
+
+What belongs to a request alone (its user's history, the weights of the past events) has one row a
+request, whatever the number of its places; sums over the past events at a place, or at places of
+a category, are looked up by place. So 200 places cost little more than one, and a training set
+of millions of rows no [rows, history] array.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from online_features.catalogue import Catalogue
+from online_features.columns import RATE, VISIT
+from online_features.context import Situation
+from online_features.definitions import FAVOURITES, NEVER_S, PLACE, USER
+from online_features.geo import distance_m
+from online_features.history import History, history
+from online_features.rings import DAY_S, HOUR_S
+
+Column = NDArray[Any]
+Flags = NDArray[np.bool_]
+#: How fast a taste fades, and how fast what was just looked at does.
+TASTE_TAU_S = 21.0 * DAY_S
+INTENT_TAU_S = 0.5 * HOUR_S
+#: Width of "around this hour", hours.
+HOUR_SIGMA = 1.5
+#: Mean speed with which a place is reached, metres a second (30 minutes for 5 km).
+ARRIVAL_SPEED_M_S = 2.8
+
+
+@dataclass(frozen=True)
+class AtPlace:
+    """Sums over the past events of r requests by place, for n pairs.
+
+    Attributes:
+        slot: int64[n], of the pair's place among those in its request's history; -1 none.
+        group: int64[e], slot of each past event that has one.
+        event: int64[e], position of that event in a raveled [r, history] array; newest first
+            within a request.
+        slots: how many there are.
+    """
+
+    slot: NDArray[np.int64]
+    group: NDArray[np.int64]
+    event: NDArray[np.int64]
+    slots: int
+
+    @classmethod
+    def of(
+        cls, past: NDArray[np.int64], of: NDArray[np.int64], wanted: NDArray[np.int64]
+    ) -> "AtPlace":
+        """Index codes of past events [r, history] for pairs of a request and a code; -1 is none."""
+        span = int(max(past.max(initial=0), wanted.max(initial=0))) + 1
+        event = np.flatnonzero(past >= 0)
+        request = event // past.shape[1]
+        keys, group = np.unique(request * span + past.ravel()[event], return_inverse=True)
+        if not len(keys):
+            nowhere = np.full(len(wanted), -1)
+            return cls(nowhere, group.astype(np.int64), event, 0)
+        key = of * span + wanted
+        at = np.minimum(np.searchsorted(keys, key), len(keys) - 1)
+        slot = np.where((keys[at] == key) & (wanted >= 0), at, -1)
+        return cls(slot, group.astype(np.int64), event, len(keys))
+
+    def sum(self, weight: Column) -> Column:
+        """Sum of the weights [r, history] of the past events at each pair's place, float64[n]."""
+        of_event = weight.ravel()[self.event]
+        total = np.r_[np.bincount(self.group, of_event, minlength=self.slots), 0.0]
+        summed: Column = total[self.slot]
+        return summed
+
+    def least(self, value: Column, missing: float) -> Column:
+        """Least value [r, history] of the past events at each pair's place, float64[n]."""
+        least = np.full(self.slots + 1, missing)
+        np.minimum.at(least, self.group, value.ravel()[self.event])
+        result: Column = least[self.slot]
+        return result
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """n pairs of a request and a place.
+
+    Attributes:
+        users: [r], state of each request's user.
+        places: [n], state of each pair's place.
+        rows: int64[n], catalogue rows of the places, -1 not in it.
+        at: situation of each request, [r].
+        catalogue: where metadata come from.
+        of: int64[n], the request of each pair.
+    """
+
+    users: NDArray[np.void]
+    places: NDArray[np.void]
+    rows: NDArray[np.int64]
+    at: Situation
+    catalogue: Catalogue
+    of: NDArray[np.int64]
+
+    @cached_property
+    def now_s(self) -> Column:
+        """The moment of each pair's request, Unix seconds, [n]."""
+        return np.asarray(self.at.now_s, np.float64)[self.of]
+
+    @cached_property
+    def user_values(self) -> NDArray[np.float32]:
+        """All columns of the users, [r, columns]."""
+        return USER.read(self.users, self.at.now_s)
+
+    @cached_property
+    def place_values(self) -> NDArray[np.float32]:
+        """All columns of the places, [n, columns]."""
+        return PLACE.read(self.places, self.now_s)
+
+    def user(self, column: str) -> Column:
+        """One column of the user, [n]."""
+        values: Column = self.user_values[self.of, USER.index[column]]
+        return values
+
+    def place(self, column: str) -> Column:
+        """One column of the place, [n]."""
+        return self.place_values[:, PLACE.index[column]]
+
+    def meta(self, column: str, missing: float = np.nan) -> Column:
+        """One numeric column of the catalogue, [n]."""
+        values = self.catalogue.column(column)[self.rows].astype(np.float64)
+        return np.where(self.rows >= 0, values, missing)
+
+    def spread(self, of_request: Column) -> Column:
+        """A value of each request, [r], as one of each pair, [n]."""
+        values: Column = np.asarray(of_request)[self.of]
+        return values
+
+    @cached_property
+    def past(self) -> History:
+        """Each request's history, [r, history]."""
+        return history(self.users)
+
+    @cached_property
+    def past_rows(self) -> NDArray[np.int64]:
+        """Catalogue row of each place in the history, [r, history]; -1 none or unknown."""
+        distinct, inverse = np.unique(self.past.ids, return_inverse=True)
+        return self.catalogue.rows_of(distinct)[inverse].reshape(self.past.ids.shape)
+
+    @cached_property
+    def past_age_s(self) -> Column:
+        """Age of each past event, [r, history]."""
+        return self.past.age_s(self.at.now_s)
+
+    @cached_property
+    def been(self) -> Flags:
+        """Which of the history were visits (or ratings), [r, history]."""
+        been: Flags = (self.past.ids != 0) & np.isin(self.past.kind, (VISIT, RATE))
+        return been
+
+    @cached_property
+    def taste_weight(self) -> Column:
+        """Weight of each past visit, fading over weeks; [r, history]."""
+        return np.where(self.been, np.exp(-self.past_age_s / TASTE_TAU_S), 0.0)
+
+    @cached_property
+    def intent_weight(self) -> Column:
+        """Weight of each past event of any kind, fading over minutes; [r, history]."""
+        return np.where(self.past.ids != 0, np.exp(-self.past_age_s / INTENT_TAU_S), 0.0)
+
+    def around(self, sigma_h: float, period_h: float = 24.0) -> Column:
+        """How near each past event was to this moment of the day (or week), 0 to 1; [r, history].
+
+        A bell over the hours apart, of width `sigma_h`.
+        """
+        now_s = np.asarray(self.at.now_s, np.float64)[:, None]
+        apart = np.abs(self.past.time_s - now_s) / HOUR_S % period_h
+        apart = np.minimum(apart, period_h - apart)
+        near: Column = np.exp(-0.5 * (apart / sigma_h) ** 2)
+        return near
+
+    @cached_property
+    def hour_weight(self) -> Column:
+        """How near each past event was to this hour of the day, 0 to 1; [r, history]."""
+        return self.around(HOUR_SIGMA)
+
+    @cached_property
+    def here(self) -> AtPlace:
+        """The past events at each pair's very place."""
+        return AtPlace.of(self.past_rows, self.of, self.rows)
+
+    @cached_property
+    def past_category(self) -> NDArray[np.int64]:
+        """Category of each past event's place, [r, history]; -1 unknown."""
+        known = self.past_rows >= 0
+        return np.where(known, self.catalogue.category[self.past_rows], -1).astype(np.int64)
+
+    @cached_property
+    def category(self) -> NDArray[np.int64]:
+        """Category of each pair's place, [n]; -1 unknown."""
+        return np.where(self.rows >= 0, self.catalogue.category[self.rows], -1).astype(np.int64)
+
+    @cached_property
+    def alike(self) -> AtPlace:
+        """The past events at places of the category of each pair's place."""
+        return AtPlace.of(self.past_category, self.of, self.category)
+
+    @cached_property
+    def favourite(self) -> Column:
+        """Fading number of visits to this very place, over months, [n]."""
+        places, weight = FAVOURITES.read_places(self.users["favourites"], self.at.now_s)
+        known = self.catalogue.rows_of(places)
+        return AtPlace.of(known, self.of, self.rows).sum(weight)
+
+    @cached_property
+    def since_here(self) -> Column:
+        """Seconds since the last visit to this very place, [n]; `NEVER_S` for none."""
+        return self.here.least(np.where(self.been, self.past_age_s, NEVER_S), NEVER_S)
+
+    @cached_property
+    def newest(self) -> NDArray[np.int64]:
+        """Position in the history of the newest visit, [r]; 0 where there is none."""
+        newest: NDArray[np.int64] = np.argmax(self.been, axis=1)
+        return newest
+
+    @cached_property
+    def last_row(self) -> NDArray[np.int64]:
+        """Catalogue row of the place visited last, [r]; -1 none or unknown."""
+        rows = np.where(self.been, self.past_rows, -1)
+        last: NDArray[np.int64] = np.take_along_axis(rows, self.newest[:, None], axis=1)[:, 0]
+        return last
+
+    @cached_property
+    def metres(self) -> Column:
+        """Distance from the request to the place, [n]; NaN unknown."""
+        lat, lng = self.spread(self.at.lat), self.spread(self.at.lng)
+        return distance_m(lat, lng, self.meta("lat"), self.meta("lng"))
+
+    @cached_property
+    def past_lat_lng(self) -> tuple[Column, Column]:
+        """Where the past visits were, degrees, [r, history]; NaN unknown or no visit."""
+        known = self.been & (self.past_rows >= 0)
+        lat = np.where(known, self.catalogue.lat[self.past_rows], np.nan)
+        lng = np.where(known, self.catalogue.lng[self.past_rows], np.nan)
+        return lat, lng
+
+    @cached_property
+    def centre(self) -> tuple[Column, Column, Column]:
+        """Latitude, longitude and radius in metres of where the user goes, [r]; NaN unknown.
+
+        Medians, so that one far trip moves neither.
+        """
+        lat, lng = self.past_lat_lng
+        mid_lat, mid_lng = _nanmedian(lat), _nanmedian(lng)
+        radius = _nanmedian(distance_m(mid_lat[:, None], mid_lng[:, None], lat, lng))
+        return mid_lat, mid_lng, radius
+
+    @cached_property
+    def price_taste(self) -> Column:
+        """Mean price level of what the user visits, fading, [r]; NaN unknown."""
+        price = self.catalogue.price[self.past_rows]
+        weight = np.where((self.past_rows >= 0) & ~np.isnan(price), self.taste_weight, 0.0)
+        return ratio((weight * np.nan_to_num(price)).sum(axis=1), weight.sum(axis=1), np.nan)
+
+    @cached_property
+    def open_state(self) -> NDArray[np.int8]:
+        """Whether the place is open when the user arrives, [n]."""
+        arrival_s = self.now_s + np.nan_to_num(self.metres) / ARRIVAL_SPEED_M_S
+        return self.catalogue.open_state(self.rows, arrival_s)
+
+    @cached_property
+    def rating(self) -> Column:
+        """Rating of the place: of its visitors, else its metadata's; NaN unknown."""
+        own = np.where(self.place("rating_count") >= 3, self.place("rating_mean"), np.nan)
+        return np.where(np.isnan(own), self.meta("rating"), own)
+
+    def share(self, weight: Column, among: AtPlace) -> Column:
+        """Share of the weights [r, history] that the events of each pair have, [n]."""
+        return ratio(among.sum(weight), self.spread(weight.sum(axis=1)))
+
+
+ColumnOf = Callable[[Pairs], Column]
+
+
+def ratio(top: Column, bottom: Column, missing: float = 0.0) -> Column:
+    """top / bottom, and `missing` where the bottom is not above 0."""
+    result = np.full(np.broadcast_shapes(np.shape(top), np.shape(bottom)), missing)
+    np.divide(top, bottom, out=result, where=np.asarray(bottom) > 0)
+    return result
+
+
+def log1p(values: Column) -> Column:
+    """log(1 + value), values below 0 counting as 0."""
+    return np.log1p(np.maximum(values, 0.0))
+
+
+def log_km(metres: Column) -> Column:
+    """log(1 + km); unknown is 0 with its own flag where that matters."""
+    return np.log1p(np.nan_to_num(metres, nan=0.0, posinf=0.0) / 1_000)
+
+
+def _nanmedian(values: Column) -> Column:
+    """Lower median of each row, NaN where a row has no number."""
+    ordered = np.sort(values, axis=1)  # NaN goes last
+    middle = np.maximum((~np.isnan(values)).sum(axis=1) - 1, 0) // 2
+    return np.take_along_axis(ordered, middle[:, None], axis=1)[:, 0]
