@@ -111,8 +111,11 @@ class Settings(BaseSettings):
         9103, ge=0, description="Prometheus port of `retrain`, 0 = off"
     )
     train_epochs: int = Field(50, ge=1, description="most epochs of a training")
-    candidate_model: Literal["two-tower", "matrix-factorisation"] = Field(
-        "two-tower", description="what stands behind the candidate stage"
+    candidate_model: Literal["tables", "two-tower", "matrix-factorisation"] = Field(
+        "tables", description="what stands behind the candidate stage"
+    )
+    ranker_model: Literal["listwise", "wide-and-deep"] = Field(
+        "listwise", description="what ranks the candidates"
     )
     train_max_rows: int = Field(2_000_000, ge=1_000, description="newest interactions trained on")
     gate_auc_loss: float = Field(

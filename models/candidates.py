@@ -26,6 +26,7 @@ class CandidateModel(Protocol):
         history_kind: Any,
         place_ids: Any,
         distance_m: Any,
+        moment_s: Any,
     ) -> dict[str, Any]:
         """Scores float32[B, N] of N places for each of B users; higher is likelier."""
 
@@ -38,6 +39,7 @@ def candidate_signature() -> list[Any]:
         tf.TensorSpec([None, HISTORY], tf.int64, name="history_kind"),
         tf.TensorSpec([None, None], tf.int64, name="place_ids"),
         tf.TensorSpec([None, None], tf.float32, name="distance_m"),
+        tf.TensorSpec([None], tf.int64, name="moment_s"),
     ]
 
 
@@ -63,8 +65,10 @@ class ServedTwoTower(tf.Module):  # type: ignore[misc]  # TensorFlow is untyped
         history_kind: Any,
         place_ids: Any,
         distance_m: Any,
+        moment_s: Any,
     ) -> dict[str, Any]:
-        """The exported signature; the terms are those of `two_tower`."""
+        """The exported signature; the terms are those of `two_tower`, whose clock is the ages."""
+        del moment_s
         side = self._user_side
         weights, here = side.event_weights(
             history_age_s, tf.cast(history_kind, tf.int32), history_ids != 0

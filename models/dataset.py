@@ -95,11 +95,12 @@ class Choices(_Columns):
 
 @dataclass(frozen=True)
 class Part:
-    """One of train, validation, test: the moments, and both models' rows of them."""
+    """One of train, validation, test: the moments, their weather, and both models' rows of them."""
 
     moments: Moments
     ranker: RankerRows
     choices: Choices
+    at: Situation
 
 
 @dataclass(frozen=True)
@@ -156,7 +157,12 @@ def build(
     at = situations(context, catalogue, used, stale_s=stale_s)
     ranker, choices = _replay(log, catalogue, drawn, at, report)
     parts = [
-        Part(used.take(mine), ranker.take(np.repeat(mine, EACH)), choices.take(mine))
+        Part(
+            used.take(mine),
+            ranker.take(np.repeat(mine, EACH)),
+            choices.take(mine),
+            pick(at, np.flatnonzero(mine)),
+        )
         for mine in (codes == part for part in range(3))
     ]
     return Dataset(parts[0], parts[1], parts[2], drawn.near_of)

@@ -20,7 +20,7 @@ import tensorflow as tf
 
 from models.candidates import CandidateModel, candidate_signature
 from models.holdout import Inputs
-from models.ranker import Ranker
+from models.ranking_model import RankingModel
 from models.scoring import CANDIDATES, CARD, RANKER, next_version
 from models.warmup import write_warmup
 
@@ -54,7 +54,7 @@ class Exportable:
 
 def exportables(
     candidates: CandidateModel,
-    ranker: Ranker,
+    ranker: RankingModel,
     candidate_calls: Sequence[Inputs],
     ranker_calls: Sequence[Inputs],
 ) -> tuple[Exportable, Exportable]:

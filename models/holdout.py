@@ -177,6 +177,7 @@ class Holdout:
             "history_ids": as_int64(hashes[past.history_row]),
             "history_age_s": past.history_age_s,
             "history_kind": past.history_kind.astype(np.int64),
+            "moment_s": self.moments.time_s[part].astype(np.int64),
         }
 
     def _candidates(self, scorer: Scorer) -> tuple[NDArray[np.int64], NDArray[np.float32]]:

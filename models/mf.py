@@ -125,9 +125,10 @@ class ServedFactorisation(tf.Module):  # type: ignore[misc]  # TensorFlow is unt
         history_kind: Any,
         place_ids: Any,
         distance_m: Any,
+        moment_s: Any,
     ) -> dict[str, Any]:
         """The exported signature; ages do not count, and distance only breaks ties."""
-        del history_age_s
+        del history_age_s, moment_s
         there = tf.cast(history_ids != 0, tf.float32)
         extra = self._alpha * there * tf.gather(tf.constant(self._weight), history_kind)
         y = tf.gather(self._factors, self._rows.lookup(history_ids))

@@ -66,6 +66,14 @@ class Moments:
         """The moments at some positions, or under a mask."""
         return type(self)(**{f.name: getattr(self, f.name)[indices] for f in fields(self)})
 
+    def concat(self, later: Self) -> Self:
+        """These, then others that lie behind them."""
+        both = {
+            f.name: np.concatenate([getattr(self, f.name), getattr(later, f.name)])
+            for f in fields(self)
+        }
+        return type(self)(**both)
+
 
 def find_moments(log: EventLog, catalogue: Catalogue, rng: np.random.Generator) -> Moments:
     """All moments of choice in a log that is sorted by time."""

@@ -19,6 +19,7 @@ from models.losses import binary_cross_entropy
 from models.networks import Dense, dropout, embedding, forget
 from models.optimizer import Adam
 from models.progress import Stage
+from models.ranking_model import RankingModel
 from models.vocabulary import Vocabulary
 from online_features.request import RANKING_COLUMNS
 
@@ -231,7 +232,7 @@ def train_ranker(
     return model, epochs
 
 
-def predict(model: Ranker, rows: RankerRows, batch: int = 16_384) -> NDArray[np.float32]:
+def predict(model: RankingModel, rows: RankerRows, batch: int = 16_384) -> NDArray[np.float32]:
     """Calibrated logits of rows, float32[n], through the exported signature's function."""
     serve = tf.function(model.serve, input_signature=model.signature())
     scores = [

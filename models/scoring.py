@@ -11,7 +11,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from models.candidates import CandidateModel, candidate_signature
-from models.ranker import Ranker
+from models.ranking_model import RankingModel
 
 CANDIDATES, RANKER = "candidates", "ranker"
 #: Beside a model's graph, where TensorFlow Serving looks for extra files.
@@ -41,7 +41,7 @@ class Scorer:
     keep: tuple[Any, ...] = ()
 
     @classmethod
-    def of(cls, candidates: CandidateModel, ranker: Ranker, card: dict[str, Any]) -> Self:
+    def of(cls, candidates: CandidateModel, ranker: RankingModel, card: dict[str, Any]) -> Self:
         """A pair that lives in this process."""
         return cls(
             tf.function(candidates.serve, input_signature=candidate_signature()),
@@ -56,6 +56,7 @@ class Scorer:
         history_kind: Ids,
         place_ids: Ids,
         distance_m: Floats,
+        moment_s: Ids,
     ) -> Floats:
         """Scores float32[B, N] of the candidate stage; histories [B, 144], places [B, N]."""
         answer = self.candidate_fn(
@@ -64,6 +65,7 @@ class Scorer:
             history_kind=tf.constant(history_kind, tf.int64),
             place_ids=tf.constant(place_ids, tf.int64),
             distance_m=tf.constant(distance_m, tf.float32),
+            moment_s=tf.constant(moment_s, tf.int64),
         )
         scores: Floats = answer["scores"].numpy()
         return scores

@@ -7,7 +7,7 @@ judges the pair in service on the same `pair.holdout` by `evaluate_version`.
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import structlog
 from rich.console import Console
@@ -15,19 +15,15 @@ from rich.table import Table
 
 from contracts.settings import Settings
 from models import dataset, tracking
-from models.calibration import fit_platt
-from models.candidates import CandidateModel, ServedTwoTower
+from models.candidates import CandidateModel
 from models.card import fingerprint, served_reference
-from models.dataset import Dataset
 from models.export import export, exportables
-from models.fitting import Epoch, Schedule
+from models.fit_pair import Curves, fit_pair
 from models.holdout import Holdout, Inputs, Reach
-from models.mf import train_factorisation
 from models.progress import SILENT, Reporter, reporter_for
-from models.ranker import Ranker, predict, train_ranker
-from models.scoring import CANDIDATES, RANKER, Scorer, load_scorer
+from models.ranking_model import RankingModel
+from models.scoring import Scorer, load_scorer
 from models.split import TooFewEvents
-from models.two_tower_training import RATE, train_two_tower
 from online_features.archive import EventLog, read_catalogue, read_context, read_interactions
 from online_features.catalogue import Catalogue
 from online_features.context import ContextLog
@@ -37,7 +33,6 @@ from online_features.request import RANKING_COLUMNS
 log = structlog.get_logger(__name__)
 #: Fewer interactions than this teach nothing; it is said at once, before any work.
 LEAST_EVENTS = 500
-Curves: TypeAlias = dict[str, list[Epoch]]
 
 
 @dataclass(frozen=True)
@@ -56,7 +51,7 @@ class TrainedPair:
     """
 
     candidates: CandidateModel
-    ranker: Ranker
+    ranker: RankingModel
     metrics: dict[str, float]
     nearest_first: dict[str, float]
     holdout: Holdout
@@ -116,6 +111,7 @@ def train_pair(
         stage.advance()
     card |= {
         "candidate_model": settings.candidate_model,
+        "ranker_model": settings.ranker_model,
         "metrics": metrics,
         "data": fingerprint(events, catalogue, data),
         "reference": served_reference(ranked, settings.radius_m),
@@ -134,60 +130,6 @@ def train_pair(
         training_s=time.perf_counter() - began,
         curves=curves,
     )
-
-
-def fit_pair(
-    events: EventLog, catalogue: Catalogue, data: Dataset, settings: Settings, progress: Reporter
-) -> tuple[CandidateModel, Ranker, Curves]:
-    """Train both models on a data set's train part, stopped early by its validation part.
-
-    Returns:
-        Both, and the epochs of each that was trained by gradients, by its name.
-
-    Raises:
-        FloatingPointError: a training diverged.
-    """
-    curves: Curves = {}
-    candidates = _train_candidates(events, catalogue, data, settings, progress, curves)
-    return candidates, _train_ranker(data, settings, progress, curves), curves
-
-
-def _train_candidates(
-    events: EventLog,
-    catalogue: Catalogue,
-    data: Dataset,
-    settings: Settings,
-    progress: Reporter,
-    curves: Curves,
-) -> CandidateModel:
-    if settings.candidate_model == "matrix-factorisation":
-        until = int(data.validation.moments.before.min())
-        seen = events.take(slice(0, until))
-        return train_factorisation(seen, catalogue, settings.seed, progress)
-    schedule = Schedule(epochs=settings.train_epochs, rate=RATE)
-    with progress.stage("candidate model", schedule.epochs) as stage:
-        model, curves[CANDIDATES] = train_two_tower(
-            catalogue,
-            data.train.choices,
-            data.validation.choices,
-            data.near_places,
-            schedule,
-            settings.seed,
-            stage,
-        )
-    return ServedTwoTower(model)
-
-
-def _train_ranker(data: Dataset, settings: Settings, progress: Reporter, curves: Curves) -> Ranker:
-    schedule = Schedule(epochs=settings.train_epochs)
-    held = data.validation.ranker
-    with progress.stage("ranker", schedule.epochs) as stage:
-        model, curves[RANKER] = train_ranker(
-            data.train.ranker, held, schedule, settings.seed, stage
-        )
-    platt = fit_platt(predict(model, held), held.expected, held.label)
-    model.calibration.assign(platt)
-    return model
 
 
 def export_pair(pair: TrainedPair, settings: Settings) -> int:

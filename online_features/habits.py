@@ -163,7 +163,8 @@ def _weekend(time_s: Column) -> Column:
 def _overdue(o: Occasions) -> Column:
     """log of the time since the last visit here over the mean between visits here; 0: too few."""
     since = o.pairs.since_here
-    mean = (o.first_here_s - since) / np.maximum(o.visits_here - 1, 1)
+    between = np.maximum(o.first_here_s - since, 0.0)
+    mean = between / np.maximum(o.visits_here - 1, 1)
     late = np.log1p(since / HOUR_S) - np.log1p(mean / HOUR_S)
     return np.where(o.visits_here >= 2, late, 0.0)
 

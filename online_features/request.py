@@ -204,6 +204,7 @@ def candidate_inputs(
         "history_kind": past.kind.astype(np.int64),
         "place_ids": as_int64(catalogue.hash[rows])[None, :],
         "distance_m": distance_to_m.astype(np.float32)[None, :],
+        "moment_s": np.array([now_s], np.int64),
     }
 
 

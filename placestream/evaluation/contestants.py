@@ -20,7 +20,7 @@ from models.quality.requests import MODES, Cuts, Mode, Questions, Requests
 from models.quality.tuning import tune
 from models.scoring import Scorer
 from models.split import SplitAt
-from models.train import fit_pair
+from models.fit_pair import fit_pair
 from placestream.evaluation.judged import Judged
 from placestream.evaluation.material import Known, Material
 from placestream.evaluation.served import Answers, Reach, Served, ask

@@ -27,9 +27,10 @@ class TinyCandidates(tf.Module):  # type: ignore[misc]
         history_kind: Any,
         place_ids: Any,
         distance_m: Any,
+        moment_s: Any,
     ) -> dict[str, Any]:
         """Score every place."""
-        del history_age_s, history_kind
+        del history_age_s, history_kind, moment_s
         seen = tf.reduce_any(place_ids[:, :, None] == history_ids[:, None, :], axis=2)
         return {"scores": 10.0 * tf.cast(seen, tf.float32) - distance_m / 1_000.0}
 
@@ -41,6 +42,7 @@ class TinyCandidates(tf.Module):  # type: ignore[misc]
             history_kind=_spec(tf.int64, HISTORY),
             place_ids=_spec(tf.int64, None),
             distance_m=_spec(tf.float32, None),
+            moment_s=_spec(tf.int64),
         )
 
 

@@ -11,9 +11,10 @@ import pytest
 import tensorflow as tf
 from tensorflow_serving.apis import prediction_log_pb2
 
-from models.candidates import ServedTwoTower
 from models.export import Exportable, NotExportable, export, exportables
+from models.listwise_ranker import ListwiseRanker
 from models.scoring import CARD, load_scorer, next_version, versions
+from models.table_candidates import TableCandidates
 from models.train import TrainedPair
 from models.warmup import WARMUP_FILE
 from online_features.definitions import FEATURE_SET
@@ -51,6 +52,7 @@ def test_the_signatures_are_the_promised_ones(exported: Path) -> None:
         "history_kind": ("int64", [None, 144]),
         "place_ids": ("int64", [None, None]),
         "distance_m": ("float32", [None, None]),
+        "moment_s": ("int64", [None]),
     }
     assert gives == {"scores": ("float32", [None, None])}
     takes, gives = _signature(exported, "ranker")
@@ -136,9 +138,10 @@ class _Broken(tf.Module):  # type: ignore[misc]
         history_kind: Any,
         place_ids: Any,
         distance_m: Any,
+        moment_s: Any,
     ) -> dict[str, Any]:
         """Give each output as the distance times a number."""
-        del history_ids, history_age_s, history_kind, place_ids
+        del history_ids, history_age_s, history_kind, place_ids, moment_s
         return {n: self.weight * 0.0 + distance_m * factor for n, factor in self._outputs.items()}
 
 
@@ -186,6 +189,7 @@ def test_nothing_to_check_with_is_refused(pair: TrainedPair, tmp_path: Path) -> 
         export((replace(candidates, calls=()), ranker), pair.card, tmp_path)
 
 
-def test_the_pair_is_two_towers(pair: TrainedPair) -> None:
-    """The default; matrix factorisation is asked for by setting."""
-    assert isinstance(pair.candidates, ServedTwoTower)
+def test_the_pair_is_tables_and_a_listwise_ranker(pair: TrainedPair) -> None:
+    """The default; the plain models are asked for by setting."""
+    assert isinstance(pair.candidates, TableCandidates)
+    assert isinstance(pair.ranker, ListwiseRanker)

@@ -61,6 +61,7 @@ def _served(factors: np.ndarray, history: list[int], metres: float = 100.0) -> n
         tf.fill([1, HISTORY], np.int64(VISIT)),
         tf.constant(as_int64(HASHES)[None]),
         tf.fill([1, 10], np.float32(metres)),
+        tf.zeros([1], tf.int64),
     )["scores"]
     return np.asarray(scores.numpy()[0])
 

@@ -83,6 +83,7 @@ def _scores(
         tf.fill([1, HISTORY], np.int64(VISIT)),
         tf.constant(as_int64(world.catalogue.hash)[None]),
         tf.fill([1, PLACES], np.float32(metres)),
+        tf.zeros([1], tf.int64),
     )["scores"]
     return np.asarray(scores.numpy()[0])
 
@@ -120,7 +121,8 @@ def test_a_place_unknown_to_the_catalogue_is_scored_alike(
     ids = tf.constant([[123, 456]], tf.int64)
     none = tf.zeros([1, HISTORY], tf.int64)
     age_s = tf.zeros([1, HISTORY])
-    scores = model.serve(none, age_s, none, ids, tf.fill([1, 2], 500.0))["scores"].numpy()[0]
+    metres, moment_s = tf.fill([1, 2], 500.0), tf.zeros([1], tf.int64)
+    scores = model.serve(none, age_s, none, ids, metres, moment_s)["scores"].numpy()[0]
     assert np.isfinite(scores).all()
     assert scores[0] == scores[1]
 
@@ -133,7 +135,8 @@ def test_a_visit_to_an_unknown_place_still_makes_it_known(model: ServedTwoTower)
     age_s[0, 0] = 3_600
     kind = tf.fill([1, HISTORY], np.int64(VISIT))
     ids, metres = tf.constant([[123, 456]], tf.int64), tf.fill([1, 2], 500.0)
-    been, other = model.serve(tf.constant(history), age_s, kind, ids, metres)["scores"].numpy()[0]
+    inputs = (tf.constant(history), age_s, kind, ids, metres, tf.zeros([1], tf.int64))
+    been, other = model.serve(*inputs)["scores"].numpy()[0]
     assert been > other
 
 
@@ -163,6 +166,7 @@ def test_what_is_served_is_what_was_trained(world: World) -> None:
         tf.constant(choices.history_kind.astype(np.int64)),
         tf.constant(as_int64(np.tile(world.catalogue.hash, (5, 1)))),
         metres,
+        tf.zeros([5], tf.int64),
     )["scores"]
     np.testing.assert_allclose(served, expected, rtol=1e-4, atol=1e-4)
 

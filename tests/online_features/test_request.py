@@ -128,6 +128,7 @@ def test_model_inputs_have_the_documented_shapes(catalogue: Catalogue) -> None:
         "history_kind": ((1, 144), "int64"),
         "place_ids": ((1, 3), "int64"),
         "distance_m": ((1, 3), "float32"),
+        "moment_s": ((1,), "int64"),
     }
     newest_first = as_int64(np.array([id64("p1"), id64("p0")], np.uint64))
     assert inputs["history_ids"][0, :2].tolist() == newest_first.tolist()
