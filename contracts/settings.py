@@ -96,7 +96,7 @@ class Settings(BaseSettings):
         200, ge=5, le=60_000, description="deadline of a request that brings none, milliseconds"
     )
     candidates: int = Field(200, ge=1, le=5_000, description="places that the ranker sees")
-    near_places: int = Field(2_000, ge=1, le=50_000, description="places the candidate model sees")
+    near_places: int = Field(10_000, ge=1, le=50_000, description="places the candidate model sees")
     radius_m: float = Field(
         3_000, gt=0, le=200_000, description="radius of a request that sets none"
     )

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from contracts.settings import Settings
 from models import dataset
+from models.fit_pair import fit_pair
 from models.progress import Reporter
 from models.quality.baselines import recipes
 from models.quality.leaks import check_no_leak
@@ -20,7 +21,6 @@ from models.quality.requests import MODES, Cuts, Mode, Questions, Requests
 from models.quality.tuning import tune
 from models.scoring import Scorer
 from models.split import SplitAt
-from models.fit_pair import fit_pair
 from placestream.evaluation.judged import Judged
 from placestream.evaluation.material import Known, Material
 from placestream.evaluation.served import Answers, Reach, Served, ask
