@@ -1,0 +1,78 @@
+"""The candidate model from tables: its cheap first look, and what it makes of people and places."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from contracts.ids import as_int64, id64
+from models import table_candidates
+from models.listwise import Network, Scales
+from models.parts import COARSE, PARTS, WIDTH, Parts
+from models.table_candidates import BELOW, Coarse, TableCandidates
+from models.train import TrainedPair
+from online_features.columns import VISIT
+from online_features.history import HISTORY
+from tests.models.test_tables import _tables
+
+PLACES = ["a", "b", "c", "new"]
+
+
+def _inputs(history: list[str]) -> dict[str, tf.Tensor]:
+    ids, age_s = np.zeros((1, HISTORY), np.uint64), np.zeros((1, HISTORY), np.float32)
+    ids[0, : len(history)] = [id64(place) for place in history]
+    age_s[0, : len(history)] = 3_600.0 * (1 + np.arange(len(history)))
+    return {
+        "history_ids": tf.constant(as_int64(ids)),
+        "history_age_s": tf.constant(age_s),
+        "history_kind": tf.fill([1, HISTORY], np.int64(VISIT)),
+        "place_ids": tf.constant(as_int64(np.array([[id64(p) for p in PLACES]], np.uint64))),
+        "distance_m": tf.constant([[100.0, 900.0, 5_000.0, 300.0]]),
+    }
+
+
+def test_the_first_look_is_a_weighted_sum_of_parts() -> None:
+    """For places that the tables know, exactly; summed in another order."""
+    parts, inputs = Parts(_tables()), _inputs(["a", "b", "a"])
+    weight = np.random.default_rng(1).normal(size=len(COARSE)).astype(np.float32)
+    every = parts(**inputs, moment_s=tf.constant([0], tf.int64)).numpy()[0]
+    expected = every[:, [PARTS.index(name) for name in COARSE]] @ weight
+    found = parts.coarse(**inputs, weight=tf.constant(weight)).numpy()[0]
+    np.testing.assert_allclose(found[:3], expected[:3], rtol=1e-4, atol=1e-4)
+    assert np.isfinite(found).all()
+
+
+def test_only_the_best_of_the_first_look_reach_the_network(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """With room for two, the others stay below them, in the order of the first look."""
+    rng, parts = np.random.default_rng(1), Parts(_tables())
+    x = rng.normal(size=(100, WIDTH))
+    coarse = Coarse()
+    coarse.weight.assign(np.eye(len(COARSE), 1, -COARSE.index("metres_near")).astype(np.float32))
+    network = Network(Scales.of(x, x), parts.categories, (4,), rng)
+    model = TableCandidates(parts, network, coarse)
+    call = _inputs(["b"]) | {"moment_s": tf.constant([0], tf.int64)}
+    whole = model.serve(**call)["scores"].numpy()[0]
+    assert (whole > -BELOW / 2).all()
+    monkeypatch.setattr(table_candidates, "FINE", 2)
+    scores = model.serve(**call)["scores"].numpy()[0]
+    np.testing.assert_allclose(scores[[0, 3]], whole[[0, 3]], rtol=1e-5)
+    assert scores[2] < scores[1] < -BELOW / 2
+
+
+def test_known_places_come_first_and_strangers_get_an_order(pair: TrainedPair) -> None:
+    """Of a trained model: where a user was often ranks above the median of the places near."""
+    (call, *_) = pair.candidate_calls
+    ids = call["place_ids"]
+    often = dict(call)
+    often["history_ids"] = np.where(np.arange(HISTORY) < 20, ids[0, -1], 0)[None].astype(np.int64)
+    often["history_age_s"] = np.where(np.arange(HISTORY) < 20, 86_400.0, 0)[None].astype("f4")
+    often["history_kind"] = np.full((1, HISTORY), VISIT, np.int64)
+    stranger = often | {"history_ids": np.zeros((1, HISTORY), np.int64)}
+    known, unknown = (
+        pair.candidates.serve(**{n: tf.constant(v) for n, v in c.items()})["scores"].numpy()[0]
+        for c in (often, stranger)
+    )
+    assert (known > known[-1]).sum() < 0.1 * len(known)
+    assert np.isfinite(unknown).all()
+    assert unknown.std() > 0
