@@ -12,7 +12,7 @@ from online_features.history import HISTORY
 from tests.models.logs import START_S, catalogue_of, log_of
 
 PLACES = {"a": (40.0, -74.0), "b": (40.001, -74.0), "c": (40.2, -74.0)}
-LOG = [
+LOG: list[tuple[object, ...]] = [
     ("u", "a", "visit", 0),
     ("u", "b", "visit", 3_600),
     ("v", "a", "visit", 4_000),
