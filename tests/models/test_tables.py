@@ -21,9 +21,9 @@ LOG: list[tuple[object, ...]] = [
 ]
 
 
-def _tables(rows: list[tuple[object, ...]] = LOG) -> Tables:
+def _tables() -> Tables:
     catalogue = catalogue_of(PLACES)
-    return Tables.learn(log_of(rows), catalogue, Geography.of(catalogue))
+    return Tables.learn(log_of(LOG), catalogue, Geography.of(catalogue))
 
 
 def test_visits_and_visitors_are_counted() -> None:
