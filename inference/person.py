@@ -10,9 +10,9 @@ from online_features.definitions import USER
 from online_features.history import History, history
 
 #: A place that was just visited rests: nobody wants to be sent back to the table they left.
-#: Three hours outlast a meal and an evening, and still bring the morning's cafe back for the
-#: afternoon.
-REST_S = 3 * 3_600.0
+#: People do come back soon: of New York's check-ins (validation tenth) 1.05 % were at a place that
+#: their user had been to within three hours, 0.49 % within a quarter of an hour.
+REST_S = 900.0
 
 
 @dataclass(frozen=True)

@@ -133,6 +133,7 @@ def build(
     max_events: int,
     stale_s: float,
     split: Parting = DEFAULT_SPLIT,
+    train_rows: bool = True,
     report: Report = lambda rows: None,
 ) -> Dataset:
     """Make the training sets of a log.
@@ -143,6 +144,8 @@ def build(
         max_events: only choices among the newest so many events count (states see all events).
         stale_s: weather older than this is unknown, seconds.
         split: tells the parts.
+        train_rows: whether the train part gets rows and choices; they are most of the work, and
+            models that learn from choice sets do not read them.
         report: told the number of rows after each step.
 
     Raises:
@@ -153,14 +156,15 @@ def build(
     moments = moments.take(moments.before >= len(log) - max_events)
     codes = split.codes(moments)
     used, codes = moments.take(codes >= 0), codes[codes >= 0]
-    drawn = _Drawn.of(log, catalogue, used, rng)
+    shown = (codes > 0) | train_rows
+    drawn = _Drawn.of(log, catalogue, used.take(shown), rng)
     at = situations(context, catalogue, used, stale_s=stale_s)
-    ranker, choices = _replay(log, catalogue, drawn, at, report)
+    ranker, choices = _replay(log, catalogue, drawn, pick(at, np.flatnonzero(shown)), report)
     parts = [
         Part(
             used.take(mine),
-            ranker.take(np.repeat(mine, EACH)),
-            choices.take(mine),
+            ranker.take(np.repeat(mine[shown], EACH)),
+            choices.take(mine[shown]),
             pick(at, np.flatnonzero(mine)),
         )
         for mine in (codes == part for part in range(3))

@@ -45,6 +45,11 @@ class _Sets:
     held: NDArray[np.bool_]
 
 
+def needs_rows(settings: Settings) -> bool:
+    """Whether one of the chosen models learns from the rows of the train part."""
+    return settings.ranker_model != "listwise" or settings.candidate_model == "two-tower"
+
+
 def fit_pair(
     events: EventLog, catalogue: Catalogue, data: Dataset, settings: Settings, progress: Reporter
 ) -> tuple[CandidateModel, RankingModel, Curves]:

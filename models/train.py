@@ -18,7 +18,7 @@ from models import dataset, tracking
 from models.candidates import CandidateModel
 from models.card import fingerprint, served_reference
 from models.export import export, exportables
-from models.fit_pair import Curves, fit_pair
+from models.fit_pair import Curves, fit_pair, needs_rows
 from models.holdout import Holdout, Inputs, Reach
 from models.progress import SILENT, Reporter, reporter_for
 from models.ranking_model import RankingModel
@@ -91,6 +91,7 @@ def train_pair(
             seed=settings.seed,
             max_events=settings.train_max_rows,
             stale_s=settings.context_stale_s,
+            train_rows=needs_rows(settings),
             report=stage.advance,
         )
     candidates, ranker, curves = fit_pair(events, catalogue, data, settings, progress)
@@ -115,7 +116,7 @@ def train_pair(
         "metrics": metrics,
         "data": fingerprint(events, catalogue, data),
         "reference": served_reference(ranked, settings.radius_m),
-        "rows": len(data.train.ranker),
+        "rows": len(data.train.moments),
     }
     candidate_calls, ranker_calls = holdout.calls(ranked)
     return TrainedPair(

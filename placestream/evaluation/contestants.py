@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from contracts.settings import Settings
 from models import dataset
-from models.fit_pair import fit_pair
+from models.fit_pair import fit_pair, needs_rows
 from models.progress import Reporter
 from models.quality.baselines import recipes
 from models.quality.leaks import check_no_leak
@@ -100,6 +100,7 @@ def fitted(known: Known, cuts: Cuts, settings: Settings, progress: Reporter) -> 
             max_events=settings.train_max_rows,
             stale_s=settings.context_stale_s,
             split=SplitAt(cuts.train),
+            train_rows=needs_rows(settings),
             report=stage.advance,
         )
     candidates, ranker, _ = fit_pair(events, known.catalogue, data, settings, progress)

@@ -156,3 +156,18 @@ def test_ids_of_rows_are_those_of_the_catalogue(data: Data, dataset: Dataset) ->
     np.testing.assert_array_equal(rows.category, data.catalogue.category_hash[at])
     visitors = np.unique(data.log.user[data.log.kind == VISIT])
     assert np.isin(as_int64(rows.user), as_int64(visitors)).mean() > 0.9
+
+
+def test_models_that_learn_from_sets_need_no_rows_of_the_train_part(
+    data: Data, dataset: Dataset
+) -> None:
+    """The same moments in all parts; rows, of the right moments, only where they are judged by."""
+    bare = _build(data, train_rows=False)
+    assert len(bare.train.moments) == len(dataset.train.moments)
+    assert len(bare.train.ranker) == 0
+    for mine, full in ((bare.validation, dataset.validation), (bare.test, dataset.test)):
+        np.testing.assert_array_equal(mine.moments.before, full.moments.before)
+        chosen = mine.ranker.label
+        np.testing.assert_array_equal(mine.ranker.place[chosen], full.ranker.place[chosen])
+        np.testing.assert_array_equal(mine.ranker.features[chosen], full.ranker.features[chosen])
+        np.testing.assert_array_equal(mine.choices.history_row, full.choices.history_row)
