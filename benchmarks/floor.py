@@ -28,6 +28,7 @@ from inference.query import Query
 from inference.tensor_codec import encode
 from online_features.catalogue import Catalogue
 from online_features.catalogue_feed import CatalogueFeed
+from online_features.crowds import Crowds
 from online_features.keys import Keys
 from online_features.reader import OnlineReader, UserRead
 
@@ -80,10 +81,8 @@ class _NotingModels(ModelClient):
         self,
         model: str,
         inputs: Mapping[str, NDArray[Any]],
-        outputs: Sequence[str],
+        outputs: Mapping[str, tuple[int, ...]],
         timeout_s: float,
-        *,
-        shape: tuple[int, ...] | None = None,
     ) -> Prediction:
         request = messages.PredictRequest()
         request.model_spec.name = model
@@ -92,8 +91,8 @@ class _NotingModels(ModelClient):
             encode(array, request.inputs[name])
         request.output_filter.extend(outputs)
         self.errand.requests[model] = request.SerializeToString()
-        self.errand.shapes[model] = shape or ()
-        return await super().predict(model, inputs, outputs, timeout_s, shape=shape)
+        self.errand.shapes[model] = next(iter(outputs.values()))
+        return await super().predict(model, inputs, outputs, timeout_s)
 
 
 async def record(settings: Settings, asked: Sequence[pb.RecommendRequest]) -> list[Errand]:
@@ -110,7 +109,7 @@ async def record(settings: Settings, asked: Sequence[pb.RecommendRequest]) -> li
     # Time-outs on reads are for a service under load; here nothing may be missed.
     patient = settings.model_copy(update={"redis_timeout_ms": round(1_000 * _PATIENCE_S)})
     clocks = {"clock": time.time, "monotonic": time.monotonic}
-    pipeline = Pipeline(patient, catalogue, store, models, **clocks)
+    pipeline = Pipeline(patient, catalogue, Crowds(), store, models, **clocks)
     errands = []
     feed.start()
     try:

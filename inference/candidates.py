@@ -6,18 +6,20 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from contracts.signatures import PARTS
 from inference import popularity
 from inference.course import Ask
 from inference.deadline import Part, PartFailed
-from inference.model_client import Prediction
+from inference.model_client import ANY, Prediction
 from inference.near import Nearby, arrival_s
 from inference.person import Person
 from inference.ports import Models
 from online_features.catalogue import Catalogue
-from online_features.request import candidate_inputs
+from online_features.crowds import Crowds
+from online_features.request import candidate_inputs, parts_at
 
 MODEL = "candidates"
-OUTPUT = "scores"
+SCORES, BEST, TOLD = "scores", "best", "parts"
 #: Most of the remaining time that the model may take: the stages after it need theirs.
 SHARE = 0.4
 
@@ -30,18 +32,23 @@ class Chosen:
         rows: int64[n] catalogue rows.
         distance_m: float32[n].
         scores: float32[n] of the candidate model; None where it did not answer.
+        parts: float32[n, len(PARTS)], what it told of them; NaN where nothing.
     """
 
     rows: NDArray[np.int64]
     distance_m: NDArray[np.float32]
     scores: NDArray[np.float32] | None
+    parts: NDArray[np.float32]
 
 
 class CandidateStage:
     """Keeps the best places by the candidate model, or by popularity and distance without it."""
 
-    def __init__(self, catalogue: Catalogue, models: Models, part: Part, *, keep: int) -> None:
+    def __init__(
+        self, catalogue: Catalogue, crowds: Crowds, models: Models, part: Part, *, keep: int
+    ) -> None:
         self._catalogue = catalogue
+        self._crowds = crowds
         self._models = models
         self._part = part
         self._keep = keep
@@ -57,20 +64,27 @@ class CandidateStage:
         except PartFailed as failure:
             ask.course.stood_in(failure)
             best = _best(self._popular(ask, nearby), keep)
-            return Chosen(nearby.rows[best], nearby.distance_m[best], None)
+            told = np.full((len(best), len(PARTS)), np.nan, np.float32)
+            return Chosen(nearby.rows[best], nearby.distance_m[best], None, told)
         ask.course.model_versions[MODEL] = said.version
-        scores = said.outputs[OUTPUT][0]
+        scores = said.outputs[SCORES][0]
         best = _best(scores, keep)
-        return Chosen(nearby.rows[best], nearby.distance_m[best], scores[best])
+        told = parts_at(said.outputs[BEST][0], said.outputs[TOLD][0], best)
+        return Chosen(nearby.rows[best], nearby.distance_m[best], scores[best], told)
 
     def _predict(
         self, ask: Ask, nearby: Nearby, person: Person, timeout_s: float
     ) -> Awaitable[Prediction]:
         inputs = candidate_inputs(
-            person.states, nearby.rows, nearby.distance_m, ask.now_s, self._catalogue
+            person.states,
+            nearby.rows,
+            nearby.distance_m,
+            ask.now_s,
+            self._catalogue,
+            self._crowds.of(nearby.rows, ask.now_s),
         )
-        shape = (1, len(nearby.rows))
-        return self._models.predict(MODEL, inputs, (OUTPUT,), timeout_s, shape=shape)
+        shapes = {SCORES: (1, len(nearby.rows)), BEST: (1, ANY), TOLD: (1, ANY, len(PARTS))}
+        return self._models.predict(MODEL, inputs, shapes, timeout_s)
 
     def _popular(self, ask: Ask, nearby: Nearby) -> NDArray[np.float32]:
         arrival = arrival_s(ask.now_s, nearby.distance_m)

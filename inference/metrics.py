@@ -105,6 +105,12 @@ class Metrics:
             "placestream_catalogue_places", "Places in the catalogue", registry=registry
         )
 
+        self._crowd_age_s = Gauge(
+            "placestream_crowd_age_seconds",
+            "Age of the oldest crowd (visits of a place) that candidates are chosen by",
+            registry=registry,
+        )
+
     @contextmanager
     def request(self, method: str, clock: Callable[[], float]) -> Iterator[Outcome]:
         """Count and time one request; the code is what the body last set on the outcome."""
@@ -118,6 +124,10 @@ class Metrics:
     def watch_catalogue(self, places: Callable[[], int]) -> None:
         """Let the size of the catalogue be read when Prometheus asks."""
         self._places.set_function(lambda: float(places()))
+
+    def watch_crowds(self, age_s: Callable[[], float]) -> None:
+        """Let the age of the crowds be read when Prometheus asks."""
+        self._crowd_age_s.set_function(age_s)
 
     def serve(self, port: int, host: str) -> Page:
         """Serve `/metrics` in a thread; no page where the port is 0.

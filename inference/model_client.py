@@ -4,7 +4,7 @@ One channel lives for the process and every call has a deadline (DESIGN, D5). Th
 to the embedded server and to `tensorflow/serving`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -23,6 +23,10 @@ _CHANNEL_OPTIONS: Final = [
     ("grpc.min_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 1_000),
 ]
+
+
+#: Stands for any size in the shape that an output must have.
+ANY = -1
 
 
 class ModelError(Exception):
@@ -89,20 +93,17 @@ class ModelClient:
         self,
         model: str,
         inputs: Mapping[str, np.ndarray],
-        outputs: Sequence[str],
+        outputs: Mapping[str, tuple[int, ...]],
         timeout_s: float,
-        *,
-        shape: tuple[int, ...] | None = None,
     ) -> Prediction:
         """Run the default signature.
 
         Args:
             model: the model's name.
             inputs: by input name, each `[batch, ...]`.
-            outputs: names of the outputs wanted; others are not computed.
+            outputs: names of the outputs wanted, each with the shape that it must have, in
+                which `ANY` stands for any size; other outputs are not computed.
             timeout_s: deadline of the call, seconds from now.
-            shape: shape that every output must have; without it, each must begin with the
-                inputs' batch size.
 
         Raises:
             ModelUnavailable: the call failed or ran out of time.
@@ -117,11 +118,10 @@ class ModelClient:
             encode(array, request.inputs[name])
         request.output_filter.extend(outputs)
         response = await self._call(self._predict, request, model, timeout_s)
-        leading = shape if shape is not None else next(iter(inputs.values())).shape[:1]
         return Prediction(
             outputs={
-                name: _checked(model, name, response.outputs, leading, exact=shape is not None)
-                for name in outputs
+                name: _checked(model, name, response.outputs, shape)
+                for name, shape in outputs.items()
             },
             version=response.model_spec.version.value,
         )
@@ -162,7 +162,7 @@ class ModelClient:
 
 
 def _checked(
-    model: str, name: str, outputs: Mapping[str, Any], leading: tuple[int, ...], *, exact: bool
+    model: str, name: str, outputs: Mapping[str, Any], shape: tuple[int, ...]
 ) -> np.ndarray:
     if name not in outputs:
         raise BadModelAnswer(model, f"output {name!r} is missing")
@@ -170,9 +170,9 @@ def _checked(
         array = decode(outputs[name])
     except BadTensor as error:
         raise BadModelAnswer(model, f"output {name!r}: {error}") from error
-    got = array.shape if exact else array.shape[: len(leading)]
-    if got != leading:
-        wanted = list(leading) if exact else [*leading, "..."]
+    sizes = zip(array.shape, shape, strict=False)
+    if array.ndim != len(shape) or any(wanted not in (got, ANY) for got, wanted in sizes):
+        wanted = ["any" if size == ANY else size for size in shape]
         raise BadModelAnswer(model, f"output {name!r} has shape {list(array.shape)}, not {wanted}")
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         raise BadModelAnswer(model, f"output {name!r} holds NaN or infinity")

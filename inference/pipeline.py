@@ -23,6 +23,7 @@ from inference.post_processing import finish
 from inference.query import Query
 from inference.ranking import RankingStage
 from online_features.catalogue import Catalogue
+from online_features.crowds import Crowds
 
 #: On a small machine a model may take some tens of milliseconds. Callers in a greater hurry than
 #: that must not put it to rest for the others.
@@ -36,6 +37,7 @@ class Pipeline:
         self,
         settings: Settings,
         catalogue: Catalogue,
+        crowds: Crowds,
         store: Store,
         models: Models,
         *,
@@ -47,6 +49,7 @@ class Pipeline:
         Args:
             settings: of the service.
             catalogue: all places.
+            crowds: theirs, kept fresh by another.
             store: reads users, places and contexts.
             models: asks the candidate model and the ranker.
             clock: Unix seconds, for all that depends on the time of day.
@@ -60,7 +63,7 @@ class Pipeline:
         self._features = FeatureStage(settings, catalogue, store, store_part)
         candidate_part = Part("candidate model", monotonic, fair_s=MODEL_FAIR_S)
         self._candidates = CandidateStage(
-            catalogue, models, candidate_part, keep=settings.candidates
+            catalogue, crowds, models, candidate_part, keep=settings.candidates
         )
         ranker_part = Part("ranker", monotonic, fair_s=MODEL_FAIR_S)
         self._ranking = RankingStage(catalogue, models, ranker_part)

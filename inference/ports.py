@@ -34,8 +34,6 @@ class Models(Protocol):
         self,
         model: str,
         inputs: Mapping[str, NDArray[Any]],
-        outputs: Sequence[str],
+        outputs: Mapping[str, tuple[int, ...]],
         timeout_s: float,
-        *,
-        shape: tuple[int, ...] | None = None,
     ) -> Prediction: ...

@@ -65,9 +65,10 @@ class RankingStage:
     def _predict(
         self, ask: Ask, chosen: Chosen, features: NDArray[np.float32], timeout_s: float
     ) -> Awaitable[Prediction]:
-        inputs = ranker_inputs(features, id64(ask.query.user_id), chosen.rows, self._catalogue)
-        shape = (len(chosen.rows),)
-        return self._models.predict(MODEL, inputs, OUTPUTS, timeout_s, shape=shape)
+        user = id64(ask.query.user_id)
+        inputs = ranker_inputs(features, chosen.parts, user, chosen.rows, self._catalogue)
+        shapes = dict.fromkeys(OUTPUTS, (len(chosen.rows),))
+        return self._models.predict(MODEL, inputs, shapes, timeout_s)
 
 
 def open_state(features: NDArray[np.float32]) -> NDArray[np.int8]:

@@ -19,6 +19,7 @@ from redis.backoff import NoBackoff
 
 from contracts.settings import Settings
 from inference import readiness
+from inference.crowd_watch import CrowdWatch
 from inference.deadline import Clock
 from inference.impressions import KafkaImpressions
 from inference.lookup import FeatureLookup
@@ -89,7 +90,9 @@ class RecommendationServer:
         parts.push_async_callback(asyncio.to_thread, impressions.close)
         store = OnlineReader(redis, settings)
         clocks = {"clock": self._clock, "monotonic": self._monotonic}
-        pipeline = Pipeline(settings, self._catalogue, store, models, **clocks)
+        watch = CrowdWatch(self._catalogue, store, self._clock)
+        metrics.watch_crowds(lambda: self._clock() - watch.crowds.as_of_s)
+        pipeline = Pipeline(settings, self._catalogue, watch.crowds, store, models, **clocks)
         lookup = FeatureLookup(settings, store, **clocks)
         service = RecommendationService(
             settings,
@@ -103,7 +106,9 @@ class RecommendationServer:
         page = metrics.serve(settings.serve_metrics_port, settings.serve_host)
         parts.push_async_callback(asyncio.to_thread, page.close)
         self._grpc = await self._listen(service)
-        ready = asyncio.create_task(self._become_ready(redis, feed, models, pipeline, service))
+        ready = asyncio.create_task(
+            self._become_ready(redis, feed, models, watch, pipeline, service)
+        )
         ready.add_done_callback(_log_failure)
         parts.callback(ready.cancel)
 
@@ -142,6 +147,7 @@ class RecommendationServer:
         redis: "Redis",
         feed: CatalogueFeed,
         models: ModelClient,
+        watch: CrowdWatch,
         pipeline: Pipeline,
         service: RecommendationService,
     ) -> None:
@@ -154,6 +160,10 @@ class RecommendationServer:
             load_catalogue(),
             readiness.wait_for_models(models, self._settings),
         )
+        self._watching = asyncio.create_task(watch.run())
+        self._watching.add_done_callback(_log_failure)
+        self._parts.callback(self._watching.cancel)
+        await watch.first.wait()
         await readiness.wait_for_answers(pipeline, self._catalogue, self._monotonic)
         await self._tell_health(health_pb2.HealthCheckResponse.SERVING)
         self._serving.set()

@@ -5,6 +5,7 @@ from typing import Any, Protocol
 import numpy as np
 import tensorflow as tf
 
+from contracts.signatures import CROWD, PARTS
 from models.two_tower import (
     DISTANCE_KNOTS,
     WIDTH,
@@ -27,8 +28,15 @@ class CandidateModel(Protocol):
         place_ids: Any,
         distance_m: Any,
         moment_s: Any,
+        crowd: Any,
     ) -> dict[str, Any]:
-        """Scores float32[B, N] of N places for each of B users; higher is likelier."""
+        """What the stage says of N places for each of B users.
+
+        Returns:
+            "scores" float32[B, N], higher is likelier; and of the K best, whose order does not
+            count: "best" int32[B, K], their positions among the N, and "parts"
+            float32[B, K, len(PARTS)] for the ranker. K may be 0.
+        """
 
 
 def candidate_signature() -> list[Any]:
@@ -40,7 +48,18 @@ def candidate_signature() -> list[Any]:
         tf.TensorSpec([None, None], tf.int64, name="place_ids"),
         tf.TensorSpec([None, None], tf.float32, name="distance_m"),
         tf.TensorSpec([None], tf.int64, name="moment_s"),
+        tf.TensorSpec([None, None, len(CROWD)], tf.uint8, name="crowd"),
     ]
+
+
+def scores_alone(scores: Any) -> dict[str, Any]:
+    """The outputs of a model that has no parts to tell."""
+    batch = tf.shape(scores)[0]
+    return {
+        "scores": scores,
+        "best": tf.zeros([batch, 0], tf.int32),
+        "parts": tf.zeros([batch, 0, len(PARTS)]),
+    }
 
 
 class ServedTwoTower(tf.Module):  # type: ignore[misc]  # TensorFlow is untyped
@@ -66,9 +85,10 @@ class ServedTwoTower(tf.Module):  # type: ignore[misc]  # TensorFlow is untyped
         place_ids: Any,
         distance_m: Any,
         moment_s: Any,
+        crowd: Any,
     ) -> dict[str, Any]:
         """The exported signature; the terms are those of `two_tower`, whose clock is the ages."""
-        del moment_s
+        del moment_s, crowd
         side = self._user_side
         weights, here = side.event_weights(
             history_age_s, tf.cast(history_kind, tf.int32), history_ids != 0
@@ -80,4 +100,4 @@ class ServedTwoTower(tf.Module):  # type: ignore[misc]  # TensorFlow is untyped
         knots = place[:, :, WIDTH : WIDTH + DISTANCE_KNOTS] + user_distance[:, None, :]
         near = tf.reduce_sum(distance_basis(distance_m) * knots, axis=-1)
         known = side.known(weight_at(history_ids, here, place_ids))
-        return {"scores": dot + near + place[:, :, -1] + known}
+        return scores_alone(dot + near + place[:, :, -1] + known)

@@ -12,7 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from contracts.signatures import CROWD
 from models.dataset import pick
+from models.listwise import NOT_THERE
 from models.moments import Moments
 from models.near import Neighbours
 from models.negatives import Visits
@@ -20,6 +22,7 @@ from online_features.archive import EventLog
 from online_features.catalogue import Catalogue
 from online_features.columns import VISIT
 from online_features.context import Situation
+from online_features.crowds import crowd_of
 from online_features.geo import distance_m
 from online_features.replay import Queries, States, point_in_time
 from online_features.request import RANKING_COLUMNS, ranking_features
@@ -33,8 +36,6 @@ CLOSEST_OF, CLOSE_OF = 40, 400
 SET = 1 + KNOWN + DRAWN
 #: Requests whose places are replayed at once: some 120 MB of states.
 _AT_ONCE = 500
-#: log of the expected count of what must not count: as if it were there without end.
-NOT_THERE = 80.0
 Report = Callable[[int], None]
 
 
@@ -47,6 +48,7 @@ class ChoiceSets:
         log_expected: float32[m, SET], log of how often each place is expected in its set;
             `NOT_THERE` where it must not count.
         features: float16[m, SET, F], columns `RANKING_COLUMNS`.
+        crowd: uint8[m, SET, 4], see `online_features.crowds`.
         users: `USER` states, [m].
         moments: m of them.
     """
@@ -54,6 +56,7 @@ class ChoiceSets:
     places: NDArray[np.int32]
     log_expected: NDArray[np.float32]
     features: NDArray[np.float16]
+    crowd: NDArray[np.uint8]
     users: States
     moments: Moments
 
@@ -82,6 +85,7 @@ def build_sets(
     places, log_expected = _places(log, catalogue, moments, rng)
     users = user_states(log, moments)
     features = np.empty((*places.shape, len(RANKING_COLUMNS)), np.float16)
+    crowd = np.empty((*places.shape, len(CROWD)), np.uint8)
     hashes = np.r_[catalogue.hash, np.uint64(0)]
     queries = Queries(
         np.repeat(moments.before, SET), np.zeros(places.size, np.uint64), hashes[places.ravel()]
@@ -92,8 +96,9 @@ def build_sets(
         request = np.repeat(np.arange(len(of)), SET)
         values = ranking_features(users[of], states, rows, pick(at, of), catalogue, request)
         features[of] = np.clip(values, -60_000, 60_000).reshape(len(of), SET, -1)
+        crowd[of] = crowd_of(states, moments.time_s[of][request]).reshape(len(of), SET, -1)
         report(len(rows))
-    return ChoiceSets(places.astype(np.int32), log_expected, features, users, moments)
+    return ChoiceSets(places.astype(np.int32), log_expected, features, crowd, users, moments)
 
 
 def user_states(log: EventLog, moments: Moments) -> States:

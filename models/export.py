@@ -20,13 +20,13 @@ import tensorflow as tf
 
 from models.candidates import CandidateModel, candidate_signature
 from models.holdout import Inputs
-from models.ranking_model import RankingModel
+from models.ranking_model import RankingModel, ranker_signature
 from models.scoring import CANDIDATES, CARD, RANKER, next_version
 from models.warmup import write_warmup
 
 log = structlog.get_logger(__name__)
 OUTPUTS = {
-    CANDIDATES: {"scores": (tf.float32, 2)},
+    CANDIDATES: {"scores": (tf.float32, 2), "best": (tf.int32, 2), "parts": (tf.float32, 3)},
     RANKER: {"probability": (tf.float32, 1), "score": (tf.float32, 1)},
 }
 
@@ -61,7 +61,7 @@ def exportables(
     """Both models of a pair."""
     return (
         Exportable(CANDIDATES, candidates, candidate_signature(), candidate_calls),
-        Exportable(RANKER, ranker, ranker.signature(), ranker_calls),
+        Exportable(RANKER, ranker, ranker_signature(), ranker_calls),
     )
 
 

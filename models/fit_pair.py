@@ -4,7 +4,7 @@ Both default models learn from the same choice sets, of the newest choices befor
 part; the plain ones (matrix factorisation, two towers, wide & deep) from the rows of the data set.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,7 @@ from models import listwise
 from models.calibration import fit_platt
 from models.candidates import CandidateModel, ServedTwoTower
 from models.choice_sets import SET, ChoiceSets, build_sets
-from models.dataset import Dataset, Part, pick
+from models.dataset import Dataset, pick
 from models.fitting import Epoch, Schedule
 from models.listwise_ranker import NETWORKS, train_listwise
 from models.mf import train_factorisation
@@ -23,26 +23,39 @@ from models.progress import Reporter
 from models.ranker import predict, train_ranker
 from models.ranking_model import RankingModel
 from models.scoring import CANDIDATES, RANKER
-from models.table_candidates import train_tables
+from models.table_candidates import out_of_fold, train_tables
 from models.two_tower_training import RATE, train_two_tower
 from online_features.archive import EventLog
 from online_features.catalogue import Catalogue
 from online_features.context import Situation
+from online_features.rings import DAY_S
 
 #: Epochs of each model that was trained by gradients, by its name.
 Curves = dict[str, list[Epoch]]
-#: Most choice sets to learn from and to judge by.
+#: Most choice sets to learn from, and to judge by out of a large validation part.
 MOST_SETS, MOST_HELD = 28_000, 2_000
 #: The first choices of a log know too little of their users to be like those to come.
 SKIPPED = 0.15
 
 
+#: So many of the sets know nothing of the newest up to so many days: the stream may lag behind,
+#: and what is left then (where, when, the habits of last month) must be read rightly, too.
+LAGGING, MOST_LAG_S = 0.08, 36 * DAY_S
+
+
 @dataclass(frozen=True)
 class _Sets:
-    """Choice sets, and which of them (bool[m]) judge and do not teach."""
+    """Choice sets, ascending by what they know of the log.
+
+    Attributes:
+        sets: to learn from and to judge by.
+        held: bool[m], those that judge and do not teach.
+        parts: float16[m, SET, len(PARTS)], out of fold; None if the candidate model has none.
+    """
 
     sets: ChoiceSets
     held: NDArray[np.bool_]
+    parts: NDArray[np.float16] | None
 
 
 def needs_rows(settings: Settings) -> bool:
@@ -62,11 +75,14 @@ def fit_pair(
         FloatingPointError: a training diverged.
     """
     curves: Curves = {}
+    # What is judged in the end must be known to no model; all before it may be.
+    test = data.test.moments.before
+    known = events.take(slice(0, int(test.min()))) if len(test) else events
     chosen = (settings.candidate_model, settings.ranker_model)
     sets = None
     if "tables" in chosen or "listwise" in chosen:
-        sets = _sets(events, catalogue, data, settings, progress)
-    candidates = _train_candidates(events, catalogue, data, sets, settings, progress, curves)
+        sets = _sets(known, catalogue, data, settings, progress)
+    candidates = _train_candidates(known, catalogue, data, sets, settings, progress, curves)
     ranker = _train_ranker(catalogue, data, sets, settings, progress, curves)
     return candidates, ranker, curves
 
@@ -75,31 +91,53 @@ def _sets(
     events: EventLog, catalogue: Catalogue, data: Dataset, settings: Settings, progress: Reporter
 ) -> _Sets:
     rng = np.random.default_rng(settings.seed)
-    learn, judge = (
-        _drawn(part, most, skip, rng)
-        for part, most, skip in (
-            (data.train, MOST_SETS, SKIPPED),
-            (data.validation, MOST_HELD, 0.0),
-        )
-    )
-    moments = learn[0].concat(judge[0])
+    moments = data.train.moments.concat(data.validation.moments)
     at = Situation(
         **{
-            name: np.concatenate([values, getattr(judge[1], name)])
-            for name, values in vars(learn[1]).items()
+            name: np.concatenate([values, getattr(data.validation.at, name)])
+            for name, values in vars(data.train.at).items()
         }
     )
-    with progress.stage("choice sets", len(moments) * SET) as stage:
-        sets = build_sets(events, catalogue, moments, at, rng, stage.advance)
-    return _Sets(sets, np.arange(len(moments)) >= len(learn[0]))
+    learn, judge = _chosen(moments, len(data.train.moments), rng)
+    before = _lagging(events, moments.take(learn), rng)
+    order = np.argsort(before, kind="stable")
+    kept = np.r_[learn[order], judge]
+    known = np.r_[before[order], moments.before[judge]]
+    moments = replace(moments.take(kept), before=known)
+    held = np.arange(len(kept)) >= len(learn)
+    with progress.stage("choice sets", len(kept) * SET) as stage:
+        sets = build_sets(events, catalogue, moments, pick(at, kept), rng, stage.advance)
+    parts = None
+    if settings.candidate_model == "tables":
+        with progress.stage("tables of the past", 1) as stage:
+            parts = out_of_fold(events, catalogue, sets, held)
+            stage.advance()
+    return _Sets(sets, held, parts)
 
 
-def _drawn(
-    part: Part, most: int, skip: float, rng: np.random.Generator
-) -> tuple[Moments, Situation]:
-    later = np.arange(int(skip * len(part.moments)), len(part.moments))
-    kept = np.sort(rng.choice(later, min(most, len(later)), replace=False))
-    return part.moments.take(kept), pick(part.at, kept)
+def _chosen(
+    moments: Moments, validation: int, rng: np.random.Generator
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Which moments teach and which judge: the newest of the validation part, if it is large.
+
+    What became known only after the first that judges does not teach.
+    """
+    first = max(validation, len(moments) - MOST_HELD)
+    known = moments.known_s[:first] <= moments.time_s[first:].min(initial=np.inf)
+    known[: int(SKIPPED * validation)] = False
+    teach = np.flatnonzero(known)
+    return (
+        np.sort(rng.choice(teach, min(MOST_SETS, len(teach)), replace=False)),
+        np.arange(first, len(moments)),
+    )
+
+
+def _lagging(events: EventLog, moments: Moments, rng: np.random.Generator) -> NDArray[np.int64]:
+    """What each moment knows of the log, for some less than there was; int64[m]."""
+    lag_s = MOST_LAG_S * rng.random(len(moments))
+    behind = np.searchsorted(events.time_s, moments.time_s - lag_s)
+    lags = rng.random(len(moments)) < LAGGING
+    return np.where(lags, np.minimum(behind, moments.before), moments.before)
 
 
 def _train_candidates(
@@ -111,17 +149,15 @@ def _train_candidates(
     progress: Reporter,
     curves: Curves,
 ) -> CandidateModel:
-    until = int(data.validation.moments.before.min())
-    if settings.candidate_model == "tables" and sets is not None:
+    if sets is not None and sets.parts is not None:
         how = listwise.Schedule(epochs=min(settings.train_epochs, listwise.Schedule.epochs))
         with progress.stage("candidate model", how.epochs) as stage:
             tables, curves[CANDIDATES] = train_tables(
-                events, catalogue, sets.sets, sets.held, until, how, settings.seed, stage
+                events, catalogue, sets.sets, sets.parts, sets.held, how, settings.seed, stage
             )
         return tables
     if settings.candidate_model == "matrix-factorisation":
-        seen = events.take(slice(0, until))
-        return train_factorisation(seen, catalogue, settings.seed, progress)
+        return train_factorisation(events, catalogue, settings.seed, progress)
     schedule = Schedule(epochs=settings.train_epochs, rate=RATE)
     with progress.stage("candidate model", schedule.epochs) as stage:
         model, curves[CANDIDATES] = train_two_tower(
@@ -149,9 +185,8 @@ def _train_ranker(
         how = listwise.Schedule(epochs=min(settings.train_epochs, listwise.Schedule.epochs))
         with progress.stage("ranker", NETWORKS * how.epochs) as stage:
             ranker, curves[RANKER] = train_listwise(
-                sets.sets, sets.held, catalogue, how, settings.seed, stage
+                sets.sets, sets.parts, sets.held, catalogue, how, settings.seed, stage
             )
-        ranker.calibration.assign(fit_platt(predict(ranker, held), held.expected, held.label))
         return ranker
     schedule = Schedule(epochs=settings.train_epochs)
     with progress.stage("ranker", schedule.epochs) as stage:

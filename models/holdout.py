@@ -19,20 +19,25 @@ from contracts.ids import as_int64
 from contracts.settings import Settings
 from models import evaluation
 from models.calibration import row_probability
-from models.dataset import Part, pick, situations
+from models.crowd_history import CrowdHistory
+from models.dataset import EACH, Choices, Part, pick, situations
 from models.scoring import Scorer
 from online_features.archive import EventLog
 from online_features.catalogue import Catalogue
 from online_features.columns import VISIT
 from online_features.context import ContextLog, Situation
 from online_features.definitions import FEATURE_SET
+from online_features.geo import distance_m
 from online_features.replay import Queries, point_in_time
-from online_features.request import RANKING_COLUMNS, ranking_features
+from online_features.request import RANKING_COLUMNS, parts_at, ranking_features
 
 REQUESTS = 400
 #: Lists are judged for diversity, coverage and novelty at this length.
 LISTED = 10
 _USERS_AT_ONCE = 16
+#: So many choices at most are judged on rows.
+JUDGED = 2_000
+_JUDGED = slice(0, JUDGED)
 #: Stands for the distance of padding.
 FARTHEST_M = 1e7
 Inputs = dict[str, NDArray[Any]]
@@ -49,7 +54,7 @@ class Ranked:
     Attributes:
         rows: int64[r, k], catalogue rows in the final order; -1 pads.
         scores, probability: float32[r, k]; -inf and 0 where padded.
-        features: float32[r, k, F], what the ranker saw.
+        features, parts: float32[r, k, F] and float32[r, k, len(PARTS)], what the ranker saw.
         distance_m: float32[r, k].
     """
 
@@ -57,6 +62,7 @@ class Ranked:
     scores: NDArray[np.float32]
     probability: NDArray[np.float32]
     features: NDArray[np.float32]
+    parts: NDArray[np.float32]
     distance_m: NDArray[np.float32]
 
 
@@ -142,19 +148,21 @@ class Holdout:
         feature_set = scorer.card.get("feature_set", FEATURE_SET)
         if list(columns) != list(RANKING_COLUMNS) or feature_set != FEATURE_SET:
             raise OtherFeatures(f"feature set {feature_set}, here {FEATURE_SET}")
-        candidates, metres = self._candidates(scorer)
-        return self._rank(scorer, candidates, metres)
+        return self._rank(scorer, *self._candidates(scorer))
 
     def calls(self, ranked: Ranked, most: int = 3) -> tuple[tuple[Inputs, ...], tuple[Inputs, ...]]:
         """Inputs of the first requests for both models, as the service will send them."""
         candidate_calls, ranker_calls = [], []
+        crowds = CrowdHistory(self._log, self._catalogue)
         for i in range(min(most, len(self.moments))):
             rows, metres = self._near[i]
+            crowd = crowds.at(int(self.moments.before[i]), float(self.moments.time_s[i]))
             candidate_calls.append(
                 self._history(slice(i, i + 1))
                 | {
                     "place_ids": as_int64(self._catalogue.hash[rows])[None, :],
                     "distance_m": metres[None, :],
+                    "crowd": crowd[rows][None],
                 }
             )
             held = ranked.rows[i] >= 0
@@ -162,6 +170,7 @@ class Holdout:
             ranker_calls.append(
                 {
                     "features": ranked.features[i][held],
+                    "parts": ranked.parts[i][held],
                     "user_id": as_int64(np.full(len(of_request), self.moments.user[i])),
                     "place_id": as_int64(self._catalogue.hash[of_request]),
                     "category_id": as_int64(self._catalogue.category_hash[of_request]),
@@ -170,38 +179,60 @@ class Holdout:
         return tuple(candidate_calls), tuple(ranker_calls)
 
     def _history(self, part: slice) -> Inputs:
-        past = self._choices.take(part)
+        return self._past(self._choices.take(part), self.moments.time_s[part])
+
+    def _past(self, past: Choices, time_s: NDArray[np.float64]) -> Inputs:
         # Ids by catalogue row: -2 is no event (0), -1 a place unknown to the model (1).
         hashes = np.r_[self._catalogue.hash, np.uint64(0), np.uint64(1)]
         return {
             "history_ids": as_int64(hashes[past.history_row]),
             "history_age_s": past.history_age_s,
             "history_kind": past.history_kind.astype(np.int64),
-            "moment_s": self.moments.time_s[part].astype(np.int64),
+            "moment_s": time_s.astype(np.int64),
         }
 
-    def _candidates(self, scorer: Scorer) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """The best places of the candidate stage: rows and metres, [r, candidates]; -1 pads."""
+    def _candidates(
+        self, scorer: Scorer
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.float32]]:
+        """The best places of the candidate stage: rows and metres, [r, candidates]; -1 pads.
+
+        And their parts, float32[r, candidates, len(PARTS)].
+        """
         width, keep = max(len(rows) for rows, _ in self._near), self._reach.candidates
-        best_rows, best_metres = [], []
+        found: list[tuple[NDArray[Any], ...]] = []
         hashes = np.r_[self._catalogue.hash, np.uint64(0)]
+        crowds = CrowdHistory(self._log, self._catalogue)
         for start in range(0, len(self.moments), _USERS_AT_ONCE):
             part = slice(start, start + _USERS_AT_ONCE)
             rows = np.stack([_padded(r, width, -1) for r, _ in self._near[part]])
             metres = np.stack([_padded(m, width, np.inf) for _, m in self._near[part]])
-            scores = scorer.candidates(
+            asked = zip(self.moments.before[part], self.moments.time_s[part], rows, strict=True)
+            crowd = [crowds.at(int(before), time_s)[of] for before, time_s, of in asked]
+            said = scorer.candidates(
                 **self._history(part),
                 place_ids=as_int64(hashes[rows]),
                 distance_m=np.minimum(metres, FARTHEST_M).astype(np.float32),
+                crowd=np.stack(crowd),
             )
-            scores = np.where(rows >= 0, scores, -np.inf)
+            scores = np.where(rows >= 0, said["scores"], -np.inf)
             order = np.argsort(-scores, axis=1, kind="stable")[:, :keep]
-            best_rows.append(np.take_along_axis(rows, order, axis=1))
-            best_metres.append(np.take_along_axis(metres, order, axis=1))
-        return np.concatenate(best_rows), np.concatenate(best_metres).astype(np.float32)
+            parts = map(parts_at, said["best"], said["parts"], order)
+            found.append(
+                (
+                    np.take_along_axis(rows, order, axis=1),
+                    np.take_along_axis(metres, order, axis=1).astype(np.float32),
+                    np.stack(list(parts)),
+                )
+            )
+        rows, metres, parts_told = (np.concatenate(column) for column in zip(*found, strict=True))
+        return rows, metres, parts_told
 
     def _rank(
-        self, scorer: Scorer, candidates: NDArray[np.int64], metres: NDArray[np.float32]
+        self,
+        scorer: Scorer,
+        candidates: NDArray[np.int64],
+        metres: NDArray[np.float32],
+        parts: NDArray[np.float32],
     ) -> Ranked:
         """Features of all candidates by one replay, and the ranker's order."""
         request, column = np.nonzero(candidates >= 0)
@@ -213,8 +244,9 @@ class Holdout:
             at = pick(self._at, request[asked])
             values = ranking_features(users, places, place[asked], at, self._catalogue)
             features[request[asked], column[asked]] = values
-        answer = scorer.rank_all(
+        answer = scorer.rank(
             features[request, column],
+            parts[request, column],
             as_int64(of_user),
             as_int64(queries.place),
             as_int64(self._catalogue.category_hash[place]),
@@ -228,13 +260,14 @@ class Holdout:
             scores=scores,
             probability=expit(scores),
             features=np.take_along_axis(features, order[:, :, None], axis=1),
+            parts=np.take_along_axis(parts, order[:, :, None], axis=1),
             distance_m=np.take_along_axis(metres, order, axis=1),
         )
 
     def _on_rows(self, scorer: Scorer) -> dict[str, float]:
-        rows = self.test.ranker
+        rows = self.test.ranker.take(slice(0, EACH * JUDGED))
         ids = (as_int64(rows.user), as_int64(rows.place), as_int64(rows.category))
-        score = scorer.rank_all(rows.features, *ids)["score"]
+        score = scorer.rank(rows.features, self._parts_of_rows(scorer), *ids)["score"]
         probability = row_probability(score, rows.expected)
         return {
             "auc": evaluation.auc(rows.label, score),
@@ -242,6 +275,31 @@ class Holdout:
             "log_loss": evaluation.log_loss(rows.label, probability),
             "calibration_error": evaluation.calibration_error(rows.label, probability),
         }
+
+    def _parts_of_rows(self, scorer: Scorer) -> NDArray[np.float32]:
+        """What the candidate model tells of the judged rows, float32[n, len(PARTS)]."""
+        moments, choices = self.test.moments.take(_JUDGED), self.test.choices.take(_JUDGED)
+        places = self.test.ranker.place[: EACH * len(moments)].reshape(-1, EACH)
+        rows = self._catalogue.rows_of(places)
+        lat, lng = self._catalogue.lat[rows], self._catalogue.lng[rows]
+        metres = distance_m(moments.lat[:, None], moments.lng[:, None], lat, lng)
+        crowds = CrowdHistory(self._log, self._catalogue)
+        asked = zip(moments.before, moments.time_s, rows, strict=True)
+        crowd = np.stack([crowds.at(int(before), time_s)[of] for before, time_s, of in asked])
+        told = []
+        for start in range(0, len(moments), _USERS_AT_ONCE):
+            part = slice(start, start + _USERS_AT_ONCE)
+            said = scorer.candidates(
+                **self._past(choices.take(part), moments.time_s[part]),
+                place_ids=as_int64(places[part]),
+                distance_m=np.nan_to_num(metres[part], nan=FARTHEST_M).astype(np.float32),
+                crowd=crowd[part],
+            )
+            every = np.arange(EACH)
+            told += [
+                parts_at(b, p, every) for b, p in zip(said["best"], said["parts"], strict=True)
+            ]
+        return np.concatenate(told)
 
     def _on_requests(self, ranked: Ranked) -> dict[str, float]:
         found = (ranked.rows == self.moments.place[:, None]).any(axis=1)

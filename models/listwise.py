@@ -17,13 +17,18 @@ from models.networks import Dense, embedding
 from models.optimizer import Adam
 from models.progress import Stage
 
+#: log of the expected count of what must not count: as if it were there without end.
+NOT_THERE = 80.0
 CLIP = 4.0
 CATEGORY_WIDTH = 8
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """A fixed number of epochs; the rate warms up, then falls along a half cosine."""
+    """A fixed number of epochs; the rate warms up, then falls along a half cosine.
+
+    It warms up over `warm_up` steps, or a tenth of all where those are few.
+    """
 
     epochs: int = 6
     rate: float = 0.002
@@ -139,33 +144,49 @@ def train_network(
     rng = np.random.default_rng(seed)
     variables = list(network.trainable_variables)
     optimizer = Adam(variables, schedule.rate)
-    width = x.shape[2]
 
-    def loss_of(rows: Any, kind: Any, expected: Any, of: Any) -> Any:
-        score = network(tf.reshape(tf.cast(rows, tf.float32), [-1, width]), tf.reshape(kind, [-1]))
-        logits = tf.reshape(score, tf.shape(expected)) - expected
+    def loss_of(rows: Any, kind: Any, cells: Any, expected: Any, of: Any) -> Any:
+        score = network(tf.cast(rows, tf.float32), kind)
+        logits = tf.tensor_scatter_nd_update(
+            -expected, cells, score - tf.gather_nd(expected, cells)
+        )
         lost = tf.reduce_logsumexp(logits, axis=1) - logits[:, 0]
         return tf.reduce_sum(lost * of) / tf.reduce_sum(of)
 
-    @tf.function(reduce_retracing=True)  # type: ignore[untyped-decorator]
-    def step(rows: Any, kind: Any, expected: Any, of: Any) -> Any:
+    float32, int32 = tf.float32, tf.int32
+    shapes = [
+        tf.TensorSpec([None, x.shape[2]], x.dtype),
+        tf.TensorSpec([None], int32),
+        tf.TensorSpec([None, 2], int32),
+        tf.TensorSpec([None, None], float32),
+        tf.TensorSpec([None], float32),
+    ]
+
+    @tf.function(input_signature=shapes)  # type: ignore[untyped-decorator]
+    def step(rows: Any, kind: Any, cells: Any, expected: Any, of: Any) -> Any:
         with tf.GradientTape() as tape:
-            loss = loss_of(rows, kind, expected, of)
+            loss = loss_of(rows, kind, cells, expected, of)
         optimizer.apply(tape.gradient(loss, variables))
         return loss
 
-    judged = tf.function(loss_of, reduce_retracing=True)
+    judged = tf.function(loss_of, input_signature=shapes)
 
     def batch(at: NDArray[np.int64]) -> tuple[Any, ...]:
-        parts = (x[at], category[at], log_expected[at], weights[at])
-        return tuple(tf.constant(part) for part in parts)
+        expected = log_expected[at]
+        # A third of the places are padding, or stand there twice: they cost nothing.
+        request, place = np.nonzero(~(expected >= NOT_THERE))
+        cells = np.stack([request, place], axis=1).astype(np.int32)
+        flat = at[request] * x.shape[1] + place
+        rows, kind = x.reshape(-1, x.shape[2])[flat], category.reshape(-1)[flat]
+        return tuple(tf.constant(part) for part in (rows, kind, cells, expected, weights[at]))
 
     steps, epochs, done = max(len(learn) // schedule.batch, 1), [], 0
+    warm_up = max(1, min(schedule.warm_up, steps * schedule.epochs // 10))
     for number in range(schedule.epochs):
         order, total = rng.permutation(learn), 0.0
         for i in range(steps):
             progress = done / (steps * schedule.epochs)
-            warm = min(1.0, (done + 1) / schedule.warm_up)
+            warm = min(1.0, (done + 1) / warm_up)
             optimizer.rate.assign(schedule.rate * warm * 0.5 * (1 + np.cos(np.pi * progress)))
             at = np.sort(order[i * schedule.batch : (i + 1) * schedule.batch])
             total += float(step(*batch(at)))

@@ -16,6 +16,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 from scipy import sparse
 
+from models.candidates import scores_alone
 from models.progress import Reporter, Stage
 from models.vocabulary import Vocabulary
 from online_features.archive import EventLog
@@ -126,9 +127,10 @@ class ServedFactorisation(tf.Module):  # type: ignore[misc]  # TensorFlow is unt
         place_ids: Any,
         distance_m: Any,
         moment_s: Any,
+        crowd: Any,
     ) -> dict[str, Any]:
         """The exported signature; ages do not count, and distance only breaks ties."""
-        del history_age_s, moment_s
+        del history_age_s, moment_s, crowd
         there = tf.cast(history_ids != 0, tf.float32)
         extra = self._alpha * there * tf.gather(tf.constant(self._weight), history_kind)
         y = tf.gather(self._factors, self._rows.lookup(history_ids))
@@ -141,4 +143,4 @@ class ServedFactorisation(tf.Module):  # type: ignore[misc]  # TensorFlow is unt
         users = tf.linalg.solve(systems, sides[:, :, None])[:, :, 0]
         places = tf.gather(self._factors, self._rows.lookup(place_ids))
         scores = tf.einsum("bf,bnf->bn", users, places)
-        return {"scores": scores - 1e-6 * tf.math.log1p(distance_m)}
+        return scores_alone(scores - 1e-6 * tf.math.log1p(distance_m))

@@ -11,30 +11,20 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from contracts.signatures import CROWD, CROWD_SCALE
+from contracts.signatures import PARTS as PARTS
 from models.tables import NEIGHBOURS, Neighbours, Tables
 from models.two_tower import weight_at
 from models.vocabulary import Vocabulary
 from online_features.columns import RATE, VISIT
 from online_features.rings import DAY_S, HOUR_S
 
-PARTS = (
-    # the place
-    "visits", "visitors", "category_visits", "around", "density",
-    # the place at this moment
-    "hour", "category_hour", "around_hour", "weekday",
-    # the place to this user, by where others go who go where this user goes
-    "shared", "shared_lately", "company", "company_lately", "next", "next_lately",
-    "close", "close_hour", "follows",
-    # the user's kinds of places
-    "kind", "kind_hour", "kind_distinct",
-    # from here, and the user's own visits there
-    "metres", "metres_near", "here", "here_hour", "here_lately",
-    # the user at this moment
-    "gap", "history", "hour_sin", "hour_cos", "novelty",
-)  # fmt: skip
 WIDTH = len(PARTS)
 #: Parts that are cheap for tens of thousands of places.
-COARSE = ("visits", "shared", "company", "next", "close", "metres", "metres_near", "here")
+COARSE = (
+    *("visits", "shared", "company", "next", "close", "metres", "metres_near", "here"),
+    *("crowd_1h", "crowd_24h", "crowd_7d", "crowd_28d"),
+)
 #: "Lately" in steps and in company is hours ago, in shared places days.
 STEP_LATELY_S, LATELY_S = 6 * HOUR_S, 3 * DAY_S
 HOUR_SIGMA = 2.0
@@ -95,6 +85,7 @@ class Parts(tf.Module):  # type: ignore[misc]  # TensorFlow is untyped
         place_ids: Any,
         distance_m: Any,
         moment_s: Any,
+        crowd: Any,
     ) -> Any:
         """The parts of each place, float[b, n, WIDTH].
 
@@ -105,6 +96,7 @@ class Parts(tf.Module):  # type: ignore[misc]  # TensorFlow is untyped
             place_ids: int64[b, n].
             distance_m: float[b, n], from the request.
             moment_s: int64[b], Unix seconds.
+            crowd: uint8[b, n, len(CROWD)].
         """
         past = _Past(history_ids, history_age_s, history_kind, moment_s)
         past_rows, rows = self.rows(history_ids), self.rows(place_ids)
@@ -121,6 +113,7 @@ class Parts(tf.Module):  # type: ignore[misc]  # TensorFlow is untyped
             parts += [relation(past_rows, weight, rows) for weight in two]
         parts += self._kinds(past, past_rows, rows)
         parts += _here(past, history_ids, place_ids, distance_m)
+        parts.append(_crowd(crowd))
         return tf.concat(
             [part if part.shape.rank == 3 else part[:, :, None] for part in parts], axis=2
         )
@@ -132,6 +125,7 @@ class Parts(tf.Module):  # type: ignore[misc]  # TensorFlow is untyped
         history_kind: Any,
         place_ids: Any,
         distance_m: Any,
+        crowd: Any,
         weight: Any,
     ) -> Any:
         """Weighted sum of the `COARSE` parts, float[b, n]; `weight` is float[len(COARSE)].
@@ -155,7 +149,8 @@ class Parts(tf.Module):  # type: ignore[misc]  # TensorFlow is untyped
         city += at["here"] * tf.math.log(own + 0.1)
         metres, near = _metres(distance_m)
         by_place = tf.gather(city, rows, batch_dims=1)
-        return by_place + at["metres"] * metres + at["metres_near"] * near
+        by_place += at["metres"] * metres + at["metres_near"] * near
+        return by_place + tf.linalg.matvec(_crowd(crowd), weight[-len(CROWD) :])
 
     def _at_moment(self, rows: Any, moment_s: Any) -> list[Any]:
         hour = tf.cast(moment_s // int(HOUR_S) % 24, tf.int32)
@@ -244,6 +239,11 @@ def _here(past: _Past, history_ids: Any, place_ids: Any, distance_m: Any) -> lis
     ones = tf.ones_like(distance_m)
     of_request = [past.gap, count, *past.waves, past.novelty]
     return [*_metres(distance_m), *at_place, *(ones * value[:, None] for value in of_request)]
+
+
+def _crowd(codes: Any) -> Any:
+    """log(1 + visits) of each window, float[b, n, len(CROWD)]."""
+    return tf.cast(codes, tf.float32) / CROWD_SCALE
 
 
 def _metres(distance_m: Any) -> tuple[Any, Any]:

@@ -13,13 +13,14 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from contracts.ids import as_int64
+from contracts.signatures import PARTS
 from models.dataset import RankerRows
 from models.fitting import Epoch, Schedule, fit
 from models.losses import binary_cross_entropy
 from models.networks import Dense, dropout, embedding, forget
 from models.optimizer import Adam
 from models.progress import Stage
-from models.ranking_model import RankingModel
+from models.ranking_model import RankingModel, ranker_signature
 from models.vocabulary import Vocabulary
 from online_features.request import RANKING_COLUMNS
 
@@ -139,8 +140,11 @@ class Ranker(tf.Module):  # type: ignore[misc]  # TensorFlow is untyped
         rows = tf.stack([distance, price, rating, *crosses], axis=1) + self._wide_starts
         return tf.reduce_sum(tf.gather(self._wide, rows)[:, :, 0], axis=1)
 
-    def serve(self, features: Any, user_id: Any, place_id: Any, category_id: Any) -> dict[str, Any]:
+    def serve(
+        self, features: Any, parts: Any, user_id: Any, place_id: Any, category_id: Any
+    ) -> dict[str, Any]:
         """The exported signature: ids in, calibrated probability and its logit out."""
+        del parts
         user, place, category = (
             table.lookup(ids)
             for table, ids in zip(self._tables, (user_id, place_id, category_id), strict=True)
@@ -148,16 +152,6 @@ class Ranker(tf.Module):  # type: ignore[misc]  # TensorFlow is untyped
         logit = self.logits(features, user, place, category)
         score = self.calibration[0] * logit + self.calibration[1]
         return {"probability": tf.sigmoid(score), "score": score}
-
-    def signature(self) -> list[Any]:
-        """Types of the inputs of `serve`."""
-        return [
-            tf.TensorSpec([None, len(RANKING_COLUMNS)], tf.float32, name="features"),
-            *(
-                tf.TensorSpec([None], tf.int64, name=name)
-                for name in ("user_id", "place_id", "category_id")
-            ),
-        ]
 
 
 class _Rows:
@@ -234,10 +228,11 @@ def train_ranker(
 
 def predict(model: RankingModel, rows: RankerRows, batch: int = 16_384) -> NDArray[np.float32]:
     """Calibrated logits of rows, float32[n], through the exported signature's function."""
-    serve = tf.function(model.serve, input_signature=model.signature())
+    serve = tf.function(model.serve, input_signature=ranker_signature())
     scores = [
         serve(
             tf.constant(rows.features[part]),
+            tf.fill([len(rows.label[part]), len(PARTS)], np.float32(np.nan)),
             *(tf.constant(as_int64(ids[part])) for ids in (rows.user, rows.place, rows.category)),
         )["score"].numpy()
         for part in (slice(i, i + batch) for i in range(0, len(rows), batch))

@@ -2,6 +2,11 @@
 
 from typing import Any, Protocol
 
+import tensorflow as tf
+
+from contracts.signatures import PARTS
+from online_features.request import RANKING_COLUMNS
+
 
 class RankingModel(Protocol):
     """A `tf.Module` with the ranker's signature.
@@ -12,8 +17,22 @@ class RankingModel(Protocol):
 
     calibration: Any
 
-    def serve(self, features: Any, user_id: Any, place_id: Any, category_id: Any) -> dict[str, Any]:
-        """Of n rows: calibrated "probability" and its logit "score", float32[n] each."""
+    def serve(
+        self, features: Any, parts: Any, user_id: Any, place_id: Any, category_id: Any
+    ) -> dict[str, Any]:
+        """Of n rows: calibrated "probability" and its logit "score", float32[n] each.
 
-    def signature(self) -> list[Any]:
-        """Types of the inputs of `serve`."""
+        `parts` are what the candidate model told of the places; NaN where it told nothing.
+        """
+
+
+def ranker_signature() -> list[Any]:
+    """Types of the inputs of `serve`: ids are hashes viewed as int64, 0 where there is none."""
+    return [
+        tf.TensorSpec([None, len(RANKING_COLUMNS)], tf.float32, name="features"),
+        tf.TensorSpec([None, len(PARTS)], tf.float32, name="parts"),
+        *(
+            tf.TensorSpec([None], tf.int64, name=name)
+            for name in ("user_id", "place_id", "category_id")
+        ),
+    ]

@@ -11,7 +11,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from models.candidates import CandidateModel, candidate_signature
-from models.ranking_model import RankingModel
+from models.ranking_model import RankingModel, ranker_signature
 
 CANDIDATES, RANKER = "candidates", "ranker"
 #: Beside a model's graph, where TensorFlow Serving looks for extra files.
@@ -45,7 +45,7 @@ class Scorer:
         """A pair that lives in this process."""
         return cls(
             tf.function(candidates.serve, input_signature=candidate_signature()),
-            tf.function(ranker.serve, input_signature=ranker.signature()),
+            tf.function(ranker.serve, input_signature=ranker_signature()),
             card,
         )
 
@@ -57,8 +57,9 @@ class Scorer:
         place_ids: Ids,
         distance_m: Floats,
         moment_s: Ids,
-    ) -> Floats:
-        """Scores float32[B, N] of the candidate stage; histories [B, 144], places [B, N]."""
+        crowd: NDArray[np.uint8],
+    ) -> dict[str, NDArray[Any]]:
+        """All outputs of the candidate stage; histories [B, 144], places [B, N]."""
         answer = self.candidate_fn(
             history_ids=tf.constant(history_ids, tf.int64),
             history_age_s=tf.constant(history_age_s, tf.float32),
@@ -66,30 +67,27 @@ class Scorer:
             place_ids=tf.constant(place_ids, tf.int64),
             distance_m=tf.constant(distance_m, tf.float32),
             moment_s=tf.constant(moment_s, tf.int64),
+            crowd=tf.constant(crowd, tf.uint8),
         )
-        scores: Floats = answer["scores"].numpy()
-        return scores
+        return {name: values.numpy() for name, values in answer.items()}
 
-    def rank(self, features: Floats, user_id: Ids, place_id: Ids, category_id: Ids) -> Floats:
-        """Calibrated probability float32[n] of n rows; features float32[n, F]."""
-        return self.rank_all(features, user_id, place_id, category_id)["probability"]
-
-    def rank_all(
-        self, features: Floats, user_id: Ids, place_id: Ids, category_id: Ids
+    def rank(
+        self, features: Floats, parts: Floats, user_id: Ids, place_id: Ids, category_id: Ids
     ) -> dict[str, Floats]:
-        """All outputs of the ranker, float32[n] each."""
-        parts: dict[str, list[Floats]] = {"probability": [], "score": []}
+        """All outputs of the ranker, float32[n] each; see `RankingModel` for the inputs."""
+        found: dict[str, list[Floats]] = {"probability": [], "score": []}
         for start in range(0, len(features), _ROWS_AT_ONCE):
             part = slice(start, start + _ROWS_AT_ONCE)
             answer = self.ranker_fn(
                 features=tf.constant(features[part], tf.float32),
+                parts=tf.constant(parts[part], tf.float32),
                 user_id=tf.constant(user_id[part], tf.int64),
                 place_id=tf.constant(place_id[part], tf.int64),
                 category_id=tf.constant(category_id[part], tf.int64),
             )
-            for name, values in parts.items():
+            for name, values in found.items():
                 values.append(answer[name].numpy())
-        return {name: np.concatenate(values) for name, values in parts.items()}
+        return {name: np.concatenate(values) for name, values in found.items()}
 
 
 def versions(models_dir: Path) -> list[int]:

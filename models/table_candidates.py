@@ -11,9 +11,9 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from contracts.ids import as_int64
-from models.choice_sets import NOT_THERE, ChoiceSets
+from models.choice_sets import ChoiceSets
 from models.fitting import Epoch
-from models.listwise import Network, Scales, Schedule, train_network
+from models.listwise import NOT_THERE, Network, Scales, Schedule, train_network
 from models.parts import COARSE, PARTS, WIDTH, Parts
 from models.progress import Stage
 from models.tables import Geography, Tables
@@ -29,6 +29,8 @@ FOLDS = 5
 NEW_WEIGHT = 3.0
 #: So many places, the best by a weighted sum of cheap parts, reach the network.
 FINE = 1_000
+#: The parts of so many go on to the ranker; it is handed at most 200 places, or an answer's length.
+TOLD = 256
 #: What keeps the others below them, in their own order.
 BELOW = 1e4
 _AT_ONCE = 64
@@ -65,20 +67,28 @@ class TableCandidates(tf.Module):  # type: ignore[misc]  # TensorFlow is untyped
         place_ids: Any,
         distance_m: Any,
         moment_s: Any,
+        crowd: Any,
     ) -> dict[str, Any]:
         """The exported signature."""
         past = (history_ids, history_age_s, history_kind)
-        coarse = self._parts.coarse(*past, place_ids, distance_m, self._coarse.weight[:, 0])
+        coarse = self._parts.coarse(*past, place_ids, distance_m, crowd, self._coarse.weight[:, 0])
         _, at = tf.math.top_k(coarse, tf.minimum(FINE, tf.shape(place_ids)[1]), sorted=False)
         ids = tf.gather(place_ids, at, batch_dims=1)
         metres = tf.gather(distance_m, at, batch_dims=1)
-        parts = self._parts(*past, ids, metres, moment_s)
+        crowd = tf.gather(crowd, at, batch_dims=1)
+        parts = self._parts(*past, ids, metres, moment_s, crowd)
         category = self._parts.category(ids)
         score = self._network(tf.reshape(parts, [-1, WIDTH]), tf.reshape(category, [-1]))
-        batch, chosen = tf.shape(at)[0], tf.shape(at)[1]
-        request = tf.repeat(tf.range(batch), chosen)
+        batch, fine = tf.shape(at)[0], tf.shape(at)[1]
+        request = tf.repeat(tf.range(batch), fine)
         cells = tf.stack([request, tf.reshape(at, [-1])], axis=1)
-        return {"scores": tf.tensor_scatter_nd_update(coarse - BELOW, cells, score)}
+        score = tf.reshape(score, [batch, fine])
+        _, told = tf.math.top_k(score, tf.minimum(TOLD, fine), sorted=False)
+        return {
+            "scores": tf.tensor_scatter_nd_update(coarse - BELOW, cells, tf.reshape(score, [-1])),
+            "best": tf.gather(at, told, batch_dims=1),
+            "parts": tf.gather(parts, told, batch_dims=1),
+        }
 
 
 def parts_of(
@@ -106,32 +116,25 @@ def parts_of(
             tf.constant(as_int64(hashes[places])),
             tf.constant(np.nan_to_num(metres, nan=1e6).astype(np.float32)),
             tf.constant(moments.time_s.astype(np.int64)),
+            tf.constant(sets.crowd[at]),
         )
         found.append(values.numpy().astype(np.float16))
     return np.concatenate(found)
 
 
-def train_tables(
-    log: EventLog,
-    catalogue: Catalogue,
-    sets: ChoiceSets,
-    held: NDArray[np.bool_],
-    until: int,
-    schedule: Schedule,
-    seed: int,
-    stage: Stage,
-) -> tuple[TableCandidates, list[Epoch]]:
-    """Learn tables and the network that reads them.
+def out_of_fold(
+    log: EventLog, catalogue: Catalogue, sets: ChoiceSets, held: NDArray[np.bool_]
+) -> NDArray[np.float16]:
+    """Parts of all choice sets, each from tables of what lies before its fold.
 
     Args:
         log: sorted by time.
         catalogue: all places.
-        sets: choice sets, ascending in time.
-        held: bool[m], sets that judge, and lie behind the others.
-        until: the served tables know the log's events [0, until).
-        schedule: of the network.
-        seed: of the first weights and the order.
-        stage: told after each epoch.
+        sets: choice sets, ascending by what they know of the log.
+        held: bool[m], sets that judge; a fold of their own.
+
+    Returns:
+        float16[m, SET, WIDTH].
     """
     geography = Geography.of(catalogue)
     x = np.empty((*sets.places.shape, WIDTH), np.float16)
@@ -142,11 +145,36 @@ def train_tables(
         before = int(sets.moments.before[fold].min())
         tables = Tables.learn(log.take(slice(0, before)), catalogue, geography)
         x[fold] = parts_of(Parts(tables), sets, fold, catalogue)
+    return x
+
+
+def train_tables(
+    log: EventLog,
+    catalogue: Catalogue,
+    sets: ChoiceSets,
+    x: NDArray[np.float16],
+    held: NDArray[np.bool_],
+    schedule: Schedule,
+    seed: int,
+    stage: Stage,
+) -> tuple[TableCandidates, list[Epoch]]:
+    """Learn the network that reads tables, and the tables that it will read.
+
+    Args:
+        log: what the served tables know, sorted by time.
+        catalogue: all places.
+        sets: choice sets.
+        x: their parts, `out_of_fold`.
+        held: bool[m], sets that judge.
+        schedule: of the network.
+        seed: of the first weights and the order.
+        stage: told after each epoch.
+    """
     rng = np.random.default_rng(seed)
     at = np.flatnonzero((sets.log_expected < NOT_THERE) & ~held[:, None])
     at = rng.choice(at, min(_SAMPLED, len(at)), replace=False)
     scales = Scales.of(x.reshape(-1, WIDTH)[at], x[~held, 0])
-    parts = Parts(Tables.learn(log.take(slice(0, until)), catalogue, geography))
+    parts = Parts(Tables.learn(log, catalogue, Geography.of(catalogue)))
     network = Network(scales, parts.categories, HIDDEN, rng)
     category = parts.category_of_rows(sets.places)
     new = (sets.places[:, 1:] != sets.places[:, :1]).all(axis=1) & (sets.log_expected[:, 0] != 0)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contracts.ids import as_int64
+from contracts.signatures import PARTS
 from online_features.catalogue import CLOSED, OPEN, Catalogue
 from online_features.context import CONDITIONS, Situation
 from online_features.definitions import NEVER_S, PLACE, USER
@@ -195,8 +196,12 @@ def candidate_inputs(
     distance_to_m: NDArray[np.float32],
     now_s: float,
     catalogue: Catalogue,
+    crowd: NDArray[np.uint8],
 ) -> dict[str, NDArray[np.generic]]:
-    """Inputs of the candidate model for one user [1] and N places, each with a batch axis of 1."""
+    """Inputs of the candidate model for one user [1] and N places, each with a batch axis of 1.
+
+    `crowd` is uint8[N, 4], see `online_features.crowds`.
+    """
     past = history(user_state)
     return {
         "history_ids": as_int64(past.ids),
@@ -205,15 +210,41 @@ def candidate_inputs(
         "place_ids": as_int64(catalogue.hash[rows])[None, :],
         "distance_m": distance_to_m.astype(np.float32)[None, :],
         "moment_s": np.array([now_s], np.int64),
+        "crowd": crowd[None, :],
     }
 
 
+def parts_at(
+    best: NDArray[np.integer], parts: NDArray[np.float32], wanted: NDArray[np.int64]
+) -> NDArray[np.float32]:
+    """What the candidate model told of some places, float32[n, len(PARTS)]; NaN where nothing.
+
+    Args:
+        best: int[k], positions of the places that it told of.
+        parts: float32[k, len(PARTS)].
+        wanted: int64[n], positions.
+    """
+    told = np.full((len(wanted), len(PARTS)), np.nan, np.float32)
+    if len(best):
+        order = np.argsort(best)
+        at = np.minimum(np.searchsorted(best[order], wanted), len(best) - 1)
+        at = order[at]
+        held = best[at] == wanted
+        told[held] = parts[at[held]]
+    return told
+
+
 def ranker_inputs(
-    features: NDArray[np.float32], user_id64: int, rows: NDArray[np.int64], catalogue: Catalogue
+    features: NDArray[np.float32],
+    parts: NDArray[np.float32],
+    user_id64: int,
+    rows: NDArray[np.int64],
+    catalogue: Catalogue,
 ) -> dict[str, NDArray[np.generic]]:
-    """Inputs of the ranker for one user and N places."""
+    """Inputs of the ranker for one user and N places; `parts` as `parts_at` gives them."""
     return {
         "features": features,
+        "parts": parts,
         "user_id": as_int64(np.full(len(rows), user_id64, np.uint64)),
         "place_id": as_int64(catalogue.hash[rows]),
         "category_id": as_int64(catalogue.category_hash[rows]),

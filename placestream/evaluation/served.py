@@ -15,8 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contracts.ids import as_int64
+from contracts.signatures import PARTS
 from inference.ordering import pick
 from inference.person import Person
+from models.crowd_history import CrowdHistory
 from models.quality.ranks import rank_in_lists
 from models.quality.requests import Questions
 from models.scoring import Scorer
@@ -24,7 +26,12 @@ from online_features.archive import EventLog
 from online_features.context import Situation
 from online_features.definitions import USER
 from online_features.replay import Queries, States, point_in_time
-from online_features.request import RANKING_COLUMNS, candidate_inputs, ranking_features
+from online_features.request import (
+    RANKING_COLUMNS,
+    candidate_inputs,
+    parts_at,
+    ranking_features,
+)
 from placestream.evaluation.material import Known, Material
 
 Index = NDArray[np.int64]
@@ -137,15 +144,18 @@ class Served:
     def rank(self, asked: Asked) -> Answers:
         """Answer all requests."""
         rows = np.full((len(asked.before), self._reach.candidates), -1)
+        parts = np.full((*rows.shape, len(PARTS)), np.nan, np.float32)
+        crowds = CrowdHistory(self._known.events, self._catalogue)
         for i in range(len(rows)):
-            rows[i] = self._candidates(asked, i)
+            rows[i], parts[i] = self._candidates(asked, i, crowds)
         scores = np.full(rows.shape, -np.inf)
         for part, features in self._features(asked, rows):
             held = rows[part] >= 0
             place = rows[part][held]
             user = np.repeat(asked.user[part], held.sum(axis=1))
-            said = self._scorer.rank_all(
+            said = self._scorer.rank(
                 features[held],
+                parts[part][held],
                 as_int64(user),
                 as_int64(self._catalogue.hash[place]),
                 as_int64(self._catalogue.category_hash[place]),
@@ -157,8 +167,13 @@ class Served:
         reach = self._reach
         return self._catalogue.near(lat, lng, reach.max_radius_m, reach.near_places)
 
-    def _candidates(self, asked: Asked, i: int) -> Index:
-        """Rows that the candidate stage lets through, best first, int64[candidates]; -1 pads."""
+    def _candidates(
+        self, asked: Asked, i: int, crowds: CrowdHistory
+    ) -> tuple[Index, NDArray[np.float32]]:
+        """Rows that the candidate stage lets through, best first, int64[candidates]; -1 pads.
+
+        And what it tells of them, float32[candidates, len(PARTS)].
+        """
         rows, metres = self._near(float(asked.lat[i]), float(asked.lng[i]))
         state, now_s = asked.states[i : i + 1], float(asked.time_s[i])
         person = Person.of(state, known=True, latest_s=None, now_s=now_s)
@@ -166,12 +181,17 @@ class Served:
         if len(left_out):
             kept = ~np.isin(self._catalogue.hash[rows], left_out)
             rows, metres = rows[kept], metres[kept]
-        inputs: dict[str, Any] = candidate_inputs(state, rows, metres, now_s, self._catalogue)
-        scores = self._scorer.candidates(**inputs)[0]
-        best = np.argsort(-scores, kind="stable")[: self._reach.candidates]
+        crowd = crowds.at(int(asked.before[i]), now_s)[rows]
+        inputs: dict[str, Any] = candidate_inputs(
+            state, rows, metres, now_s, self._catalogue, crowd
+        )
+        said = self._scorer.candidates(**inputs)
+        best = np.argsort(-said["scores"][0], kind="stable")[: self._reach.candidates]
         chosen = np.full(self._reach.candidates, -1)
         chosen[: len(best)] = rows[best]
-        return chosen
+        parts = np.full((len(chosen), len(PARTS)), np.nan, np.float32)
+        parts[: len(best)] = parts_at(said["best"][0], said["parts"][0], best)
+        return chosen, parts
 
     def _features(self, asked: Asked, rows: Index) -> Iterator[tuple[slice, NDArray[np.float32]]]:
         """The ranker's matrix of some requests at a time, float32[c, k, F]."""

@@ -9,6 +9,7 @@ from inference.answer import Answer
 from inference.deadline import Budget
 from inference.pipeline import Pipeline
 from inference.query import Query
+from online_features.crowds import Crowds
 from tests.inference.fakes import LAT, LNG, NOON_S, FakeModels, FakeStore, catalogue_of, place
 from tests.inference.leaping import leap, now_s
 
@@ -35,6 +36,7 @@ def run(
         pipeline = Pipeline(
             settings,
             catalogue_of(*places),
+            Crowds(),
             store or FakeStore(),
             models or FakeModels(),
             clock=lambda: NOON_S,

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from contracts.events import Location, PlaceDocument
 from contracts.ids import id64
+from contracts.signatures import PARTS
 from inference.model_client import Prediction
 from online_features.catalogue import Catalogue
 from online_features.columns import VIEW, VISIT, EventColumns
@@ -136,10 +137,8 @@ class FakeModels:
         self,
         model: str,
         inputs: Mapping[str, NDArray[Any]],
-        outputs: Sequence[str],
+        outputs: Mapping[str, tuple[int, ...]],
         timeout_s: float,
-        *,
-        shape: tuple[int, ...] | None = None,
     ) -> Prediction:
         self.asked.append((model, dict(inputs), timeout_s))
         await asyncio.sleep(self.delay_s.get(model, 0.0))
@@ -148,8 +147,12 @@ class FakeModels:
         ids = inputs["place_ids"][0] if model == "candidates" else inputs["place_id"]
         known = self.scores.get(model, {})
         scores = np.array([known.get(i, self.default) for i in ids.tolist()], np.float32)
-        said: dict[str, NDArray[np.float32]] = {
+        # It tells of every place which one it is, so that a test can follow it to the ranker.
+        told = np.repeat(np.arange(len(ids), dtype=np.float32)[:, None], len(PARTS), axis=1)
+        said: dict[str, NDArray[Any]] = {
             "scores": scores[None, :],
+            "best": np.arange(len(ids), dtype=np.int32)[None, ::-1],
+            "parts": told[None, ::-1],
             "score": scores,
             "probability": (1 / (1 + np.exp(-scores))).astype(np.float32),
         }

@@ -18,6 +18,7 @@ from inference.readiness import (
     wait_for_answers,
 )
 from online_features.catalogue import Catalogue
+from online_features.crowds import Crowds
 from tests.inference.fakes import NOON_S, FakeModels, FakeStore, catalogue_of, place
 from tests.inference.leaping import leap, now_s
 
@@ -52,7 +53,13 @@ def warmed_up(catalogue: Catalogue, models: FakeModels, mend: Callable[[], None]
     async def main() -> None:
         settings = Settings(_env_file=None)
         pipeline = Pipeline(
-            settings, catalogue, FakeStore(), models, clock=lambda: NOON_S, monotonic=now_s
+            settings,
+            catalogue,
+            Crowds(),
+            FakeStore(),
+            models,
+            clock=lambda: NOON_S,
+            monotonic=now_s,
         )
         asyncio.get_running_loop().call_later(3.2, mend)
         await wait_for_answers(pipeline, catalogue, now_s)

@@ -20,6 +20,7 @@ from inference.metrics import Metrics
 from inference.pipeline import Pipeline
 from inference.query import Query
 from inference.service import SERVICE, RecommendationService, add_to_server
+from online_features.crowds import Crowds
 from online_features.definitions import FEATURE_SET, PLACE, USER
 from tests.inference.fakes import (
     LAT,
@@ -80,7 +81,7 @@ async def running() -> AsyncIterator[Running]:
     clocks = {"clock": lambda: NOON_S, "monotonic": loop.time}
     service = RecommendationService(
         SETTINGS,
-        Pipeline(SETTINGS, catalogue, store, models, **clocks),
+        Pipeline(SETTINGS, catalogue, Crowds(), store, models, **clocks),
         FeatureLookup(SETTINGS, store, **clocks),
         noted,
         metrics,

@@ -5,6 +5,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from contracts.signatures import CROWD, PARTS
 from online_features.history import HISTORY
 from online_features.request import RANKING_COLUMNS
 
@@ -28,11 +29,17 @@ class TinyCandidates(tf.Module):  # type: ignore[misc]
         place_ids: Any,
         distance_m: Any,
         moment_s: Any,
+        crowd: Any,
     ) -> dict[str, Any]:
-        """Score every place."""
-        del history_age_s, history_kind, moment_s
+        """Score every place, and tell nothing of any."""
+        del history_age_s, history_kind, moment_s, crowd
         seen = tf.reduce_any(place_ids[:, :, None] == history_ids[:, None, :], axis=2)
-        return {"scores": 10.0 * tf.cast(seen, tf.float32) - distance_m / 1_000.0}
+        batch = tf.shape(place_ids)[0]
+        return {
+            "scores": 10.0 * tf.cast(seen, tf.float32) - distance_m / 1_000.0,
+            "best": tf.zeros([batch, 0], tf.int32),
+            "parts": tf.zeros([batch, 0, len(PARTS)]),
+        }
 
     def signature(self) -> Any:
         """The signature that DESIGN fixes."""
@@ -43,6 +50,7 @@ class TinyCandidates(tf.Module):  # type: ignore[misc]
             place_ids=_spec(tf.int64, None),
             distance_m=_spec(tf.float32, None),
             moment_s=_spec(tf.int64),
+            crowd=_spec(tf.uint8, None, len(CROWD)),
         )
 
 
@@ -54,9 +62,11 @@ class TinyRanker(tf.Module):  # type: ignore[misc]
         self.factor = factor
 
     @tf.function  # type: ignore[untyped-decorator]
-    def serve(self, features: Any, user_id: Any, place_id: Any, category_id: Any) -> dict[str, Any]:
+    def serve(
+        self, features: Any, parts: Any, user_id: Any, place_id: Any, category_id: Any
+    ) -> dict[str, Any]:
         """Score every pair."""
-        del user_id, place_id, category_id
+        del parts, user_id, place_id, category_id
         score = (10.0 * features[:, _VISITS_HERE] - features[:, _DISTANCE]) * self.factor
         return {"score": score, "probability": tf.sigmoid(score)}
 
@@ -64,6 +74,7 @@ class TinyRanker(tf.Module):  # type: ignore[misc]
         """The signature that DESIGN fixes."""
         return self.serve.get_concrete_function(
             features=_spec(tf.float32, len(RANKING_COLUMNS)),
+            parts=_spec(tf.float32, len(PARTS)),
             user_id=_spec(tf.int64),
             place_id=_spec(tf.int64),
             category_id=_spec(tf.int64),

@@ -11,6 +11,8 @@ import pytest
 import tensorflow as tf
 from tensorflow_serving.apis import prediction_log_pb2
 
+from contracts.signatures import PARTS
+from models.candidates import scores_alone
 from models.export import Exportable, NotExportable, export, exportables
 from models.listwise_ranker import ListwiseRanker
 from models.scoring import CARD, load_scorer, next_version, versions
@@ -53,11 +55,17 @@ def test_the_signatures_are_the_promised_ones(exported: Path) -> None:
         "place_ids": ("int64", [None, None]),
         "distance_m": ("float32", [None, None]),
         "moment_s": ("int64", [None]),
+        "crowd": ("uint8", [None, None, 4]),
     }
-    assert gives == {"scores": ("float32", [None, None])}
+    assert gives == {
+        "scores": ("float32", [None, None]),
+        "best": ("int32", [None, None]),
+        "parts": ("float32", [None, None, len(PARTS)]),
+    }
     takes, gives = _signature(exported, "ranker")
     assert takes == {
         "features": ("float32", [None, len(RANKING_COLUMNS)]),
+        "parts": ("float32", [None, len(PARTS)]),
         "user_id": ("int64", [None]),
         "place_id": ("int64", [None]),
         "category_id": ("int64", [None]),
@@ -107,10 +115,12 @@ def test_a_loaded_pair_scores_like_the_one_in_memory(exported: Path, pair: Train
     scorer = load_scorer(exported, 1)
     for call in pair.candidate_calls:
         expected = pair.candidates.serve(**{n: tf.constant(v) for n, v in call.items()})["scores"]
-        np.testing.assert_allclose(scorer.candidates(**call), expected, rtol=1e-4, atol=1e-5)
+        found = scorer.candidates(**call)["scores"]
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
     for call in pair.ranker_calls:
         expected = pair.ranker.serve(**{n: tf.constant(v) for n, v in call.items()})["probability"]
-        np.testing.assert_allclose(scorer.rank(**call), expected, rtol=1e-4, atol=1e-6)
+        found = scorer.rank(**call)["probability"]
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
 
 
 def test_versions_count_up_past_whatever_either_model_had(
@@ -142,10 +152,12 @@ class _Broken(tf.Module):  # type: ignore[misc]
         place_ids: Any,
         distance_m: Any,
         moment_s: Any,
+        crowd: Any,
     ) -> dict[str, Any]:
-        """Give each output as the distance times a number."""
-        del history_ids, history_age_s, history_kind, place_ids, moment_s
-        return {n: self.weight * 0.0 + distance_m * factor for n, factor in self._outputs.items()}
+        """Give each output as the distance times a number, and what else there must be."""
+        del history_ids, history_age_s, history_kind, place_ids, moment_s, crowd
+        said = {n: self.weight * 0.0 + distance_m * by for n, by in self._outputs.items()}
+        return scores_alone(distance_m) | said if "scores" in said else said
 
 
 def _with(pair: TrainedPair, module: Any) -> Sequence[Exportable]:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from contracts.settings import Settings
+from contracts.signatures import PARTS
 from models.dataset import Dataset, build
 from models.holdout import Holdout, OtherFeatures, Reach
 from models.scoring import Scorer
@@ -27,7 +28,9 @@ class _Answer:
 
 
 def _nearest_candidates(**inputs: Any) -> dict[str, Any]:
-    return {"scores": _Answer(-np.asarray(inputs["distance_m"]))}
+    metres = np.asarray(inputs["distance_m"])
+    none = np.zeros((len(metres), 0), np.int32), np.zeros((len(metres), 0, len(PARTS)), "f4")
+    return dict(zip(("scores", "best", "parts"), map(_Answer, (-metres, *none)), strict=True))
 
 
 def _nearest_ranker(**inputs: Any) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import tensorflow as tf
 from scipy import sparse
 
 from contracts.ids import as_int64, id64
+from contracts.signatures import CROWD
 from models import mf
 from models.mf import Factorisation, ServedFactorisation, factorise, solve_side
 from models.progress import SILENT
@@ -62,6 +63,7 @@ def _served(factors: np.ndarray, history: list[int], metres: float = 100.0) -> n
         tf.constant(as_int64(HASHES)[None]),
         tf.fill([1, 10], np.float32(metres)),
         tf.zeros([1], tf.int64),
+        tf.zeros([1, 10, len(CROWD)], tf.uint8),
     )["scores"]
     return np.asarray(scores.numpy()[0])
 

@@ -7,6 +7,7 @@ import pytest
 import tensorflow as tf
 
 from contracts.ids import as_int64, id64
+from contracts.signatures import PARTS
 from models.dataset import RankerRows
 from models.evaluation import auc
 from models.fitting import Schedule
@@ -104,9 +105,10 @@ def test_the_signature_speaks_of_ids_and_calibration(model: Ranker) -> None:
     """Probability is the sigmoid of the score, the score a * logit + b."""
     held = _rows(30, 2)
     ids = [tf.constant(as_int64(x)) for x in (held.user, held.place, held.category)]
-    plain = model.serve(tf.constant(held.features), *ids)["score"].numpy()
+    told = tf.zeros([30, len(PARTS)])  # and does not count
+    plain = model.serve(tf.constant(held.features), told, *ids)["score"].numpy()
     model.calibration.assign([0.5, -1.0])
-    answer = model.serve(tf.constant(held.features), *ids)
+    answer = model.serve(tf.constant(held.features), told + 1.0, *ids)
     model.calibration.assign([1.0, 0.0])
     np.testing.assert_allclose(answer["score"], 0.5 * plain - 1, rtol=1e-5, atol=1e-5)
     sigmoid = 1 / (1 + np.exp(-answer["score"].numpy()))

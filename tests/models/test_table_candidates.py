@@ -27,6 +27,7 @@ def _inputs(history: list[str]) -> dict[str, tf.Tensor]:
         "history_kind": tf.fill([1, HISTORY], np.int64(VISIT)),
         "place_ids": tf.constant(as_int64(np.array([[id64(p) for p in PLACES]], np.uint64))),
         "distance_m": tf.constant([[100.0, 900.0, 5_000.0, 300.0]]),
+        "crowd": tf.constant(np.arange(16).reshape(1, 4, 4).astype(np.uint8)),
     }
 
 

@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 
 from contracts.ids import as_int64, id64
+from contracts.signatures import CROWD
 from models.parts import LEAST, PARTS, Parts
 from models.tables import CO_SHRINK, STEP_SHRINK, STEP_TAU_S, Geography, Tables
 from online_features.columns import VISIT
@@ -67,6 +68,7 @@ def _parts(tables: Tables, history: list[str], places: list[str]) -> dict[str, n
         tf.constant(as_int64(np.array([[id64(place) for place in places]], np.uint64))),
         tf.fill([1, len(places)], np.float32(500.0)),
         tf.constant([int(START_S)], tf.int64),
+        tf.zeros([1, len(places), len(CROWD)], tf.uint8),
     )
     assert np.isfinite(values.numpy()).all()
     return dict(zip(PARTS, values.numpy()[0].T, strict=True))

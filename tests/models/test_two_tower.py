@@ -7,6 +7,7 @@ import pytest
 import tensorflow as tf
 
 from contracts.ids import as_int64
+from contracts.signatures import CROWD
 from models.candidates import ServedTwoTower
 from models.dataset import NEAR_EACH, NO_EVENT, Choices
 from models.fitting import Schedule
@@ -84,6 +85,7 @@ def _scores(
         tf.constant(as_int64(world.catalogue.hash)[None]),
         tf.fill([1, PLACES], np.float32(metres)),
         tf.zeros([1], tf.int64),
+        tf.zeros([1, PLACES, len(CROWD)], tf.uint8),
     )["scores"]
     return np.asarray(scores.numpy()[0])
 
@@ -122,7 +124,8 @@ def test_a_place_unknown_to_the_catalogue_is_scored_alike(
     none = tf.zeros([1, HISTORY], tf.int64)
     age_s = tf.zeros([1, HISTORY])
     metres, moment_s = tf.fill([1, 2], 500.0), tf.zeros([1], tf.int64)
-    scores = model.serve(none, age_s, none, ids, metres, moment_s)["scores"].numpy()[0]
+    crowd = tf.zeros([1, 2, len(CROWD)], tf.uint8)
+    scores = model.serve(none, age_s, none, ids, metres, moment_s, crowd)["scores"].numpy()[0]
     assert np.isfinite(scores).all()
     assert scores[0] == scores[1]
 
@@ -136,7 +139,8 @@ def test_a_visit_to_an_unknown_place_still_makes_it_known(model: ServedTwoTower)
     kind = tf.fill([1, HISTORY], np.int64(VISIT))
     ids, metres = tf.constant([[123, 456]], tf.int64), tf.fill([1, 2], 500.0)
     inputs = (tf.constant(history), age_s, kind, ids, metres, tf.zeros([1], tf.int64))
-    been, other = model.serve(*inputs)["scores"].numpy()[0]
+    crowd = tf.zeros([1, 2, len(CROWD)], tf.uint8)
+    been, other = model.serve(*inputs, crowd)["scores"].numpy()[0]
     assert been > other
 
 
@@ -167,6 +171,7 @@ def test_what_is_served_is_what_was_trained(world: World) -> None:
         tf.constant(as_int64(np.tile(world.catalogue.hash, (5, 1)))),
         metres,
         tf.zeros([5], tf.int64),
+        tf.zeros([5, PLACES, len(CROWD)], tf.uint8),
     )["scores"]
     np.testing.assert_allclose(served, expected, rtol=1e-4, atol=1e-4)
 

@@ -121,7 +121,8 @@ def test_model_inputs_have_the_documented_shapes(catalogue: Catalogue) -> None:
     """Names, types and shapes of the signatures."""
     rows, metres = catalogue.near(40.0, -74.0, 5_000, 10)
     user = states([("p0", VISIT, DAY_S), ("p1", CLICK, HOUR_S)])
-    inputs = candidate_inputs(user, rows, metres, NOW_S, catalogue)
+    crowd = np.arange(12, dtype=np.uint8).reshape(3, 4)
+    inputs = candidate_inputs(user, rows, metres, NOW_S, catalogue, crowd)
     assert {name: (value.shape, str(value.dtype)) for name, value in inputs.items()} == {
         "history_ids": ((1, 144), "int64"),
         "history_age_s": ((1, 144), "float32"),
@@ -129,9 +130,11 @@ def test_model_inputs_have_the_documented_shapes(catalogue: Catalogue) -> None:
         "place_ids": ((1, 3), "int64"),
         "distance_m": ((1, 3), "float32"),
         "moment_s": ((1,), "int64"),
+        "crowd": ((1, 3, 4), "uint8"),
     }
     newest_first = as_int64(np.array([id64("p1"), id64("p0")], np.uint64))
     assert inputs["history_ids"][0, :2].tolist() == newest_first.tolist()
     assert inputs["history_age_s"][0, :2] == pytest.approx([HOUR_S, DAY_S])
-    ranker = ranker_inputs(np.zeros((3, 4), np.float32), id64("u"), rows, catalogue)
+    parts = np.zeros((3, 2), np.float32)
+    ranker = ranker_inputs(np.zeros((3, 4), np.float32), parts, id64("u"), rows, catalogue)
     assert ranker["category_id"].tolist() == as_int64(catalogue.category_hash[rows]).tolist()

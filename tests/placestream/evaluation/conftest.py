@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from contracts.settings import Settings
+from contracts.signatures import PARTS
 from models.progress import SILENT
 from models.quality.requests import Cuts, Requests
 from models.scoring import Scorer
@@ -81,7 +82,9 @@ class _Tensor:
 
 
 def _nearest_candidates(**inputs: Any) -> dict[str, Any]:
-    return {"scores": _Tensor(-np.asarray(inputs["distance_m"]))}
+    metres = np.asarray(inputs["distance_m"])
+    none = np.zeros((len(metres), 0), np.int32), np.zeros((len(metres), 0, len(PARTS)), "f4")
+    return dict(zip(("scores", "best", "parts"), map(_Tensor, (-metres, *none)), strict=True))
 
 
 def _all_features(**inputs: Any) -> dict[str, Any]:

@@ -1,0 +1,70 @@
+"""The crowd watch: every place is read, again and again, and a store that is away is waited for."""
+
+import asyncio
+
+import numpy as np
+from redis.exceptions import ConnectionError as RedisGone
+from structlog.testing import capture_logs
+
+from inference.crowd_watch import RETRY_S, CrowdWatch
+from online_features.crowds import encoded
+from tests.inference.fakes import NOON_S, FakeStore, catalogue_of, events, place
+from tests.inference.leaping import leap
+
+PLACES = [place(f"p{i}", 10.0 * i) for i in range(150)]
+
+
+def test_every_place_is_read_then_read_again() -> None:
+    """A visit that comes after the first round is seen by the second."""
+    store, catalogue = FakeStore(), catalogue_of(*PLACES)
+
+    async def main() -> None:
+        watch = CrowdWatch(catalogue, store, lambda: NOON_S)
+        running = asyncio.create_task(watch.run())
+        await watch.first.wait()
+        assert not watch.crowds.of(np.arange(150), NOON_S).any()
+        assert sum(len(asked) - 1 for asked in store.asked) == 150
+        store.happened = events(("u", "p7", "visit", 60.0))
+        await asyncio.sleep(1.0)
+        found = watch.crowds.of(np.arange(150), NOON_S)
+        assert np.flatnonzero(found.any(axis=1)).tolist() == [7]
+        assert found[7].tolist() == encoded(np.ones(4)).tolist()
+        running.cancel()
+
+    leap(main())
+
+
+def test_a_store_that_is_away_is_said_once_and_tried_again() -> None:
+    """The service goes on with no crowds, and has them when the store is back."""
+    store, catalogue = FakeStore(error=RedisGone("gone")), catalogue_of(*PLACES)
+
+    async def main() -> None:
+        watch = CrowdWatch(catalogue, store, lambda: NOON_S)
+        running = asyncio.create_task(watch.run())
+        await asyncio.sleep(3.5 * RETRY_S)
+        assert not watch.first.is_set()
+        store.error = None
+        await asyncio.sleep(RETRY_S)
+        assert watch.first.is_set()
+        running.cancel()
+
+    with capture_logs() as logs:
+        leap(main())
+    assert [line["event"] for line in logs] == ["crowds_not_read"]
+
+
+def test_an_empty_catalogue_lets_others_run() -> None:
+    """Nothing to read is no endless loop, and a place that comes is read."""
+    catalogue, store = catalogue_of(), FakeStore()
+    store.happened = events(("u", "p0", "visit", 60.0))
+
+    async def main() -> None:
+        watch = CrowdWatch(catalogue, store, lambda: NOON_S)
+        running = asyncio.create_task(watch.run())
+        await asyncio.sleep(1.0)
+        catalogue.upsert(PLACES[0])
+        await asyncio.sleep(1.0)
+        assert watch.crowds.of(np.array([0]), NOON_S).any()
+        running.cancel()
+
+    leap(main())
