@@ -4,8 +4,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 #: What each place of the same category that stands before costs, as a share of the spread of
-#: the scores in the head. Light: three of a kind still come first if they are much better.
-REPEAT_COST_RATIO = 0.08
+#: the scores in the head. Light: three of a kind still come first if they are much better. On New
+#: York's validation part it costs 0.0007 of NDCG@10, and ten places are of 7.7 kinds for 7.1.
+REPEAT_COST_RATIO = 0.03
 #: The head from which an answer is picked: so many times its length, and at least so many.
 HEAD_TIMES, HEAD_LEAST = 4, 40
 

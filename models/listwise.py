@@ -69,8 +69,10 @@ class Scales:
 
     def __call__(self, x: Any) -> Any:
         """float[n, F] -> float[n, 2 F]."""
-        pieces = tf.clip_by_value((x[:, :, None] - self.low) / self.step, 0.0, 1.0)
-        quantile = 2.0 * tf.reduce_mean(pieces, axis=2) - 1.0
+        # Six times the pieces, held to 0 to 1: a relu6 passes over them once, a clip twice. Columns
+        # stay innermost: with the pieces there, the same takes four times as long.
+        pieces = tf.nn.relu6((x[:, None, :] - self.low.T) * (6.0 / self.step.T))
+        quantile = tf.reduce_mean(pieces, axis=1) / 3.0 - 1.0
         plain = tf.clip_by_value((x - self.mean) * self.scale, -CLIP, CLIP)
         return tf.concat([quantile, plain], axis=1)
 

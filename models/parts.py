@@ -5,6 +5,7 @@ two hundred that are left. A place that the tables do not know has their neutral
 not need the place's past (distance, the user's own visits there) speaks for it all the same.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,10 +14,10 @@ from numpy.typing import NDArray
 
 from contracts.signatures import CROWD, CROWD_SCALE
 from contracts.signatures import PARTS as PARTS
-from models.tables import NEIGHBOURS, Neighbours, Tables
+from models.past import Past
+from models.tables import NEIGHBOURS, Tables
 from models.two_tower import weight_at
 from models.vocabulary import Vocabulary
-from online_features.columns import RATE, VISIT
 from online_features.rings import DAY_S, HOUR_S
 
 WIDTH = len(PARTS)
@@ -27,7 +28,6 @@ COARSE = (
 )
 #: "Lately" in steps and in company is hours ago, in shared places days.
 STEP_LATELY_S, LATELY_S = 6 * HOUR_S, 3 * DAY_S
-HOUR_SIGMA = 2.0
 #: Relations are told as log(weight + LEAST).
 LEAST = 0.01
 
@@ -50,22 +50,26 @@ class Parts(tf.Module):  # type: ignore[misc]  # TensorFlow is untyped
             tables.around,
             tables.density,
         )
-        self._plain = _held(np.stack([np.r_[column, column.mean()] for column in plain], axis=1))
+        self.plain = _held(np.stack([np.r_[column, column.mean()] for column in plain], axis=1))
         by_hour = (tables.hour, tables.category_hour, tables.around_hour)
         self._by_hour = _held(np.stack([_padded(table) for table in by_hour], axis=2))
         self._by_day = _held(_padded(tables.weekday))
         self._follows = _held(tables.follows)
         relations = (tables.shared, tables.company, tables.next, tables.close)
-        self._relations = [_Relation(relation, self.places) for relation in relations]
+        none = np.full((1, len(relations) * NEIGHBOURS), self.places, np.int32)
+        row = np.concatenate([relation.row for relation in relations], axis=1)
+        self._neighbour = _held(np.r_[np.where(row < 0, self.places, row), none].astype(np.int32))
+        weight = np.concatenate([relation.weight for relation in relations], axis=1)
+        self._strength = _held(np.r_[weight, 0.0 * none].astype(np.float32))
 
     @property
     def categories(self) -> int:
         """Number of categories, "unknown" included, which is the last."""
         return int(self._follows.shape[0])
 
-    def category(self, ids: Any) -> Any:
-        """Category of places by their ids, int32 of the same shape."""
-        return tf.gather(self._category, self.rows(ids))
+    def category(self, rows: Any) -> Any:
+        """Category of places by row, int32 of the same shape."""
+        return tf.gather(self._category, rows)
 
     def category_of_rows(self, rows: NDArray[np.integer]) -> NDArray[np.int32]:
         """The same by catalogue row, -1 a place that is not in it."""
@@ -77,168 +81,167 @@ class Parts(tf.Module):  # type: ignore[misc]  # TensorFlow is untyped
         row = self._rows.lookup(ids)
         return tf.where(row > 0, row - 1, self.places)
 
-    def __call__(
-        self,
-        history_ids: Any,
-        history_age_s: Any,
-        history_kind: Any,
-        place_ids: Any,
-        distance_m: Any,
-        moment_s: Any,
-        crowd: Any,
-    ) -> Any:
-        """The parts of each place, float[b, n, WIDTH].
+    def related(self, past_rows: Any, weights: Sequence[tuple[Any, Any]]) -> Any:
+        """How close each place of the city is to a history by each relation.
+
+        One pass over all neighbours of all events; on a small city a call costs more by its
+        number of operations than by what they do.
 
         Args:
-            history_ids: int64[b, HISTORY], newest first, 0 where there is no event.
-            history_age_s: float[b, HISTORY].
-            history_kind: int64[b, HISTORY], index in `EVENT_TYPES`.
-            place_ids: int64[b, n].
-            distance_m: float[b, n], from the request.
-            moment_s: int64[b], Unix seconds.
-            crowd: uint8[b, n, len(CROWD)].
+            past_rows: int32[b, HISTORY].
+            weights: of the events, two float[b, HISTORY] a relation.
+
+        Returns:
+            log(sum of weight times strength + LEAST), float[b, places + 1, 2 a relation]; a sum
+            of 0 for the unknown place.
         """
-        past = _Past(history_ids, history_age_s, history_kind, moment_s)
-        past_rows, rows = self.rows(history_ids), self.rows(place_ids)
-        lately = past.fading(LATELY_S)
-        steps = past.fading(STEP_LATELY_S)
-        weights = (
-            ("shared", past.once, lately),
-            ("company", past.once, steps),
-            ("next", past.newest, steps),
-            ("close", past.once, past.once * past.around),
-        )
-        parts = [tf.gather(self._plain, rows), *self._at_moment(rows, moment_s)]
-        for relation, (_, *two) in zip(self._relations, weights, strict=True):
-            parts += [relation(past_rows, weight, rows) for weight in two]
-        parts += self._kinds(past, past_rows, rows)
-        parts += _here(past, history_ids, place_ids, distance_m)
-        parts.append(_crowd(crowd))
-        return tf.concat(
-            [part if part.shape.rank == 3 else part[:, :, None] for part in parts], axis=2
-        )
+        batch, width, relations = tf.shape(past_rows)[0], self.places + 1, len(weights)
+        shape = [batch, -1, relations, NEIGHBOURS]
+        strength = tf.reshape(tf.gather(self._strength, past_rows), shape)
+        slot = tf.gather(self._neighbour, past_rows) + tf.range(batch)[:, None, None] * width
+        slot = slot * relations + np.repeat(np.arange(relations, dtype=np.int32), NEIGHBOURS)
+        totals = [
+            _summed(strength * tf.stack(of, axis=2)[:, :, :, None], slot, batch * width * relations)
+            for of in zip(*weights, strict=True)
+        ]
+        total = tf.reshape(tf.stack(totals, axis=1), [batch, width, 2 * relations])
+        known = tf.concat([tf.ones(self.places), [0.0]], axis=0)[:, None]
+        return tf.math.log(total * known + LEAST)
 
-    def coarse(
-        self,
-        history_ids: Any,
-        history_age_s: Any,
-        history_kind: Any,
-        place_ids: Any,
-        distance_m: Any,
-        crowd: Any,
-        weight: Any,
-    ) -> Any:
-        """Weighted sum of the `COARSE` parts, float[b, n]; `weight` is float[len(COARSE)].
-
-        Summed over the city's places before any is looked up: one gather for all.
-        """
-        past = _Past(history_ids, history_age_s, history_kind, tf.zeros_like(history_ids[:, 0]))
-        past_rows, rows = self.rows(history_ids), self.rows(place_ids)
-        at = dict(zip(COARSE, tf.unstack(weight, len(COARSE)), strict=True))
-        city = at["visits"] * self._plain[None, :, 0]
-        whose = (past.once, past.once, past.newest, past.once)
-        names = ("shared", "company", "next", "close")
-        for name, relation, of in zip(names, self._relations, whose, strict=True):
-            city += at[name] * tf.math.log(relation.total(past_rows, of) + LEAST)
-        width = self.places + 1
-        slot = past_rows + tf.range(tf.shape(past_rows)[0])[:, None] * width
-        own = tf.math.unsorted_segment_sum(
-            tf.reshape(past.been, [-1]), tf.reshape(slot, [-1]), tf.size(city)
-        )
-        own = tf.reshape(own, tf.shape(city)) * tf.concat([tf.ones(self.places), [0.0]], axis=0)
-        city += at["here"] * tf.math.log(own + 0.1)
-        metres, near = _metres(distance_m)
-        by_place = tf.gather(city, rows, batch_dims=1)
-        by_place += at["metres"] * metres + at["metres_near"] * near
-        return by_place + tf.linalg.matvec(_crowd(crowd), weight[-len(CROWD) :])
-
-    def _at_moment(self, rows: Any, moment_s: Any) -> list[Any]:
+    def at_moment(self, rows: Any, moment_s: Any) -> list[Any]:
+        """How busy places usually are at this hour, [b, n, 3], and on this weekday, [b, n]."""
         hour = tf.cast(moment_s // int(HOUR_S) % 24, tf.int32)
         day = tf.cast((moment_s // int(DAY_S) + 3) % 7, tf.int32)
         by_hour, by_day = tf.gather(self._by_hour, hour), tf.gather(self._by_day, day)
         return [tf.gather(by_hour, rows, batch_dims=1), tf.gather(by_day, rows, batch_dims=1)]
 
-    def _kinds(self, past: "_Past", past_rows: Any, rows: Any) -> list[Any]:
-        """How a category follows the last one, and which share of the user's visits it has."""
-        of_past, of_place = tf.gather(self._category, past_rows), tf.gather(self._category, rows)
+    def kinds(self, past: Past, past_rows: Any) -> Any:
+        """Of each category: how it follows the last one, and which shares of the visits it has.
+
+        Returns:
+            float[b, categories, 4].
+        """
+        of_past = tf.gather(self._category, past_rows)
         last = tf.reduce_sum(of_past * tf.cast(past.newest, tf.int32), axis=1)
-        follows = tf.gather(tf.gather(self._follows, last), of_place, batch_dims=1)
-        shares = []
-        for weight in (past.been, past.been * past.around, past.once):
-            one_hot = tf.one_hot(of_past, self.categories) * weight[:, :, None]
-            share = tf.reduce_sum(one_hot, axis=1) / (tf.reduce_sum(weight, 1)[:, None] + 0.5)
-            shares.append(tf.math.log(tf.gather(share, of_place, batch_dims=1) + LEAST))
-        return [follows * past.any[:, None], *shares]
-
-
-class _Past:
-    """Weights of the events of histories, float[b, HISTORY] each; 0 where no visit is."""
-
-    def __init__(self, ids: Any, age_s: Any, kind: Any, moment_s: Any) -> None:
-        visit = (ids != 0) & ((kind == VISIT) | (kind == RATE))
-        self.been = tf.cast(visit, tf.float32)
-        self._age_s = age_s
-        #: 1 for the newest visit.
-        self.newest = self.been * tf.cast(tf.cumsum(self.been, axis=1) < 1.5, tf.float32)
-        same = (ids[:, :, None] == ids[:, None, :]) & visit[:, None, :]
-        before = tf.linalg.band_part(tf.cast(same, tf.float32), -1, 0)
-        #: 1 for the newest visit of each place.
-        self.once = self.been * tf.cast(tf.reduce_sum(before, axis=2) < 1.5, tf.float32)
-        apart = tf.math.floormod(age_s / HOUR_S, 24.0)
-        apart = tf.minimum(apart, 24.0 - apart)
-        #: How near to this hour of the day, 0 to 1.
-        self.around = tf.exp(-0.5 * (apart / HOUR_SIGMA) ** 2)
-        self.count = tf.reduce_sum(self.been, axis=1)
-        self.any = tf.minimum(self.count, 1.0)
-        gap_s = tf.reduce_sum(self.newest * age_s, axis=1)
-        self.gap = tf.where(self.count > 0, tf.math.log1p(gap_s / 600.0), 12.0)
-        self.novelty = tf.reduce_sum(self.once, axis=1) / tf.maximum(self.count, 1.0)
-        day = 2 * np.pi / DAY_S * tf.cast(moment_s % int(DAY_S), tf.float32)
-        self.waves = (tf.sin(day), tf.cos(day))
-
-    def fading(self, tau_s: float) -> Any:
-        return self.been * tf.exp(-self._age_s / tau_s)
-
-
-class _Relation(tf.Module):  # type: ignore[misc]  # TensorFlow is untyped
-    """Sums the neighbours of a history into one value a place."""
-
-    def __init__(self, neighbours: Neighbours, places: int) -> None:
-        super().__init__()
-        none = np.full((1, NEIGHBOURS), -1, np.int32)
-        row = np.concatenate([neighbours.row, none])
-        self._row = _held(np.where(row < 0, places, row).astype(np.int32))
-        self._weight = _held(
-            np.concatenate([neighbours.weight, np.zeros((1, NEIGHBOURS), np.float32)])
-        )
-        self._places = places
-
-    def __call__(self, past_rows: Any, weight: Any, rows: Any) -> Any:
-        """log(sum + LEAST) of the events' weights [b, HISTORY] at places [b, n], float[b, n]."""
-        found = tf.gather(self.total(past_rows, weight), rows, batch_dims=1)
-        return tf.math.log(found + LEAST)
-
-    def total(self, past_rows: Any, weight: Any) -> Any:
-        """The sums at all places, float[b, places + 1]; 0 at the unknown one."""
-        width = self._places + 1
+        follows = tf.gather(self._follows, last) * past.any[:, None]
+        weight = tf.stack([past.been, past.been * past.around, past.once], axis=2)
         batch = tf.shape(past_rows)[0]
-        row = tf.gather(self._row, past_rows) + tf.range(batch)[:, None, None] * width
-        added = tf.gather(self._weight, past_rows) * weight[:, :, None]
-        total = tf.math.unsorted_segment_sum(
-            tf.reshape(added, [-1]), tf.reshape(row, [-1]), batch * width
+        slot = of_past + tf.range(batch)[:, None] * self.categories
+        summed = [_summed(w, slot, batch * self.categories) for w in tf.unstack(weight, axis=2)]
+        shares = tf.reshape(tf.stack(summed, axis=1), [batch, self.categories, 3])
+        shares /= tf.reduce_sum(weight, axis=1)[:, None, :] + 0.5
+        return tf.concat([follows[:, :, None], tf.math.log(shares + LEAST)], axis=2)
+
+
+class Look:
+    """A look at a city with the eyes of some users at a moment: what both stages read from it.
+
+    Args:
+        parts: the tables.
+        history_ids: int64[b, HISTORY], newest first, 0 where there is no event.
+        history_age_s: float[b, HISTORY].
+        history_kind: int64[b, HISTORY], index in `EVENT_TYPES`.
+        moment_s: int64[b], Unix seconds.
+    """
+
+    def __init__(
+        self,
+        parts: Parts,
+        history_ids: Any,
+        history_age_s: Any,
+        history_kind: Any,
+        moment_s: Any,
+    ) -> None:
+        self._parts = parts
+        # What no history of the batch reaches costs nothing.
+        used = tf.reduce_max(tf.reduce_sum(tf.cast(history_ids != 0, tf.int32), axis=1))
+        history_ids, history_age_s, history_kind = (
+            values[:, :used] for values in (history_ids, history_age_s, history_kind)
         )
-        known = tf.concat([tf.ones(self._places), [0.0]], axis=0)
-        return tf.reshape(total, [batch, width]) * known
+        self._ids, self._moment_s = history_ids, moment_s
+        self._past = past = Past(history_ids, history_age_s, history_kind, moment_s)
+        self._past_rows = parts.rows(history_ids)
+        steps = past.fading(STEP_LATELY_S)
+        weights = (
+            (past.once, past.fading(LATELY_S)),
+            (past.once, steps),
+            (past.newest, steps),
+            (past.once, past.once * past.around),
+        )
+        #: Of each place of the city, float[b, places + 1, 8]: see `Parts.related`.
+        self._related = parts.related(self._past_rows, weights)
+
+    def coarse(self, rows: Any, distance_m: Any, crowd: Any, weight: Any) -> Any:
+        """Weighted sum of the `COARSE` parts of places, float[b, n].
+
+        Summed over the city's places before any is looked up: one gather for all.
+
+        Args:
+            rows: int32[b, n].
+            distance_m: float[b, n], from the request.
+            crowd: uint8[b, n, len(CROWD)].
+            weight: float[len(COARSE)].
+        """
+        at = dict(zip(COARSE, tf.unstack(weight, len(COARSE)), strict=True))
+        relations = tf.stack([at[name] for name in ("shared", "company", "next", "close")])
+        # Of each relation the first of its two columns.
+        relations = tf.reshape(tf.stack([relations, tf.zeros(4)], axis=1), [-1])
+        places = self._parts.places
+        city = at["visits"] * self._parts.plain[None, :, 0]
+        city += _product(self._related, relations)
+        slot = self._past_rows + tf.range(tf.shape(rows)[0])[:, None] * (places + 1)
+        own = _summed(self._past.been, slot, tf.size(city))
+        own = tf.reshape(own, tf.shape(city)) * tf.concat([tf.ones(places), [0.0]], axis=0)
+        city += at["here"] * tf.math.log(own + 0.1)
+        metres, near = _metres(distance_m)
+        by_place = tf.gather(city, rows, batch_dims=1)
+        by_place += at["metres"] * metres + at["metres_near"] * near
+        return by_place + _product(_crowd(crowd), weight[-len(CROWD) :])
+
+    def __call__(self, ids: Any, rows: Any, distance_m: Any, crowd: Any) -> Any:
+        """All parts of places, float[b, n, WIDTH].
+
+        Args:
+            ids: int64[b, n]; a place that the tables do not know may still have been visited.
+            rows: int32[b, n], theirs.
+            distance_m: float[b, n], from the request.
+            crowd: uint8[b, n, len(CROWD)].
+        """
+        past, parts = self._past, self._parts
+        kinds = parts.kinds(past, self._past_rows)
+        own = tf.stack([past.been, past.been * past.around, past.fading(LATELY_S)], axis=2)
+        request = tf.stack([past.gap, tf.math.log1p(past.count), *past.waves, past.novelty], axis=1)
+        metres = tf.stack(_metres(distance_m), axis=2)
+        by_hour, by_day = parts.at_moment(rows, self._moment_s)
+        columns = [
+            tf.gather(parts.plain, rows),
+            by_hour,
+            by_day[:, :, None],
+            tf.gather(self._related, rows, batch_dims=1),
+            tf.gather(kinds, parts.category(rows), batch_dims=1),
+            metres,
+            tf.math.log(weight_at(self._ids, own, ids) + 0.1),
+            request[:, None, :] + 0.0 * metres[:, :, :1],
+            _crowd(crowd),
+        ]
+        return tf.concat(columns, axis=2)
 
 
-def _here(past: _Past, history_ids: Any, place_ids: Any, distance_m: Any) -> list[Any]:
-    """Distance, the user's own visits at each place, and what is the same for all places."""
-    own = [past.been, past.been * past.around, past.fading(LATELY_S)]
-    at_place = [tf.math.log(weight_at(history_ids, weight, place_ids) + 0.1) for weight in own]
-    count = tf.math.log1p(past.count)
-    ones = tf.ones_like(distance_m)
-    of_request = [past.gap, count, *past.waves, past.novelty]
-    return [*_metres(distance_m), *at_place, *(ones * value[:, None] for value in of_request)]
+def _summed(weight: Any, slot: Any, slots: Any) -> Any:
+    """Sum of the weights of each slot, float[slots]; twenty times as fast as a segment sum."""
+    return tf.raw_ops.DenseBincount(
+        input=tf.reshape(slot, [-1]),
+        size=slots,
+        weights=tf.reshape(weight, [-1]),
+        binary_output=False,
+    )
+
+
+def _product(columns: Any, weight: Any) -> Any:
+    """float[b, n, k] by float[k] -> float[b, n], as one plain product of matrices."""
+    shape = tf.shape(columns)
+    flat = tf.reshape(columns, [-1, columns.shape[2]])
+    return tf.reshape(tf.matmul(flat, weight[:, None]), shape[:2])
 
 
 def _crowd(codes: Any) -> Any:

@@ -14,7 +14,7 @@ from contracts.ids import as_int64
 from models.choice_sets import ChoiceSets
 from models.fitting import Epoch
 from models.listwise import NOT_THERE, Network, Scales, Schedule, train_network
-from models.parts import COARSE, PARTS, WIDTH, Parts
+from models.parts import COARSE, PARTS, WIDTH, Look, Parts
 from models.progress import Stage
 from models.tables import Geography, Tables
 from online_features.archive import EventLog
@@ -70,14 +70,15 @@ class TableCandidates(tf.Module):  # type: ignore[misc]  # TensorFlow is untyped
         crowd: Any,
     ) -> dict[str, Any]:
         """The exported signature."""
-        past = (history_ids, history_age_s, history_kind)
-        coarse = self._parts.coarse(*past, place_ids, distance_m, crowd, self._coarse.weight[:, 0])
+        look = Look(self._parts, history_ids, history_age_s, history_kind, moment_s)
+        rows = self._parts.rows(place_ids)
+        coarse = look.coarse(rows, distance_m, crowd, self._coarse.weight[:, 0])
         _, at = tf.math.top_k(coarse, tf.minimum(FINE, tf.shape(place_ids)[1]), sorted=False)
-        ids = tf.gather(place_ids, at, batch_dims=1)
-        metres = tf.gather(distance_m, at, batch_dims=1)
-        crowd = tf.gather(crowd, at, batch_dims=1)
-        parts = self._parts(*past, ids, metres, moment_s, crowd)
-        category = self._parts.category(ids)
+        ids, rows, metres, crowd = (
+            tf.gather(values, at, batch_dims=1) for values in (place_ids, rows, distance_m, crowd)
+        )
+        parts = look(ids, rows, metres, crowd)
+        category = self._parts.category(rows)
         score = self._network(tf.reshape(parts, [-1, WIDTH]), tf.reshape(category, [-1]))
         batch, fine = tf.shape(at)[0], tf.shape(at)[1]
         request = tf.repeat(tf.range(batch), fine)
@@ -95,7 +96,13 @@ def parts_of(
     parts: Parts, sets: ChoiceSets, which: NDArray[np.int64], catalogue: Catalogue
 ) -> NDArray[np.float16]:
     """Parts of the places of some choice sets, float16[len(which), SET, WIDTH]."""
-    call = tf.function(parts.__call__, reduce_retracing=True)
+
+    @tf.function(reduce_retracing=True)  # type: ignore[untyped-decorator]
+    def call(ids: Any, age_s: Any, kind: Any, places: Any, *asked: Any) -> Any:
+        metres, moment_s, crowd = asked
+        look = Look(parts, ids, age_s, kind, moment_s)
+        return look(places, parts.rows(places), metres, crowd)
+
     hashes = np.r_[catalogue.hash, np.uint64(0)]
     found = []
     for start in range(0, len(which), _AT_ONCE):

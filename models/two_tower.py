@@ -192,16 +192,16 @@ def weight_at(ids: Any, weights: Any, places: Any) -> Any:
 
     Args:
         ids: int[b, 144] of the history's events.
-        weights: float[b, 144].
+        weights: float[b, 144], or of several kinds, float[b, 144, k].
         places: int[b, n].
 
     Returns:
-        float[b, n].
+        float[b, n] or float[b, n, k].
     """
     order = tf.argsort(ids, axis=1)
     ordered = tf.gather(ids, order, batch_dims=1)
     running = tf.cumsum(tf.gather(weights, order, batch_dims=1), axis=1)
-    running = tf.pad(running, [[0, 0], [1, 0]])
+    running = tf.pad(running, [[0, 0], [1, 0], *[[0, 0]] * (weights.shape.rank - 2)])
     low = tf.searchsorted(ordered, places, side="left")
     high = tf.searchsorted(ordered, places, side="right")
     summed = tf.gather(running, high, batch_dims=1) - tf.gather(running, low, batch_dims=1)

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from models.choice_sets import DRAWN, KNOWN, NOT_THERE, ChoiceSets, build_sets
+from models.choice_sets import DRAWN, KNOWN, ChoiceSets, build_sets
 from models.dataset import situations
+from models.listwise import NOT_THERE
 from models.moments import find_moments
 from online_features.columns import VISIT
 from online_features.request import RANKING_COLUMNS

@@ -7,7 +7,7 @@ import tensorflow as tf
 from contracts.ids import as_int64, id64
 from models import table_candidates
 from models.listwise import Network, Scales
-from models.parts import COARSE, PARTS, WIDTH, Parts
+from models.parts import COARSE, PARTS, WIDTH, Look, Parts
 from models.table_candidates import BELOW, Coarse, TableCandidates
 from models.train import TrainedPair
 from online_features.columns import VISIT
@@ -35,9 +35,12 @@ def test_the_first_look_is_a_weighted_sum_of_parts() -> None:
     """For places that the tables know, exactly; summed in another order."""
     parts, inputs = Parts(_tables()), _inputs(["a", "b", "a"])
     weight = np.random.default_rng(1).normal(size=len(COARSE)).astype(np.float32)
-    every = parts(**inputs, moment_s=tf.constant([0], tf.int64)).numpy()[0]
+    past = [inputs[f"history_{name}"] for name in ("ids", "age_s", "kind")]
+    look = Look(parts, past[0], past[1], past[2], tf.constant([0], tf.int64))
+    ids, metres, crowd = (inputs[name] for name in ("place_ids", "distance_m", "crowd"))
+    every = look(ids, parts.rows(ids), metres, crowd).numpy()[0]
     expected = every[:, [PARTS.index(name) for name in COARSE]] @ weight
-    found = parts.coarse(**inputs, weight=tf.constant(weight)).numpy()[0]
+    found = look.coarse(parts.rows(ids), metres, crowd, tf.constant(weight)).numpy()[0]
     np.testing.assert_allclose(found[:3], expected[:3], rtol=1e-4, atol=1e-4)
     assert np.isfinite(found).all()
 

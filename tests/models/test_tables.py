@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from contracts.ids import as_int64, id64
 from contracts.signatures import CROWD
-from models.parts import LEAST, PARTS, Parts
+from models.parts import LEAST, PARTS, Look, Parts
 from models.tables import CO_SHRINK, STEP_SHRINK, STEP_TAU_S, Geography, Tables
 from online_features.columns import VISIT
 from online_features.history import HISTORY
@@ -61,13 +61,18 @@ def _parts(tables: Tables, history: list[str], places: list[str]) -> dict[str, n
     ids, age_s = np.zeros((1, HISTORY), np.uint64), np.zeros((1, HISTORY), np.float32)
     ids[0, : len(history)] = [id64(place) for place in history]
     age_s[0, : len(history)] = 3_600.0 * (1 + np.arange(len(history)))
-    values = Parts(tables)(
+    parts = Parts(tables)
+    place_ids = tf.constant(as_int64(np.array([[id64(place) for place in places]], np.uint64)))
+    values = Look(
+        parts,
         tf.constant(as_int64(ids)),
         tf.constant(age_s),
         tf.fill([1, HISTORY], np.int64(VISIT)),
-        tf.constant(as_int64(np.array([[id64(place) for place in places]], np.uint64))),
-        tf.fill([1, len(places)], np.float32(500.0)),
         tf.constant([int(START_S)], tf.int64),
+    )(
+        place_ids,
+        parts.rows(place_ids),
+        tf.fill([1, len(places)], np.float32(500.0)),
         tf.zeros([1, len(places), len(CROWD)], tf.uint8),
     )
     assert np.isfinite(values.numpy()).all()
