@@ -240,20 +240,20 @@ def _replay(
     """Rows of all moments from one pass over the log."""
     moments, place = drawn.moments, drawn.places.ravel()
     moment = np.repeat(np.arange(len(moments)), EACH)
-    queries = Queries(moments.before[moment], moments.user[moment], catalogue.hash[place])
+    queries = Queries(moments.before, moments.user, catalogue.hash[drawn.places])
     features = np.empty((len(place), len(RANKING_COLUMNS)), np.float32)
     pasts: list[tuple[NDArray[np.generic], ...]] = []
     for asked, users, places in point_in_time(log, queries):
-        of = moment[asked]
-        features[asked] = ranking_features(users, places, place[asked], pick(at, of), catalogue)
-        # The first row of each moment carries its history.
-        first = np.arange(asked.start, asked.stop) % EACH == 0
-        pasts.append(_history_columns(users[first], moments.time_s[of[first]], catalogue))
+        mine = np.arange(asked.start, asked.stop)
+        rows = slice(EACH * asked.start, EACH * asked.stop)
+        of = moment[rows] - asked.start
+        features[rows] = ranking_features(users, places, place[rows], pick(at, mine), catalogue, of)
+        pasts.append(_history_columns(users, moments.time_s[asked], catalogue))
         report(len(of))
     ranker = RankerRows(
         features=features,
-        user=queries.user,
-        place=queries.place,
+        user=moments.user[moment],
+        place=queries.place.ravel(),
         category=catalogue.category_hash[place],
         label=np.arange(len(place)) % EACH == 0,
         expected=drawn.expected.ravel(),

@@ -237,18 +237,21 @@ class Holdout:
         """Features of all candidates by one replay, and the ranker's order."""
         request, column = np.nonzero(candidates >= 0)
         place = candidates[request, column]
-        of_user = self.moments.user[request]
-        queries = Queries(self.moments.before[request], of_user, self._catalogue.hash[place])
+        hashes = np.r_[self._catalogue.hash, np.uint64(0)]
+        queries = Queries(self.moments.before, self.moments.user, hashes[candidates])
         features = np.zeros((*candidates.shape, len(RANKING_COLUMNS)), np.float32)
         for asked, users, places in point_in_time(self._log, queries):
-            at = pick(self._at, request[asked])
-            values = ranking_features(users, places, place[asked], at, self._catalogue)
-            features[request[asked], column[asked]] = values
+            of, _ = cells = np.nonzero(candidates[asked] >= 0)
+            held = np.flatnonzero(candidates[asked].ravel() >= 0)
+            at = pick(self._at, np.arange(asked.start, asked.stop))
+            rows = candidates[asked][cells]
+            values = ranking_features(users, places[held], rows, at, self._catalogue, of)
+            features[asked][cells] = values
         answer = scorer.rank(
             features[request, column],
             parts[request, column],
-            as_int64(of_user),
-            as_int64(queries.place),
+            as_int64(self.moments.user[request]),
+            as_int64(self._catalogue.hash[place]),
             as_int64(self._catalogue.category_hash[place]),
         )
         scores = np.full(candidates.shape, -np.inf, np.float32)

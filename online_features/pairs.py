@@ -171,13 +171,30 @@ class Pairs:
     def around(self, sigma_h: float, period_h: float = 24.0) -> Column:
         """How near each past event was to this moment of the day (or week), 0 to 1; [r, history].
 
-        A bell over the hours apart, of width `sigma_h`.
+        A bell over the hours apart, of width `sigma_h`. Do not write to it: columns share it.
         """
-        now_s = np.asarray(self.at.now_s, np.float64)[:, None]
-        apart = np.abs(self.past.time_s - now_s) / HOUR_S % period_h
-        apart = np.minimum(apart, period_h - apart)
-        near: Column = np.exp(-0.5 * (apart / sigma_h) ** 2)
+        near = self._bells.get((sigma_h, period_h))
+        if near is None:
+            near = np.exp(-0.5 * (self._apart_h(period_h) / sigma_h) ** 2)
+            self._bells[sigma_h, period_h] = near
         return near
+
+    def _apart_h(self, period_h: float) -> Column:
+        """Hours between each past event and this moment, around the clock of a period."""
+        apart = self._clocks.get(period_h)
+        if apart is None:
+            now_s = np.asarray(self.at.now_s, np.float64)[:, None]
+            apart = np.abs(self.past.time_s - now_s) / HOUR_S % period_h
+            self._clocks[period_h] = apart = np.minimum(apart, period_h - apart)
+        return apart
+
+    @cached_property
+    def _bells(self) -> dict[tuple[float, float], Column]:
+        return {}
+
+    @cached_property
+    def _clocks(self) -> dict[float, Column]:
+        return {}
 
     @cached_property
     def hour_weight(self) -> Column:

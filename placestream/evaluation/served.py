@@ -197,16 +197,12 @@ class Served:
         """The ranker's matrix of some requests at a time, float32[c, k, F]."""
         count = rows.shape[1]
         hashes = np.r_[self._catalogue.hash, np.uint64(0)]
-        queries = Queries(
-            np.repeat(asked.before, count),
-            np.zeros(rows.size, np.uint64),  # the users' states are known already
-            hashes[rows.ravel()],
-        )
+        # The users' states are known already.
+        queries = Queries(asked.before, np.zeros(len(rows), np.uint64), hashes[rows])
         at = self._known.context.at(
             self._known.region, asked.lat, asked.lng, asked.time_s, stale_s=self._stale_s
         )
-        for cells, _, places in point_in_time(self._known.events, queries, chunk=count * _AT_ONCE):
-            part = slice(cells.start // count, cells.stop // count)
+        for part, _, places in point_in_time(self._known.events, queries, chunk=count * _AT_ONCE):
             features = np.zeros((part.stop - part.start, count, len(RANKING_COLUMNS)), np.float32)
             for j, i in enumerate(range(part.start, part.stop)):
                 features[j] = ranking_features(
@@ -233,8 +229,7 @@ class Served:
 
 def user_states(events: EventLog, before: Index, user: NDArray[np.uint64]) -> States:
     """How users (by hash) stood before positions of the log that ascend."""
-    queries = Queries(before, user, np.zeros(len(user), np.uint64))
-    found = [users for _, users, _ in point_in_time(events, queries)]
+    found = [users for _, users, _ in point_in_time(events, Queries.of_users(before, user))]
     return np.concatenate(found) if found else USER.empty(0)
 
 

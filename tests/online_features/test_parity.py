@@ -115,6 +115,24 @@ def test_point_in_time_sees_what_came_before_and_nothing_else(
     assert answered == len(asked)
 
 
+@given(events=histories(), chunk=st.integers(1, 50), each=st.integers(0, 4))
+@settings(max_examples=30, deadline=None)
+def test_a_query_may_ask_for_several_places(events: list[Event], chunk: int, each: int) -> None:
+    """The same answers as from a query for each of them, and one of the user."""
+    rng = np.random.default_rng(len(events))
+    before = np.sort(rng.integers(0, len(events) + 1, 12))
+    user, place = rng.integers(1, 6, 12, np.uint64), rng.integers(1, 8, (12, each), np.uint64)
+    singly = Queries(np.repeat(before, each), np.repeat(user, each), place.ravel())
+    log = columns(events)
+    users = [u for _, u, _ in point_in_time(log, Queries.of_users(before, user))]
+    places = [p for _, _, p in point_in_time(log, singly)]
+    found = list(point_in_time(log, Queries(before, user, place), chunk))
+    assert [i for part, _, _ in found for i in range(part.start, part.stop)] == list(range(12))
+    assert USER.pack(np.concatenate([u for _, u, _ in found])) == USER.pack(np.concatenate(users))
+    expected = np.concatenate([PLACE.empty(0), *places])
+    assert PLACE.pack(np.concatenate([p for _, _, p in found])) == PLACE.pack(expected)
+
+
 def test_queries_must_be_in_order() -> None:
     """A query about an earlier moment cannot be answered after the log has moved on."""
     queries = Queries(np.array([3, 1]), np.ones(2, np.uint64), np.ones(2, np.uint64))
