@@ -60,7 +60,12 @@ def _parsed() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--checkins", type=Path, required=True, help="a file of check-ins")
     parser.add_argument("--most", type=int, help="judge at most so many requests")
-    parser.add_argument("--plain", action="store_true", help="matrix factorisation takes part")
+    parser.add_argument(
+        "--plain",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="matrix factorisation and wide & deep take part",
+    )
     parser.add_argument("--plot", type=Path, default=ROOT / "docs" / "quality.svg")
     parser.add_argument("--table", type=Path, default=ROOT / "docs" / "quality.md")
     parser.add_argument("--city-users", type=int, default=500)

@@ -41,6 +41,8 @@ SKIPPED = 0.15
 #: So many of the sets know nothing of the newest up to so many days: the stream may lag behind,
 #: and what is left then (where, when, the habits of last month) must be read rightly, too.
 LAGGING, MOST_LAG_S = 0.08, 36 * DAY_S
+#: So many are asked as if by somebody who is here for the first time.
+STRANGERS, STRANGER = 0.05, np.uint64(0)
 
 
 @dataclass(frozen=True)
@@ -103,8 +105,10 @@ def _sets(
     order = np.argsort(before, kind="stable")
     kept = np.r_[learn[order], judge]
     known = np.r_[before[order], moments.before[judge]]
-    moments = replace(moments.take(kept), before=known)
     held = np.arange(len(kept)) >= len(learn)
+    strange = (rng.random(len(kept)) < STRANGERS) & ~held
+    user = np.where(strange, STRANGER, moments.user[kept])
+    moments = replace(moments.take(kept), before=known, user=user)
     with progress.stage("choice sets", len(kept) * SET) as stage:
         sets = build_sets(events, catalogue, moments, pick(at, kept), rng, stage.advance)
     parts = None

@@ -116,12 +116,34 @@ class FeatureSet:
             states: [n] rows.
             now_s: Unix seconds, one for all or one a row.
         """
-        moments = np.broadcast_to(np.asarray(now_s, np.float64), (len(states),))
-        parts = []
-        for feature in self.features:
-            values = feature.aggregation.read(states[feature.name], moments)
-            parts.append(np.where(np.isnan(values), feature.missing, values))
+        parts = [self.read_feature(feature.name, states, now_s) for feature in self.features]
         return np.concatenate(parts, axis=1, dtype=np.float32)
+
+    def read_feature(
+        self, name: str, states: States, now_s: Moments | float
+    ) -> NDArray[np.float32]:
+        """The columns of one feature, as `read` gives them: float32[n, its columns].
+
+        Raises:
+            KeyError: there is no such feature.
+        """
+        feature = self._by_name[name]
+        moments = np.broadcast_to(np.asarray(now_s, np.float64), (len(states),))
+        values = feature.aggregation.read(states[name], moments)
+        return np.where(np.isnan(values), feature.missing, values).astype(np.float32)
+
+    @cached_property
+    def _by_name(self) -> dict[str, Feature]:
+        return {feature.name: feature for feature in self.features}
+
+    @cached_property
+    def owner(self) -> dict[str, tuple[str, int]]:
+        """Of each column, the feature that it belongs to and its position there."""
+        return {
+            column: (feature.name, i)
+            for feature in self.features
+            for i, column in enumerate(feature.columns)
+        }
 
     def pack(self, states: States) -> list[bytes]:
         """Each row as the bytes that Redis holds: the definitions' version, then LZ4."""

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from online_features.definitions import NEVER_S
 from online_features.geo import distance_m
-from online_features.pairs import Column, Pairs, log1p
+from online_features.pairs import Column, Pairs, filled, log1p
 from online_features.rings import DAY_S, HOUR_S
 
 #: Shares are of so much weight more than there is, so that one old visit is no certainty.
@@ -70,7 +70,7 @@ class Occasions:
     @cached_property
     def gap_alike(self) -> Column:
         """How like the present gap that of each past visit was, 0 to 1; [r, history]."""
-        past = np.log(np.nan_to_num(self.gap_s, nan=NEVER_S) / HOUR_S + GAP_FLOOR_H)
+        past = np.log(filled(self.gap_s, NEVER_S) / HOUR_S + GAP_FLOOR_H)
         now = np.log(self.gap_now_s / HOUR_S + GAP_FLOOR_H)[:, None]
         alike = np.exp(-0.5 * ((past - now) / GAP_SIGMA) ** 2)
         return np.where(np.isnan(self.gap_s) | ~self.pairs.been, 0.0, alike)
@@ -105,7 +105,7 @@ class Occasions:
         lat = np.where(known, catalogue.lat[self.before_row], np.nan)
         lng = np.where(known, catalogue.lng[self.before_row], np.nan)
         metres = distance_m(np.asarray(at.lat)[:, None], np.asarray(at.lng)[:, None], lat, lng)
-        near = np.exp(-np.nan_to_num(metres, nan=1e9) / NEAR_M)
+        near = np.exp(-filled(metres, 1e9) / NEAR_M)
         return self.hours_alike * near
 
     @cached_property
@@ -133,7 +133,7 @@ class Occasions:
         """Gap between the two newest visits, [r]; `NEVER_S` with fewer."""
         newest = self.pairs.newest[:, None]
         gap = np.take_along_axis(self.gap_s, newest, axis=1)[:, 0]
-        before: Column = np.nan_to_num(gap, nan=NEVER_S)
+        before: Column = filled(gap, NEVER_S)
         return before
 
     @cached_property

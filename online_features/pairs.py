@@ -70,7 +70,8 @@ class AtPlace:
     def sum(self, weight: Column) -> Column:
         """Sum of the weights [r, history] of the past events at each pair's place, float64[n]."""
         of_event = weight.ravel()[self.event]
-        total = np.r_[np.bincount(self.group, of_event, minlength=self.slots), 0.0]
+        total = np.zeros(self.slots + 1)
+        total[: self.slots] = np.bincount(self.group, of_event, minlength=self.slots)
         summed: Column = total[self.slot]
         return summed
 
@@ -108,23 +109,34 @@ class Pairs:
         return np.asarray(self.at.now_s, np.float64)[self.of]
 
     @cached_property
-    def user_values(self) -> NDArray[np.float32]:
-        """All columns of the users, [r, columns]."""
-        return USER.read(self.users, self.at.now_s)
+    def _read(self) -> dict[tuple[str, str], NDArray[np.float32]]:
+        """Features that were asked for so far, by entity and name."""
+        return {}
 
-    @cached_property
-    def place_values(self) -> NDArray[np.float32]:
-        """All columns of the places, [n, columns]."""
-        return PLACE.read(self.places, self.now_s)
+    def user_feature(self, name: str) -> NDArray[np.float32]:
+        """All columns of one feature of the users, [r, its columns]; read when first asked for."""
+        key = ("user", name)
+        if key not in self._read:
+            self._read[key] = USER.read_feature(name, self.users, self.at.now_s)
+        return self._read[key]
+
+    def place_feature(self, name: str) -> NDArray[np.float32]:
+        """All columns of one feature of the places, [n, its columns]; read when first asked for."""
+        key = ("place", name)
+        if key not in self._read:
+            self._read[key] = PLACE.read_feature(name, self.places, self.now_s)
+        return self._read[key]
 
     def user(self, column: str) -> Column:
         """One column of the user, [n]."""
-        values: Column = self.user_values[self.of, USER.index[column]]
+        feature, at = USER.owner[column]
+        values: Column = self.user_feature(feature)[self.of, at]
         return values
 
     def place(self, column: str) -> Column:
         """One column of the place, [n]."""
-        return self.place_values[:, PLACE.index[column]]
+        feature, at = PLACE.owner[column]
+        return self.place_feature(feature)[:, at]
 
     def meta(self, column: str, missing: float = np.nan) -> Column:
         """One numeric column of the catalogue, [n]."""
@@ -277,12 +289,12 @@ class Pairs:
         """Mean price level of what the user visits, fading, [r]; NaN unknown."""
         price = self.catalogue.price[self.past_rows]
         weight = np.where((self.past_rows >= 0) & ~np.isnan(price), self.taste_weight, 0.0)
-        return ratio((weight * np.nan_to_num(price)).sum(axis=1), weight.sum(axis=1), np.nan)
+        return ratio((weight * filled(price, 0.0)).sum(axis=1), weight.sum(axis=1), np.nan)
 
     @cached_property
     def open_state(self) -> NDArray[np.int8]:
         """Whether the place is open when the user arrives, [n]."""
-        arrival_s = self.now_s + np.nan_to_num(self.metres) / ARRIVAL_SPEED_M_S
+        arrival_s = self.now_s + filled(self.metres, 0.0) / ARRIVAL_SPEED_M_S
         return self.catalogue.open_state(self.rows, arrival_s)
 
     @cached_property
@@ -313,7 +325,12 @@ def log1p(values: Column) -> Column:
 
 def log_km(metres: Column) -> Column:
     """log(1 + km); unknown is 0 with its own flag where that matters."""
-    return np.log1p(np.nan_to_num(metres, nan=0.0, posinf=0.0) / 1_000)
+    return np.log1p(np.where(np.isfinite(metres), metres, 0.0) / 1_000)
+
+
+def filled(values: Column, missing: float) -> Column:
+    """The values, and `missing` where one is NaN."""
+    return np.where(np.isnan(values), missing, values)
 
 
 def _nanmedian(values: Column) -> Column:

@@ -20,7 +20,7 @@ from online_features.geo import distance_m
 from online_features.habits import HABITS, Occasions
 from online_features.history import history
 from online_features.pairs import ARRIVAL_SPEED_M_S as ARRIVAL_SPEED_M_S
-from online_features.pairs import Column, Pairs, log1p, log_km, ratio
+from online_features.pairs import Column, Pairs, filled, log1p, log_km, ratio
 from online_features.rings import DAY_S, HOUR_S
 
 
@@ -36,20 +36,14 @@ def _from_centre(p: Pairs) -> Column:
     return distance_m(p.spread(lat), p.spread(lng), p.meta("lat"), p.meta("lng"))
 
 
-def _hist_share(values: Column, columns: list[int], code: Column, prior: float) -> Column:
+def _hist_share(counts: Column, code: Column, prior: float) -> Column:
     """Smoothed share of one bin of a histogram, times the number of bins: 1 is "as usual"."""
-    counts = values[:, columns]
     picked = np.take_along_axis(
         counts, np.broadcast_to(code.astype(np.int64), (len(counts),))[:, None], axis=1
     )[:, 0]
-    bins = len(columns)
+    bins = counts.shape[1]
     share: Column = (picked + prior / bins) / (counts.sum(axis=1) + prior) * bins
     return share
-
-
-_PLACE_HOURS = [PLACE.index[f"visit_hours_{h}"] for h in range(24)]
-_PLACE_DAYS = [PLACE.index[f"visit_weekdays_{d}"] for d in range(7)]
-_USER_HOURS = [USER.index[f"visit_hours_{h}"] for h in range(24)]
 
 
 def _hour(p: Pairs) -> Column:
@@ -60,20 +54,16 @@ def _plain(values: Column) -> Column:
     return values
 
 
-def _filled(values: Column, missing: float) -> Column:
-    return np.where(np.isnan(values), missing, values)
-
-
 _COLUMNS: dict[str, Callable[[Pairs], Column]] = {
     # place and request
     "distance_log_km": lambda p: log_km(p.metres),
-    "distance_near": lambda p: np.exp(-np.nan_to_num(p.metres, nan=1e6) / 500.0),
-    "price_level": lambda p: _filled(p.meta("price"), 0.0),
-    "price_difference": lambda p: _filled(p.meta("price") - p.spread(p.price_taste), 0.0),
+    "distance_near": lambda p: np.exp(-filled(p.metres, 1e6) / 500.0),
+    "price_level": lambda p: filled(p.meta("price"), 0.0),
+    "price_difference": lambda p: filled(p.meta("price") - p.spread(p.price_taste), 0.0),
     "price_known": lambda p: ~np.isnan(p.meta("price")),
-    "rating": lambda p: _filled(p.rating, 0.0),
+    "rating": lambda p: filled(p.rating, 0.0),
     "rating_known": lambda p: ~np.isnan(p.rating),
-    "rating_difference": lambda p: _filled(
+    "rating_difference": lambda p: filled(
         p.rating - np.where(p.user("rating_given_count") > 0, p.user("rating_given_mean"), np.nan),
         0.0,
     ),
@@ -94,9 +84,9 @@ _COLUMNS: dict[str, Callable[[Pairs], Column]] = {
     "place_click_ratio": lambda p: p.place("click_ratio"),
     "place_rating_count_log": lambda p: log1p(p.place("rating_count")),
     "place_since_visit_log": lambda p: log1p(p.place("since_visit_s") / HOUR_S),
-    "place_busy_hour": lambda p: _hist_share(p.place_values, _PLACE_HOURS, _hour(p), 24.0),
+    "place_busy_hour": lambda p: _hist_share(p.place_feature("visit_hours"), _hour(p), 24.0),
     "place_busy_weekday": lambda p: _hist_share(
-        p.place_values, _PLACE_DAYS, (p.now_s // DAY_S + 3) % 7, 14.0
+        p.place_feature("visit_weekdays"), (p.now_s // DAY_S + 3) % 7, 14.0
     ),
     # the user
     "user_interactions_1h_log": lambda p: log1p(p.user("interactions_1h")),
@@ -104,7 +94,7 @@ _COLUMNS: dict[str, Callable[[Pairs], Column]] = {
     "user_visits_28d_log": lambda p: log1p(p.user("visits_28d")),
     "user_active_days": lambda p: p.user("interactions_active_28d") / 28.0,
     "user_since_activity_log": lambda p: log1p(p.user("since_activity_s") / HOUR_S),
-    "user_hour_habit": lambda p: _hist_share(p.user_values[p.of], _USER_HOURS, _hour(p), 24.0),
+    "user_hour_habit": lambda p: _hist_share(p.user_feature("visit_hours")[p.of], _hour(p), 24.0),
     "user_radius_log_km": lambda p: log_km(p.spread(p.centre[2])),
     "user_history_log": lambda p: log1p(p.spread(p.been.sum(axis=1))),
     # the user and this place, or its like
@@ -123,8 +113,8 @@ _COLUMNS: dict[str, Callable[[Pairs], Column]] = {
     "from_centre_log_km": lambda p: log_km(_from_centre(p)),
     "from_last_place_log_km": lambda p: log_km(_to_last_place(p)),
     # outside
-    "temperature": lambda p: _filled(p.spread(p.at.temp), 15.0) / 20.0,
-    "congestion": lambda p: _filled(p.spread(p.at.congestion), 0.3),
+    "temperature": lambda p: filled(p.spread(p.at.temp), 15.0) / 20.0,
+    "congestion": lambda p: filled(p.spread(p.at.congestion), 0.3),
     "context_known": lambda p: ~np.isnan(p.spread(p.at.temp)),
     **{
         f"weather_{name}": lambda p, code=code: p.spread(p.at.condition) == code  # type: ignore[misc]
@@ -187,7 +177,8 @@ def ranking_features(
     occasions = Occasions(pairs)
     for i, habit in enumerate(HABITS.values(), start=len(_COLUMNS)):
         result[:, i] = habit(occasions)
-    return np.nan_to_num(result, copy=False, posinf=0.0, neginf=0.0)
+    result[~np.isfinite(result)] = 0.0
+    return result
 
 
 def candidate_inputs(

@@ -40,7 +40,7 @@ def evaluate(
         Literal["all", "ours", "baselines"], typer.Option(help="Who takes part.")
     ] = "all",
     plain: Annotated[
-        bool, typer.Option("--plain", help="Matrix factorisation takes part, too.")
+        bool, typer.Option("--plain", help="Matrix factorisation and wide & deep take part, too.")
     ] = False,
     most: Annotated[
         int | None, typer.Option(help="Judge at most so many requests, drawn evenly.", min=1)

@@ -13,6 +13,9 @@ from placestream.evaluation.contestants import Contest, baselines, ours
 from placestream.evaluation.judged import Duel, Judged, Verdict, modes_of
 from placestream.evaluation.material import Material
 
+#: The plain configuration, as settings.
+PLAIN = {"candidate_model": "matrix-factorisation", "ranker_model": "wide-and-deep"}
+
 
 @dataclass(frozen=True)
 class Options:
@@ -22,7 +25,7 @@ class Options:
         shares: of train, validation and test.
         part: which part is judged, "test" or "validation".
         contestants: "all", "ours" or "baselines".
-        plain: whether matrix factorisation takes part as a second system of ours.
+        plain: whether `PLAIN` takes part as a second system of ours.
         seed: of resampling, drawing and the baselines' first values.
         most: judge at most so many requests, drawn evenly; `None`: all.
     """
@@ -82,7 +85,7 @@ def evaluate(
     if options.contestants != "baselines":
         judged += ours(contest, settings, progress)
         if options.plain:
-            plain = settings.model_copy(update={"candidate_model": "matrix-factorisation"})
+            plain = settings.model_copy(update=PLAIN)
             judged += ours(contest, plain, progress)
     if options.contestants != "ours":
         judged += baselines(contest, options.seed, progress)
