@@ -41,6 +41,8 @@ class Answer:
         user_known: whether anything is known of the user.
         feature_age_s: age of the user's newest known event.
         radius_m: radius that was searched in the end.
+        radius_widened: whether that is more than the one begun with.
+        taken_out: what took places within it out, and how many each.
         stage_s: seconds spent in each stage, in order.
         answered_s: Unix seconds.
         read_your_writes: value of `pb.ReadYourWrites`.
@@ -57,6 +59,8 @@ class Answer:
     radius_m: float
     answered_s: float
     stage_s: dict[str, float] = field(default_factory=dict)
+    radius_widened: bool = False
+    taken_out: tuple[tuple[str, int], ...] = ()
     read_your_writes: pb.ReadYourWrites.ValueType = pb.READ_YOUR_WRITES_UNSPECIFIED
 
     @property
@@ -77,6 +81,8 @@ def response(answer: Answer, request_id: str, variant: str) -> pb.RecommendRespo
         variant=variant,
         user_known=answer.user_known,
         radius_m=answer.radius_m,
+        radius_widened=answer.radius_widened,
+        filtered=[pb.FilterEffect(filter=f, places=n) for f, n in answer.taken_out],
         read_your_writes=answer.read_your_writes,
     )
     if answer.feature_age_s is not None:

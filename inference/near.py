@@ -4,33 +4,21 @@ Every filter that needs no model is applied here, so that what the models see ca
 answer. Where the area is thin, or the filters leave few, the ring widens by itself.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
-from contracts.ids import id64
 from contracts.settings import Settings
 from inference.course import Ask
+from inference.filters import FAMILIARITY, REST, Mask, Metres, Rows, conditions
+from inference.filters import arrival_s as arrival_s
 from inference.person import Person
-from inference.query import Query
-from online_features.catalogue import OPEN, Catalogue
+from online_features.catalogue import Catalogue
 from online_features.history import HISTORY
-from online_features.request import ARRIVAL_SPEED_M_S
-
-Rows = NDArray[np.int64]
-Metres = NDArray[np.float32]
-Mask = NDArray[np.bool_]
 
 #: With filters the ring must hold more than the models will see, or a rare category would be
 #: missed in a dense city.
 FILTERED_PLACES = 50_000
-
-
-def arrival_s(now_s: float, distance_m: Metres) -> NDArray[np.float64]:
-    """Unix seconds at which a user who leaves now arrives, with the speed the features assume."""
-    return now_s + distance_m.astype(np.float64) / ARRIVAL_SPEED_M_S
 
 
 @dataclass(frozen=True)
@@ -41,25 +29,34 @@ class Nearby:
         rows: catalogue rows, nearest first.
         distance_m: distance of each from the user.
         radius_m: radius that was searched.
-        passed_over: how many within the radius the filters took out.
+        widened: whether that is more than the radius begun with.
+        taken_out: how many places within the radius each condition took out, of those that the
+            conditions before it had left; in the order in which they were applied.
     """
 
     rows: Rows
     distance_m: Metres
     radius_m: float
-    passed_over: int
+    widened: bool = False
+    taken_out: tuple[tuple[str, int], ...] = ()
 
-    def keep(self, mask: Mask) -> "Nearby":
-        """Only the places under a mask."""
+    @property
+    def passed_over(self) -> int:
+        """How many places within the radius the conditions took out together."""
+        return sum(places for _, places in self.taken_out)
+
+    def keep(self, field: str, mask: Mask) -> "Nearby":
+        """Only the places under the mask of a condition."""
         kept = self.rows[mask]
         dropped = len(self.rows) - len(kept)
-        return Nearby(kept, self.distance_m[mask], self.radius_m, self.passed_over + dropped)
+        taken_out = (*self.taken_out, (field, dropped)) if dropped else self.taken_out
+        return replace(self, rows=kept, distance_m=self.distance_m[mask], taken_out=taken_out)
 
     def nearest(self, most: int) -> "Nearby":
         """At most so many, the nearest; what is cut off was not filtered out."""
         if len(self.rows) <= most:
             return self
-        return Nearby(self.rows[:most], self.distance_m[:most], self.radius_m, self.passed_over)
+        return replace(self, rows=self.rows[:most], distance_m=self.distance_m[:most])
 
 
 class NearStage:
@@ -69,17 +66,17 @@ class NearStage:
         query = ask.query
         self._catalogue = catalogue
         self._query = query
-        self._now_s = ask.now_s
-        self._widest_m = query.radius_m or settings.max_radius_m
-        self._start_m = query.radius_m or min(settings.radius_m, settings.max_radius_m)
+        farthest_m = query.max_distance_m or settings.max_radius_m
+        self._widest_m = min(query.radius_m or settings.max_radius_m, farthest_m)
+        self._start_m = min(query.radius_m or settings.radius_m, self._widest_m)
         # Resting places are taken out after the cut, and must not leave the answer short.
         self._most = max(settings.near_places, query.limit + HISTORY)
-        self._filters = _filters(catalogue, query)
-        filtered = bool(self._filters) or query.open_now or query.only_new or query.only_known
+        self._conditions = conditions(catalogue, query, ask.now_s)
+        filtered = bool(self._conditions) or query.only_new or query.only_known
         self._reach = max(FILTERED_PLACES, self._most) if filtered else self._most
 
     def first(self) -> Nearby:
-        """The first ring, with all filters that need no knowledge of the user."""
+        """The first ring, with all conditions that need no knowledge of the user."""
         return self._ring(self._start_m)
 
     def finish(self, ring: Nearby, person: Person) -> Nearby:
@@ -94,41 +91,15 @@ class NearStage:
     def _ring(self, radius_m: float) -> Nearby:
         query = self._query
         rows, distance_m = self._catalogue.near(query.lat, query.lng, radius_m, self._reach)
-        ring = Nearby(rows, distance_m, radius_m, 0)
-        for passes in self._filters:
-            ring = ring.keep(passes(ring.rows))
-        if query.open_now:
-            ring = ring.keep(self._open(ring))
+        ring = Nearby(rows, distance_m, radius_m, radius_m > self._start_m)
+        for condition in self._conditions:
+            ring = ring.keep(condition.field, condition.holds(ring.rows, ring.distance_m))
         return ring
-
-    def _open(self, ring: Nearby) -> Mask:
-        state = self._catalogue.open_state(ring.rows, arrival_s(self._now_s, ring.distance_m))
-        mask: Mask = state == OPEN
-        return mask
 
     def _for(self, person: Person, ring: Nearby) -> Nearby:
-        hashes = self._catalogue.hash[ring.rows]
         if len(person.resting):
-            ring = ring.keep(~np.isin(hashes, person.resting))
-            hashes = self._catalogue.hash[ring.rows]
-        if self._query.only_new:
-            return ring.keep(~np.isin(hashes, person.visited))
-        if self._query.only_known:
-            return ring.keep(np.isin(hashes, person.visited))
+            ring = ring.keep(REST, ~np.isin(self._catalogue.hash[ring.rows], person.resting))
+        if self._query.only_new or self._query.only_known:
+            known = np.isin(self._catalogue.hash[ring.rows], person.visited)
+            ring = ring.keep(FAMILIARITY, known if self._query.only_known else ~known)
         return ring
-
-
-def _filters(catalogue: Catalogue, query: Query) -> list[Callable[[Rows], Mask]]:
-    """The query's filters on columns of the catalogue. What is not known passes no filter."""
-    filters: list[Callable[[Rows], Mask]] = []
-    if query.categories:
-        wanted = np.array([id64(category) for category in query.categories], np.uint64)
-        filters.append(lambda rows: np.isin(catalogue.category_hash[rows], wanted))
-    if query.max_price_level:
-        filters.append(lambda rows: catalogue.price[rows] <= query.max_price_level)
-    if query.min_rating:
-        filters.append(lambda rows: catalogue.rating[rows] >= query.min_rating)
-    if query.exclude:
-        excluded = np.array([id64(place_id) for place_id in query.exclude], np.uint64)
-        filters.append(lambda rows: ~np.isin(catalogue.hash[rows], excluded))
-    return filters

@@ -124,6 +124,8 @@ class Pipeline:
             user_known=person.known,
             feature_age_s=age_s,
             radius_m=nearby.radius_m,
+            radius_widened=nearby.widened,
+            taken_out=nearby.taken_out,
             answered_s=ask.now_s,
             stage_s=course.stage_s,
             read_your_writes=course.read_your_writes,

@@ -12,13 +12,14 @@ class Query:
         lat, lng: where the user stands, degrees.
         limit: places wanted, 1 to 100.
         radius_m: how far to look; None: the service's radius, widened where the area is thin.
-        categories: only these; empty: every one.
-        max_price_level: highest price level; 0: any.
+        categories: only these and their kinds; empty: every one.
+        min_price_level, max_price_level: lowest and highest price level; 0: any.
         open_now: only places known to be open on arrival.
         min_rating: lowest rating, 0 to 5; 0: any.
         exclude: canonical ids of places never to show.
         only_new: no place that the user has visited.
         only_known: only places that the user has visited.
+        max_distance_m: no place farther away; None: any distance.
         region: whose weather and traffic count; empty: that of the nearest place.
         request_id: the caller's, or one that was made for it.
         explain: whether reasons are wanted.
@@ -33,12 +34,14 @@ class Query:
     request_id: str
     radius_m: float | None = None
     categories: tuple[str, ...] = ()
+    min_price_level: int = 0
     max_price_level: int = 0
     open_now: bool = False
     min_rating: float = 0.0
     exclude: tuple[str, ...] = ()
     only_new: bool = False
     only_known: bool = False
+    max_distance_m: float | None = None
     region: str = ""
     explain: bool = False
     written: tuple[tuple[int, int], ...] = ()

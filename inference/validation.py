@@ -122,7 +122,7 @@ def parse_recommend(
     _location(checks, request)
     checks.within("limit", request.limit, 0, MAX_LIMIT)
     checks.within("radius_m", request.radius_m, 0, max_radius_m)
-    _filters(checks, request.filters)
+    _filters(checks, request.filters, max_radius_m)
     for field in ("device", "session_id", "search_query", "region"):
         checks.text(f"context.{field}", getattr(request.context, field))
     if request.request_id:
@@ -138,12 +138,14 @@ def parse_recommend(
         request_id=request.request_id or new_id(),
         radius_m=request.radius_m or None,
         categories=tuple(filters.categories),
+        min_price_level=filters.min_price_level,
         max_price_level=filters.max_price_level,
         open_now=filters.open_now,
         min_rating=filters.min_rating,
         exclude=tuple(filters.exclude_place_ids),
         only_new=filters.familiarity == pb.FAMILIARITY_NEW,
         only_known=filters.familiarity == pb.FAMILIARITY_KNOWN,
+        max_distance_m=filters.max_distance_m or None,
         region=request.context.region,
         explain=request.explain,
         written=_newest(request.written),
@@ -158,7 +160,7 @@ def _location(checks: _Checks, request: pb.RecommendRequest) -> None:
     checks.within("location.lng", request.location.lng, -180, 180)
 
 
-def _filters(checks: _Checks, filters: pb.Filters) -> None:
+def _filters(checks: _Checks, filters: pb.Filters, max_radius_m: float) -> None:
     def category(field: str, value: str) -> None:
         if not value:
             checks.blame(field, REQUIRED, "must not be empty")
@@ -166,12 +168,23 @@ def _filters(checks: _Checks, filters: pb.Filters) -> None:
 
     checks.each("filters.categories", filters.categories, MAX_CATEGORIES, category)
     checks.within("filters.max_price_level", filters.max_price_level, 0, 4)
+    _least_price(checks, filters)
+    checks.within("filters.max_distance_m", filters.max_distance_m, 0, max_radius_m)
     checks.within("filters.min_rating", filters.min_rating, 0, 5)
     checks.each("filters.exclude_place_ids", filters.exclude_place_ids, MAX_EXCLUDED, checks.an_id)
     if filters.familiarity not in pb.Familiarity.values():
         checks.blame(
             "filters.familiarity", UNKNOWN_VALUE, f"has no value {int(filters.familiarity)}"
         )
+
+
+def _least_price(checks: _Checks, filters: pb.Filters) -> None:
+    least, most = filters.min_price_level, filters.max_price_level
+    if 1 <= most <= 4 and least > most:
+        text = f"must not lie above filters.max_price_level, which is {most}"
+        checks.blame("filters.min_price_level", OUT_OF_RANGE, text)
+    else:
+        checks.within("filters.min_price_level", least, 0, 4)
 
 
 def _written(checks: _Checks, written: Sequence[pb.EventPosition], interactions: Topic) -> None:

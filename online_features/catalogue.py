@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from contracts.events import PlaceDocument
 from contracts.ids import id64
+from online_features.category_tree import kinds
 from online_features.geo import RESOLUTIONS, cells_of, cells_within, distance_m
 from online_features.opening import WEEK_MIN, week_spans
 
@@ -55,6 +56,7 @@ class Catalogue:
         self.ids: list[str] = []
         self.names: list[str | None] = []
         self.categories: list[str] = []
+        self._under: dict[str, tuple[int, ...]] = {}
         self.regions: list[str] = []
         self.zones: list[str] = []
         self._codes: dict[str, dict[str, int]] = {"categories": {}, "regions": {}, "zones": {}}
@@ -132,6 +134,10 @@ class Catalogue:
             row = self._row_of_hash.get(id64(place_id))
             if row is not None:
                 self._data["closed"][row] = True
+
+    def categories_under(self, category: str) -> NDArray[np.int32]:
+        """Codes in `categories` of a category and of all that are kinds of it."""
+        return np.array(self._under.get(category, ()), np.int32)
 
     def row_of(self, place_id: str) -> int:
         """Row of a place, -1 if it is not known."""
@@ -241,7 +247,7 @@ class Catalogue:
     def _write(self, row: int, place: PlaceDocument) -> None:
         data = self._data
         self.names[row] = place.name
-        data["category"][row] = self._code("categories", place.category)
+        data["category"][row] = self._category(place.category)
         data["category_hash"][row] = id64(place.category) if place.category else 0
         data["region"][row] = self._code("regions", place.region)
         data["zone"][row] = self._code("zones", place.time_zone)
@@ -279,6 +285,14 @@ class Catalogue:
         for level, cell in enumerate(cells_of(lat[row], lng[row])):
             self._cells[level].setdefault(cell, []).append(row)
             self._cell_rows[level].pop(cell, None)
+
+    def _category(self, category: str | None) -> int:
+        known, code = len(self.categories), self._code("categories", category)
+        if category is not None and code == known:
+            for kind in kinds(category):
+                # A new tuple each time: a reader never sees one that is being written.
+                self._under[kind] = (*self._under.get(kind, ()), code)
+        return code
 
     def _code(self, vocabulary: str, word: str | None) -> int:
         if word is None:

@@ -49,6 +49,7 @@ def test_enough_places_keep_the_first_ring() -> None:
     ids, nearby = look(catalogue_of(*line(900, 100, 500, 1_500)))
     assert ids == ["p1", "p2", "p0"]
     assert nearby.radius_m == 1_000
+    assert not nearby.widened
     assert nearby.distance_m == pytest.approx([100, 500, 900], abs=0.5)
 
 
@@ -57,6 +58,7 @@ def test_a_thin_area_widens_by_doubling() -> None:
     ids, nearby = look(catalogue_of(*line(100, 1_900, 3_900, 7_000)))
     assert ids == ["p0", "p1", "p2"]
     assert nearby.radius_m == 4_000
+    assert nearby.widened
 
 
 def test_widening_ends_at_the_largest_radius() -> None:
@@ -72,6 +74,19 @@ def test_a_radius_that_was_asked_for_never_widens() -> None:
     ids, nearby = look(catalogue_of(*line(100, 700, 900)), radius_m=500.0)
     assert ids == ["p0"]
     assert nearby.radius_m == 500
+    assert not nearby.widened
+
+
+def test_a_largest_distance_bounds_the_widening() -> None:
+    """The search still widens by itself, but never beyond what the caller would go."""
+    catalogue = catalogue_of(*line(100, 1_400, 1_600, 5_000))
+    ids, nearby = look(catalogue, max_distance_m=1_500.0)
+    assert ids == ["p0", "p1"]
+    assert (nearby.radius_m, nearby.widened) == (1_500, True)
+    ids, nearby = look(catalogue, max_distance_m=600.0)
+    assert ids == ["p0"]
+    assert (nearby.radius_m, nearby.widened) == (600, False)
+    assert look(catalogue, max_distance_m=1_500.0, radius_m=5_000.0)[0] == ["p0", "p1"]
 
 
 def test_nothing_within_reach_is_an_empty_ring() -> None:
@@ -102,6 +117,8 @@ def test_no_more_than_the_models_should_see() -> None:
         ({"categories": ("Nothing of the kind",)}, []),
         ({"max_price_level": 2}, ["bar"]),
         ({"max_price_level": 4}, ["bar", "museum"]),
+        ({"min_price_level": 3}, ["museum"]),
+        ({"min_price_level": 2, "max_price_level": 2}, ["bar"]),
         ({"min_rating": 4.0}, ["museum"]),
         ({"exclude": ("museum", "never heard of")}, ["bar", "bare"]),
         ({"categories": ("Bar",), "exclude": ("bar",)}, []),
@@ -117,6 +134,47 @@ def test_filters_that_the_catalogue_answers(wanted: dict[str, Any], expected: li
     ids, nearby = look(catalogue, radius_m=1_000.0, **wanted)
     assert ids == expected
     assert nearby.passed_over == 3 - len(expected)
+
+
+def test_a_category_lets_its_kinds_through() -> None:
+    """A wider category stands for all below it, and for nothing beside it."""
+    catalogue = catalogue_of(
+        place("pho", 100, category="Dining > Restaurant > Vietnamese"),
+        place("any", 200, category="Dining > Restaurant"),
+        place("bar", 300, category="Dining > Bar"),
+        place("fry", 400, category="Dining > Restaurants of old"),
+        place("gym", 500, category="Gym / Fitness Center"),
+    )
+
+    def found(*categories: str) -> list[str]:
+        return look(catalogue, categories=categories, radius_m=1_000.0)[0]
+
+    assert found("Dining > Restaurant") == ["pho", "any"]
+    assert found("Dining") == ["pho", "any", "bar", "fry"]
+    assert found("Dining > Restaurant > Vietnamese", "Gym / Fitness Center") == ["pho", "gym"]
+    assert found("Restaurant") == []
+    assert found("Gym") == []
+
+
+def test_each_condition_says_what_it_took_out() -> None:
+    """In the order in which they were applied, each of what those before it had left."""
+    catalogue = catalogue_of(
+        place("bar", 100, category="Bar", price_level=2),
+        place("dear", 200, category="Bar", price_level=4),
+        place("museum", 300, category="Museum", price_level=4),
+        place("known", 400, category="Bar", price_level=1),
+        place("left", 500, category="Bar", price_level=1),
+    )
+    happened = events(("u", "known", "visit", 86_400.0), ("u", "left", "visit", 60.0))
+    wanted: dict[str, Any] = {"categories": ("Bar",), "max_price_level": 3, "min_rating": 0.0}
+    ids, nearby = look(catalogue, happened, **wanted, only_new=True, radius_m=1_000.0)
+    assert ids == ["bar"]
+    assert nearby.taken_out == (
+        ("filters.categories", 1),
+        ("filters.max_price_level", 1),
+        ("rest", 1),
+        ("filters.familiarity", 1),
+    )
 
 
 def test_filters_look_beyond_the_nearest_and_widen() -> None:

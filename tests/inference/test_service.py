@@ -135,6 +135,21 @@ async def test_an_answer_tells_all_of_itself(running: Running) -> None:
     assert said.answered_at.ToSeconds() == NOON_S
 
 
+async def test_a_short_answer_says_which_conditions_made_it_short(running: Running) -> None:
+    """Each by the name of its field, with the number of places that it took out."""
+    filters = pb.Filters(exclude_place_ids=["p1"], min_price_level=1, max_distance_m=900)
+    said = await running.stub.Recommend(request(filters=filters))
+    assert said.shortfall == pb.SHORTFALL_FILTERED
+    assert [(f.filter, f.places) for f in said.filtered] == [("filters.min_price_level", 2)]
+    assert said.radius_m == 900
+    said = await running.stub.Recommend(request(filters=pb.Filters(exclude_place_ids=["p1"])))
+    assert [p.place_id for p in said.places] == ["p0"]
+    assert [(f.filter, f.places) for f in said.filtered] == [("filters.exclude_place_ids", 1)]
+    assert said.radius_widened
+    assert said.radius_m == SETTINGS.max_radius_m
+    assert not (await running.stub.Recommend(request())).filtered
+
+
 async def test_the_callers_request_id_comes_back(running: Running) -> None:
     """So that the events it leads to can name it."""
     assert (await running.stub.Recommend(request(request_id="mine"))).request_id == "mine"

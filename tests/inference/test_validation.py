@@ -72,9 +72,11 @@ def test_a_full_request_keeps_what_it_says() -> None:
         radius_m=MAX_RADIUS_M,
         filters=pb.Filters(
             categories=["Café"],
+            min_price_level=2,
             max_price_level=4,
             open_now=True,
             min_rating=5,
+            max_distance_m=900,
             exclude_place_ids=["p", "q"],
             familiarity=pb.FAMILIARITY_KNOWN,
         ),
@@ -91,9 +93,11 @@ def test_a_full_request_keeps_what_it_says() -> None:
         request_id="mine",
         radius_m=MAX_RADIUS_M,
         categories=("Café",),
+        min_price_level=2,
         max_price_level=4,
         open_now=True,
         min_rating=5,
+        max_distance_m=900,
         exclude=("p", "q"),
         only_known=True,
         region="nyc",
@@ -136,6 +140,33 @@ def test_a_full_request_keeps_what_it_says() -> None:
             "filters.max_price_level",
             "OUT_OF_RANGE",
             lambda r: setattr(r.filters, "max_price_level", -1),
+        ),
+        (
+            "filters.min_price_level",
+            "OUT_OF_RANGE",
+            lambda r: setattr(r.filters, "min_price_level", -1),
+        ),
+        (
+            "filters.min_price_level",
+            "OUT_OF_RANGE",
+            lambda r: setattr(r.filters, "min_price_level", 5),
+        ),
+        (
+            "filters.min_price_level",
+            "OUT_OF_RANGE",
+            lambda r: r.MergeFrom(
+                pb.RecommendRequest(filters=pb.Filters(min_price_level=3, max_price_level=2))
+            ),
+        ),
+        (
+            "filters.max_distance_m",
+            "NOT_FINITE",
+            lambda r: setattr(r.filters, "max_distance_m", math.nan),
+        ),
+        (
+            "filters.max_distance_m",
+            "OUT_OF_RANGE",
+            lambda r: setattr(r.filters, "max_distance_m", MAX_RADIUS_M + 1),
         ),
         ("filters.min_rating", "NOT_FINITE", lambda r: setattr(r.filters, "min_rating", math.nan)),
         ("filters.min_rating", "OUT_OF_RANGE", lambda r: setattr(r.filters, "min_rating", 5.1)),

@@ -34,7 +34,8 @@ class _FamiliarityEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Familiari
     FAMILIARITY_KNOWN: _Familiarity.ValueType  # 2
     """only places that the user has visited"""
 
-class Familiarity(_Familiarity, metaclass=_FamiliarityEnumTypeWrapper): ...
+class Familiarity(_Familiarity, metaclass=_FamiliarityEnumTypeWrapper):
+    """Whether places that the user has been to (of the last 128 visits) may appear."""
 
 FAMILIARITY_UNSPECIFIED: Familiarity.ValueType  # 0
 """both"""
@@ -132,7 +133,7 @@ class _ShortfallEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Shortfall.V
     SHORTFALL_NO_PLACES_NEAR: _Shortfall.ValueType  # 1
     """the catalogue has none within reach"""
     SHORTFALL_FILTERED: _Shortfall.ValueType  # 2
-    """filters left fewer"""
+    """filters left fewer; `RecommendResponse.filtered` says which"""
 
 class Shortfall(_Shortfall, metaclass=_ShortfallEnumTypeWrapper):
     """Why an answer holds fewer places than asked for."""
@@ -142,7 +143,7 @@ SHORTFALL_UNSPECIFIED: Shortfall.ValueType  # 0
 SHORTFALL_NO_PLACES_NEAR: Shortfall.ValueType  # 1
 """the catalogue has none within reach"""
 SHORTFALL_FILTERED: Shortfall.ValueType  # 2
-"""filters left fewer"""
+"""filters left fewer; `RecommendResponse.filtered` says which"""
 Global___Shortfall: _TypeAlias = Shortfall  # noqa: Y015
 
 @_typing.final
@@ -171,7 +172,9 @@ Global___LatLng: _TypeAlias = LatLng  # noqa: Y015
 
 @_typing.final
 class Filters(_message.Message):
-    """Which places may be in the answer. All conditions hold together."""
+    """Which places may be in the answer. All conditions hold together, and what is not known of a
+    place passes no condition on it.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -181,6 +184,8 @@ class Filters(_message.Message):
     MIN_RATING_FIELD_NUMBER: _builtins.int
     EXCLUDE_PLACE_IDS_FIELD_NUMBER: _builtins.int
     FAMILIARITY_FIELD_NUMBER: _builtins.int
+    MIN_PRICE_LEVEL_FIELD_NUMBER: _builtins.int
+    MAX_DISTANCE_M_FIELD_NUMBER: _builtins.int
     max_price_level: _builtins.int
     """Highest price level, 1 to 4; 0: any. A place with no price level passes only 0."""
     open_now: _builtins.bool
@@ -189,13 +194,22 @@ class Filters(_message.Message):
     """Lowest mean rating, 0 to 5; 0: any. A place with no rating passes only 0."""
     familiarity: Global___Familiarity.ValueType
     """Whether places that the user has visited may appear."""
+    min_price_level: _builtins.int
+    """Lowest price level, 1 to 4, not above the highest; 0: any."""
+    max_distance_m: _builtins.float
+    """No place farther away than this, metres, however far the search widens; 0: any distance.
+    `RecommendRequest.radius_m` says where to look, and is not widened at all.
+    """
     @_builtins.property
     def categories(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Only these categories (any of them); empty: every category."""
+        """Only these categories and their kinds (any of them), at most 50; empty: every category.
+        Categories are a tree where producers write paths: "Dining > Restaurant" lets
+        "Dining > Restaurant > Italian Restaurant" through.
+        """
 
     @_builtins.property
     def exclude_place_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Never these places."""
+        """Never these places, at most 500."""
 
     def __init__(
         self,
@@ -206,10 +220,12 @@ class Filters(_message.Message):
         min_rating: _builtins.float = ...,
         exclude_place_ids: _abc.Iterable[_builtins.str] | None = ...,
         familiarity: Global___Familiarity.ValueType = ...,
+        min_price_level: _builtins.int = ...,
+        max_distance_m: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["categories", b"categories", "exclude_place_ids", b"exclude_place_ids", "familiarity", b"familiarity", "max_price_level", b"max_price_level", "min_rating", b"min_rating", "open_now", b"open_now"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["categories", b"categories", "exclude_place_ids", b"exclude_place_ids", "familiarity", b"familiarity", "max_distance_m", b"max_distance_m", "max_price_level", b"max_price_level", "min_price_level", b"min_price_level", "min_rating", b"min_rating", "open_now", b"open_now"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -421,6 +437,34 @@ class RecommendedPlace(_message.Message):
 Global___RecommendedPlace: _TypeAlias = RecommendedPlace  # noqa: Y015
 
 @_typing.final
+class FilterEffect(_message.Message):
+    """What one condition took out of the places within `RecommendResponse.radius_m`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FILTER_FIELD_NUMBER: _builtins.int
+    PLACES_FIELD_NUMBER: _builtins.int
+    filter: _builtins.str
+    """The field of the request ("filters.categories", ...), or "rest": places that the user has
+    just visited.
+    """
+    places: _builtins.int
+    """Places that passed the conditions before it in this list and not this one."""
+    def __init__(
+        self,
+        *,
+        filter: _builtins.str = ...,
+        places: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter", "places", b"places"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FilterEffect: _TypeAlias = FilterEffect  # noqa: Y015
+
+@_typing.final
 class StageTime(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -483,6 +527,8 @@ class RecommendResponse(_message.Message):
     STAGES_FIELD_NUMBER: _builtins.int
     ANSWERED_AT_FIELD_NUMBER: _builtins.int
     READ_YOUR_WRITES_FIELD_NUMBER: _builtins.int
+    RADIUS_WIDENED_FIELD_NUMBER: _builtins.int
+    FILTERED_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     degradation: Global___Degradation.ValueType
     degradation_cause: _builtins.str
@@ -493,6 +539,8 @@ class RecommendResponse(_message.Message):
     radius_m: _builtins.float
     """Radius that was searched in the end, metres."""
     read_your_writes: Global___ReadYourWrites.ValueType
+    radius_widened: _builtins.bool
+    """Whether that radius is wider than the one begun with: the area is thin, or filters left few."""
     @_builtins.property
     def places(self) -> _containers.RepeatedCompositeFieldContainer[Global___RecommendedPlace]: ...
     @_builtins.property
@@ -507,6 +555,10 @@ class RecommendResponse(_message.Message):
     def stages(self) -> _containers.RepeatedCompositeFieldContainer[Global___StageTime]: ...
     @_builtins.property
     def answered_at(self) -> _timestamp_pb2.Timestamp: ...
+    @_builtins.property
+    def filtered(self) -> _containers.RepeatedCompositeFieldContainer[Global___FilterEffect]:
+        """What took places out, in the order in which it was applied."""
+
     def __init__(
         self,
         *,
@@ -523,10 +575,12 @@ class RecommendResponse(_message.Message):
         stages: _abc.Iterable[Global___StageTime] | None = ...,
         answered_at: _timestamp_pb2.Timestamp | None = ...,
         read_your_writes: Global___ReadYourWrites.ValueType = ...,
+        radius_widened: _builtins.bool = ...,
+        filtered: _abc.Iterable[Global___FilterEffect] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["answered_at", b"answered_at", "feature_age", b"feature_age"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["answered_at", b"answered_at", "degradation", b"degradation", "degradation_cause", b"degradation_cause", "feature_age", b"feature_age", "model_versions", b"model_versions", "places", b"places", "radius_m", b"radius_m", "read_your_writes", b"read_your_writes", "request_id", b"request_id", "shortfall", b"shortfall", "stages", b"stages", "user_known", b"user_known", "variant", b"variant"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answered_at", b"answered_at", "degradation", b"degradation", "degradation_cause", b"degradation_cause", "feature_age", b"feature_age", "filtered", b"filtered", "model_versions", b"model_versions", "places", b"places", "radius_m", b"radius_m", "radius_widened", b"radius_widened", "read_your_writes", b"read_your_writes", "request_id", b"request_id", "shortfall", b"shortfall", "stages", b"stages", "user_known", b"user_known", "variant", b"variant"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
