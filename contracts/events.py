@@ -85,8 +85,14 @@ class PlaceFields(Struct, frozen=True):
     rating: Annotated[float, Meta(ge=0, le=5)] | None = None
     review_count: Annotated[int, Meta(ge=0)] | None = None
     #: Weekday (`mon`..`sun`) to spans of local time: `{"mon": ["09:00-12:00", "13:00-02:00"]}`.
-    #: A weekday that is absent is closed; a place with no `business_hours` is unknown.
+    #: A weekday that is absent is closed; a place with no `business_hours`, or no `time_zone`,
+    #: is unknown. `holiday` beside the weekdays has the hours of public holidays.
     business_hours: dict[str, list[str]] | None = None
+    #: Whose public holidays count: a country (ISO 3166-1), or a part of it (`US-NY`). On them a
+    #: place that states no hours under `holiday` is unknown.
+    holiday_calendar: ShortText | None = None
+    #: Hours of single days, before all else: `{"2026-12-24": ["09:00-13:00"], "2026-12-25": []}`.
+    special_hours: dict[str, list[str] | None] | None = None
     attributes: dict[str, Any] | None = None
     region: ShortText | None = None
 

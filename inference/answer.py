@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from contracts.placestream.v1 import recommendation_pb2 as pb
 from inference.reasons import Reason
+from online_features.request import ARRIVAL_SPEED_M_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +95,7 @@ def response(answer: Answer, request_id: str, variant: str) -> pb.RecommendRespo
 
 
 def _place(place: AnsweredPlace) -> pb.RecommendedPlace:
-    return pb.RecommendedPlace(
+    message = pb.RecommendedPlace(
         place_id=place.place_id,
         name=place.name,
         category=place.category,
@@ -106,3 +107,6 @@ def _place(place: AnsweredPlace) -> pb.RecommendedPlace:
         reasons=[pb.Reason(code=reason.code, text=reason.text) for reason in place.reasons],
         candidate_score=place.candidate_score,
     )
+    travel_s = place.distance_m / ARRIVAL_SPEED_M_S
+    message.travel_time.FromNanoseconds(round(1e9 * travel_s))
+    return message

@@ -12,13 +12,14 @@ from contracts.events import PlaceDocument
 from contracts.ids import id64
 from online_features.category_tree import kinds
 from online_features.geo import RESOLUTIONS, cells_of, cells_within, distance_m
-from online_features.opening import WEEK_MIN, week_spans
+from online_features.hours import CLOSED as CLOSED
+from online_features.hours import OPEN as OPEN
+from online_features.hours import UNKNOWN as UNKNOWN
+from online_features.hours import Hours
 
-UNKNOWN, OPEN, CLOSED = 0, 1, 2
 #: Within this radius, and below this latitude, squared distances in the plane are within 2 % of
 #: those on the sphere (the cosine of the latitude changes by less).
 PLANE_RADIUS_M, PLANE_LATITUDE, PLANE_MARGIN = 10_000.0, 75.0, 1.05
-_NO_SPAN = -1
 _ZONES = 4_096  # more than there are
 _COLUMNS: dict[str, tuple[type[np.generic], float]] = {
     "hash": (np.uint64, 0),
@@ -32,7 +33,6 @@ _COLUMNS: dict[str, tuple[type[np.generic], float]] = {
     "closed": (np.bool_, 0),
     "region": (np.int32, -1),
     "zone": (np.int32, -1),
-    "hours_known": (np.bool_, 0),
     "version": (np.int64, -1),
 }
 
@@ -48,7 +48,7 @@ class Catalogue:
         self._lock = threading.Lock()
         self._n = 0
         self._data = {name: np.full(1024, fill, dtype) for name, (dtype, fill) in _COLUMNS.items()}
-        self._spans = np.full((1024, 7, 2), _NO_SPAN, np.int32)
+        self._hours = Hours()
         self._cells: list[dict[int, list[int]]] = [{} for _ in RESOLUTIONS]
         # The same as arrays, made when a cell is asked for and dropped when it changes.
         self._cell_rows: list[dict[int, NDArray[np.int64]]] = [{} for _ in RESOLUTIONS]
@@ -195,22 +195,20 @@ class Catalogue:
     def open_state(self, rows: NDArray[np.int64], at_s: ArrayLike) -> NDArray[np.int8]:
         """Whether places are open at a moment: int8[n] of `UNKNOWN`, `OPEN`, `CLOSED`.
 
+        Where the hours, or the time zone to read them in, are not known, nobody knows.
+
         Args:
             rows: int64[n].
             at_s: Unix seconds, one for all or one a place.
         """
         moments = np.broadcast_to(np.asarray(at_s, np.float64), rows.shape)
-        minute = self.week_minute(rows, moments)
-        spans = self._spans[rows]
-        inside = np.zeros(len(rows), bool)
-        for shift in (0, WEEK_MIN):  # Sunday night's span runs past the end of the week
-            at = minute[:, None] + shift
-            inside |= ((spans[..., 0] <= at) & (at < spans[..., 1])).any(axis=1)
-        state = np.where(inside, OPEN, CLOSED)
-        return np.where(self._data["hours_known"][rows], state, UNKNOWN).astype(np.int8)
+        state = self._hours.state(rows, self._local_minute(rows, moments))
+        return np.where(self._data["zone"][rows] >= 0, state, UNKNOWN).astype(np.int8)
 
-    def week_minute(self, rows: NDArray[np.int64], at_s: NDArray[np.float64]) -> NDArray[np.int64]:
-        """Minutes since Monday 00:00 in each place's own time; UTC where the zone is unknown."""
+    def _local_minute(
+        self, rows: NDArray[np.int64], at_s: NDArray[np.float64]
+    ) -> NDArray[np.int64]:
+        """Minutes since 1970-01-01 00:00 on each place's clock; UTC where its zone is unknown."""
         zones = self._data["zone"][rows]
         # Offsets change at most at quarters of an hour; few distinct (zone, quarter) pairs.
         quarter = (at_s // 900).astype(np.int64)
@@ -220,8 +218,7 @@ class Catalogue:
             for pair in pairs.tolist()
         ]
         offset_s = np.array(offsets, np.float64)[inverse]
-        # 1970-01-01 was a Thursday.
-        return ((at_s + offset_s) // 60 + 3 * 1_440).astype(np.int64) % WEEK_MIN
+        return ((at_s + offset_s) // 60).astype(np.int64)
 
     def local_time(self, row: int, at_s: float) -> datetime:
         """A moment on the clock of a place; UTC where its zone is unknown."""
@@ -230,11 +227,10 @@ class Catalogue:
 
     def _append(self, place_id: str) -> int:
         row = self._n
-        if row == len(self._spans):
+        if row == len(self._data["hash"]):
             for name, old in self._data.items():
                 _, fill = _COLUMNS[name]
                 self._data[name] = np.concatenate([old, np.full_like(old, fill)])
-            self._spans = np.concatenate([self._spans, np.full_like(self._spans, _NO_SPAN)])
         hashed = id64(place_id)
         self._data["hash"][row] = hashed
         self.ids.append(place_id)
@@ -246,6 +242,7 @@ class Catalogue:
 
     def _write(self, row: int, place: PlaceDocument) -> None:
         data = self._data
+        self._hours.write(row, place)  # first: it may refuse the document
         self.names[row] = place.name
         data["category"][row] = self._category(place.category)
         data["category_hash"][row] = id64(place.category) if place.category else 0
@@ -255,20 +252,8 @@ class Catalogue:
         data["rating"][row] = np.nan if place.rating is None else place.rating
         data["review_count"][row] = place.review_count or 0
         data["version"][row] = place.version
-        self._write_hours(row, place.business_hours)
         self._move(row, place)
         data["closed"][row] = False
-
-    def _write_hours(self, row: int, hours: dict[str, list[str]] | None) -> None:
-        spans = [] if hours is None else week_spans(hours)
-        if len(spans) > self._spans.shape[1]:
-            wider = np.full((len(self._spans), len(spans), 2), _NO_SPAN, np.int32)
-            wider[:, : self._spans.shape[1]] = self._spans
-            self._spans = wider
-        self._spans[row] = _NO_SPAN
-        if spans:
-            self._spans[row, : len(spans)] = spans
-        self._data["hours_known"][row] = hours is not None
 
     def _move(self, row: int, place: PlaceDocument) -> None:
         lat, lng = self._data["lat"], self._data["lng"]

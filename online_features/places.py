@@ -7,12 +7,14 @@ import msgspec
 from contracts.events import (
     BadEvent,
     PlaceDocument,
+    PlaceFields,
     PlaceUpdate,
     checked_id,
     checked_time_s,
     decode,
 )
-from online_features.opening import week_spans, zone
+from online_features.holiday import calendar
+from online_features.opening import special_days, week_spans, zone
 
 _UPDATE = msgspec.json.Decoder(PlaceUpdate)
 _OBJECT = msgspec.json.Decoder(dict[str, Any])
@@ -34,15 +36,23 @@ def read_update(value: bytes, received_s: float) -> tuple[str, float, dict[str, 
     time_s = received_s
     if update.timestamp is not None:
         time_s = checked_time_s("timestamp", update.timestamp, received_s)
-    if update.updates.business_hours is not None:
-        week_spans(update.updates.business_hours)
-    if update.updates.time_zone is not None:
-        zone(update.updates.time_zone)
+    _check_opening(update.updates)
     updates = decode(_OBJECT, value)["updates"]
     for name in ("place_id", "version", "updated_s"):
         if name in updates:
             raise BadEvent(f"updates.{name}", "is placestream's own and cannot be set")
     return place_id, time_s, updates
+
+
+def _check_opening(updates: PlaceFields) -> None:
+    if updates.business_hours is not None:
+        week_spans(updates.business_hours)
+    if updates.special_hours is not None:
+        special_days(updates.special_hours)
+    if updates.holiday_calendar is not None:
+        calendar(updates.holiday_calendar)
+    if updates.time_zone is not None:
+        zone(updates.time_zone)
 
 
 def merge(

@@ -65,6 +65,27 @@ def test_opening_on_arrival_is_told_or_unknown() -> None:
     }
 
 
+def test_the_hours_of_the_very_day_come_before_the_weeks() -> None:
+    """In the state that is told, and in the filter."""
+    week = {"business_hours": {"wed": ["08:00-20:00"]}, "time_zone": "UTC"}
+    places = [
+        place("as ever", 300, **week),
+        place("shut today", 300, **week, special_hours={"2024-05-15": []}),
+        place("open today", 300, business_hours={}, time_zone="UTC",
+              special_hours={"2024-05-15": ["10:00-14:00"]}),
+    ]  # fmt: skip
+    states = {p.place_id: p.open_state for p in ask(places=places).places}
+    assert states == {
+        "as ever": pb.OPEN_STATE_OPEN,
+        "shut today": pb.OPEN_STATE_CLOSED,
+        "open today": pb.OPEN_STATE_OPEN,
+    }
+    assert sorted(ids(ask(places=places, query=replace(QUERY, open_now=True)))) == [
+        "as ever",
+        "open today",
+    ]
+
+
 def test_where_the_ranker_is_undecided_the_candidate_order_holds() -> None:
     """Equal scores keep the order of the stage before."""
     models = FakeModels()

@@ -22,6 +22,7 @@ from inference.query import Query
 from inference.service import SERVICE, RecommendationService, add_to_server
 from online_features.crowds import Crowds
 from online_features.definitions import FEATURE_SET, PLACE, USER
+from online_features.request import ARRIVAL_SPEED_M_S
 from tests.inference.fakes import (
     LAT,
     LNG,
@@ -121,6 +122,8 @@ async def test_an_answer_tells_all_of_itself(running: Running) -> None:
     first = said.places[0]
     assert first.name == "Café Zoë"
     assert first.location.lng == LNG
+    seconds = first.travel_time.ToNanoseconds() / 1e9
+    assert seconds == pytest.approx(100 / ARRIVAL_SPEED_M_S, rel=1e-3)
     assert first.HasField("probability")
     assert "VISITED_BEFORE" in [r.code for r in first.reasons]
     assert said.request_id == "made"

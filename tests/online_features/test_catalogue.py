@@ -95,7 +95,7 @@ def test_opening_hours_in_the_places_own_time() -> None:
         place("ny", business_hours=hours, time_zone="America/New_York", category="bar")
     )
     catalogue.upsert(place("none"))
-    catalogue.upsert(place("shut", business_hours={}))
+    catalogue.upsert(place("shut", business_hours={}, time_zone="UTC"))
     new_york = ZoneInfo("America/New_York")
 
     def state(day: int, hour: int, minute: int = 0, month: int = 7) -> int:

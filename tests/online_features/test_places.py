@@ -50,3 +50,29 @@ def test_fields_of_our_own_cannot_be_set(name: str) -> None:
     body = msgspec.json.encode({"place_id": 5, "updates": {name: 1}})
     with pytest.raises(BadEvent, match=name):
         read_update(body, 1_700_000_000.0)
+
+
+@pytest.mark.parametrize(
+    ("updates", "field"),
+    [
+        ({"business_hours": {"holidays": []}}, "updates.business_hours.holidays"),
+        ({"special_hours": {"25.12.": []}}, "updates.special_hours.25.12."),
+        ({"holiday_calendar": "XX"}, "updates.holiday_calendar"),
+        ({"holiday_calendar": "US-XX"}, "updates.holiday_calendar"),
+        ({"time_zone": "Mars/Olympus"}, "updates.time_zone"),
+    ],
+)
+def test_opening_that_cannot_be_is_refused(updates: dict[str, Any], field: str) -> None:
+    """Before it reaches a document that every service reads."""
+    body = msgspec.json.encode({"place_id": 5, "updates": updates})
+    with pytest.raises(BadEvent) as caught:
+        read_update(body, 1_700_000_000.0)
+    assert caught.value.field == field
+
+
+def test_the_hours_of_a_day_are_taken_back_by_null() -> None:
+    """As every field of a merge patch is."""
+    day: dict[str, Any] = {"special_hours": {"2026-12-24": []}}
+    taken: dict[str, Any] = {"special_hours": {"2026-12-24": None}}
+    assert read_update(msgspec.json.encode({"place_id": 5, "updates": taken}), 1.7e9)[2] == taken
+    assert merged(day, taken)["special_hours"] == {}

@@ -76,14 +76,17 @@ class _OpenState:
 class _OpenStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_OpenState.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     OPEN_STATE_UNSPECIFIED: _OpenState.ValueType  # 0
-    """opening hours not known"""
+    """not known: no hours, no time zone, or a holiday of unknown hours"""
     OPEN_STATE_OPEN: _OpenState.ValueType  # 1
     OPEN_STATE_CLOSED: _OpenState.ValueType  # 2
 
-class OpenState(_OpenState, metaclass=_OpenStateEnumTypeWrapper): ...
+class OpenState(_OpenState, metaclass=_OpenStateEnumTypeWrapper):
+    """Whether a place is open when the user would get there (`RecommendedPlace.travel_time` from
+    now), on the place's own clock, public holidays and hours of single days included.
+    """
 
 OPEN_STATE_UNSPECIFIED: OpenState.ValueType  # 0
-"""opening hours not known"""
+"""not known: no hours, no time zone, or a holiday of unknown hours"""
 OPEN_STATE_OPEN: OpenState.ValueType  # 1
 OPEN_STATE_CLOSED: OpenState.ValueType  # 2
 Global___OpenState: _TypeAlias = OpenState  # noqa: Y015
@@ -392,6 +395,7 @@ class RecommendedPlace(_message.Message):
     OPEN_STATE_FIELD_NUMBER: _builtins.int
     REASONS_FIELD_NUMBER: _builtins.int
     CANDIDATE_SCORE_FIELD_NUMBER: _builtins.int
+    TRAVEL_TIME_FIELD_NUMBER: _builtins.int
     place_id: _builtins.str
     name: _builtins.str
     category: _builtins.str
@@ -407,6 +411,10 @@ class RecommendedPlace(_message.Message):
     def location(self) -> Global___LatLng: ...
     @_builtins.property
     def reasons(self) -> _containers.RepeatedCompositeFieldContainer[Global___Reason]: ...
+    @_builtins.property
+    def travel_time(self) -> _duration_pb2.Duration:
+        """How long it takes to get there, as far as the distance tells (2.8 m/s)."""
+
     def __init__(
         self,
         *,
@@ -420,10 +428,11 @@ class RecommendedPlace(_message.Message):
         open_state: Global___OpenState.ValueType = ...,
         reasons: _abc.Iterable[Global___Reason] | None = ...,
         candidate_score: _builtins.float | None = ...,
+        travel_time: _duration_pb2.Duration | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_candidate_score", b"_candidate_score", "_probability", b"_probability", "candidate_score", b"candidate_score", "location", b"location", "probability", b"probability"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_candidate_score", b"_candidate_score", "_probability", b"_probability", "candidate_score", b"candidate_score", "location", b"location", "probability", b"probability", "travel_time", b"travel_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_candidate_score", b"_candidate_score", "_probability", b"_probability", "candidate_score", b"candidate_score", "category", b"category", "distance_m", b"distance_m", "location", b"location", "name", b"name", "open_state", b"open_state", "place_id", b"place_id", "probability", b"probability", "reasons", b"reasons", "score", b"score"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_candidate_score", b"_candidate_score", "_probability", b"_probability", "candidate_score", b"candidate_score", "category", b"category", "distance_m", b"distance_m", "location", b"location", "name", b"name", "open_state", b"open_state", "place_id", b"place_id", "probability", b"probability", "reasons", b"reasons", "score", b"score", "travel_time", b"travel_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__candidate_score: _TypeAlias = _typing.Literal["candidate_score"]  # noqa: Y015
     _WhichOneofArgType__candidate_score: _TypeAlias = _typing.Literal["_candidate_score", b"_candidate_score"]  # noqa: Y015
