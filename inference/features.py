@@ -43,7 +43,13 @@ class FeatureStage:
         except PartFailed as failure:
             ask.course.stood_in(failure)
             return Person.unknown(ask.now_s)
-        return Person.of(read.states, known=read.known, latest_s=read.latest_s, now_s=ask.now_s)
+        return Person.of(
+            read.states,
+            known=read.known,
+            latest_s=read.latest_s,
+            now_s=ask.now_s,
+            catalogue=self._catalogue,
+        )
 
     async def _user(self, ask: Ask) -> UserRead:
         if ask.query.written:

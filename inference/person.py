@@ -5,14 +5,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from inference.rest import REST_S as REST_S
+from inference.rest import resting
+from online_features.catalogue import Catalogue
 from online_features.columns import RATE, VISIT
 from online_features.definitions import USER
 from online_features.history import History, history
-
-#: A place that was just visited rests: nobody wants to be sent back to the table they left.
-#: People do come back soon: of New York's check-ins (validation tenth) 1.05 % were at a place that
-#: their user had been to within three hours, 0.49 % within a quarter of an hour.
-REST_S = 900.0
 
 
 @dataclass(frozen=True)
@@ -25,7 +23,7 @@ class Person:
         latest_s: Unix seconds of the newest known event.
         history: recent events, newest first, one row.
         visited: uint64 hashes of the places in the history that were visited or rated.
-        resting: those of them that were visited so lately that they rest.
+        resting: those of them that were visited so lately that they rest (`inference.rest`).
     """
 
     states: NDArray[np.void]
@@ -37,19 +35,28 @@ class Person:
 
     @classmethod
     def of(
-        cls, states: NDArray[np.void], *, known: bool, latest_s: float | None, now_s: float
+        cls,
+        states: NDArray[np.void],
+        *,
+        known: bool,
+        latest_s: float | None,
+        now_s: float,
+        catalogue: Catalogue | None = None,
     ) -> "Person":
-        """Read a user's state as of a moment (Unix seconds)."""
+        """Read a user's state as of a moment (Unix seconds).
+
+        Without a catalogue all places rest alike, whatever their kind.
+        """
         events = history(states)
         been = (events.ids[0] != 0) & ((events.kind[0] == VISIT) | (events.kind[0] == RATE))
-        lately = been & (events.time_s[0] > now_s - REST_S)
+        places, ago_s = events.ids[0][been], now_s - events.time_s[0][been]
         return cls(
             states=states,
             known=known,
             latest_s=latest_s,
             history=events,
-            visited=np.unique(events.ids[0][been]),
-            resting=np.unique(events.ids[0][lately]),
+            visited=np.unique(places),
+            resting=np.unique(places[resting(places, ago_s, catalogue)]),
         )
 
     @classmethod

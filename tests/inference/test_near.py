@@ -11,8 +11,9 @@ from contracts.settings import Settings
 from inference.course import Ask, Course
 from inference.deadline import Budget
 from inference.near import Nearby, NearStage, arrival_s
-from inference.person import REST_S, Person
+from inference.person import Person
 from inference.query import Query
+from inference.rest import LONG_REST_S, REST_S
 from online_features.catalogue import Catalogue
 from online_features.columns import EventColumns
 from online_features.definitions import USER
@@ -31,7 +32,9 @@ def look(
     states = USER.empty(1)
     if happened is not None:
         USER.fold(states, np.zeros(len(happened), np.int64), happened)
-    person = Person.of(states, known=happened is not None, latest_s=None, now_s=NOON_S)
+    person = Person.of(
+        states, known=happened is not None, latest_s=None, now_s=NOON_S, catalogue=catalogue
+    )
     budget = Budget.of(1.0, 1.0, lambda: 0.0)
     ask = Ask(query, NOON_S, budget, Course(lambda: 0.0))
     stage = NearStage(catalogue, SETTINGS, ask)
@@ -233,3 +236,23 @@ def test_a_place_just_visited_rests_for_a_while() -> None:
     ids, nearby = look(catalogue, happened)
     assert ids == ["p1", "p2"]
     assert nearby.passed_over == 1
+
+
+def test_where_one_stays_for_hours_a_place_rests_longer() -> None:
+    """By its category, wherever in a path; it is back after that, and no other place waits."""
+    catalogue = catalogue_of(
+        place("stadium", 100, category="Baseball Stadium"),
+        place("opera", 200, category="Arts > Performing Arts Venue > Opera"),
+        place("deli", 300, category="Deli"),
+        place("unknown", 400),
+        place("terminal", 500, category="Airport Terminal"),
+    )
+    ago_s = {"stadium": 3_600.0, "opera": 3_600.0, "deli": 3_600.0, "unknown": 3_600.0}
+    happened = events(
+        *(("u", name, "visit", ago) for name, ago in ago_s.items()),
+        ("u", "terminal", "visit", LONG_REST_S + 1),
+        ("u", "gone from the catalogue", "visit", 3_600.0),
+    )
+    ids, nearby = look(catalogue, happened, radius_m=1_000.0)
+    assert ids == ["deli", "unknown", "terminal"]
+    assert nearby.taken_out == (("rest", 2),)
