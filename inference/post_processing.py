@@ -8,8 +8,10 @@ from numpy.typing import NDArray
 from inference.answer import AnsweredPlace
 from inference.candidates import Chosen
 from inference.course import Ask
+from inference.diversity import varied
 from inference.ordering import pick
 from inference.person import Person
+from inference.query import Query
 from inference.ranking import Ranked, open_state
 from inference.reasons import Evidence, Reason, reasons
 from online_features.catalogue import Catalogue
@@ -28,7 +30,7 @@ def finish(
     Returns:
         The places, and their rows of `features`.
     """
-    at, scores = pick(ranked.scores, catalogue.category[chosen.rows], ask.query.limit)
+    at, scores = _ordered(ask.query, chosen, ranked, catalogue)
     rows, distance_m = chosen.rows[at], chosen.distance_m[at]
     why: Sequence[tuple[Reason, ...]] = [()] * len(at)
     if ask.query.explain:
@@ -45,6 +47,14 @@ def finish(
         strict=True,
     )
     return [_place(catalogue, *column) for column in columns], features[at]
+
+
+def _ordered(
+    query: Query, chosen: Chosen, ranked: Ranked, catalogue: Catalogue
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    if query.diversity is None:
+        return pick(ranked.scores, catalogue.category[chosen.rows], query.limit)
+    return varied(ranked.scores, chosen.rows, catalogue, query.limit, query.diversity)
 
 
 def _at(values: NDArray[np.float32] | None, at: NDArray[np.int64]) -> list[float | None]:

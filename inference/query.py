@@ -25,6 +25,7 @@ class Query:
         explain: whether reasons are wanted.
         written: (partition, offset) of events that the answer is to reflect, the highest offset
             of each partition.
+        diversity: how varied, 0 to 1; None: the service's light hand.
     """
 
     user_id: str
@@ -45,6 +46,7 @@ class Query:
     region: str = ""
     explain: bool = False
     written: tuple[tuple[int, int], ...] = ()
+    diversity: float | None = None
 
 
 @dataclass(frozen=True)

@@ -128,6 +128,7 @@ def parse_recommend(
     if request.request_id:
         checks.an_id("request_id", request.request_id)
     _written(checks, request.written, interactions)
+    checks.within("diversity", request.diversity, 0, 1)
     checks.done()
     filters = request.filters
     return Query(
@@ -149,6 +150,7 @@ def parse_recommend(
         region=request.context.region,
         explain=request.explain,
         written=_newest(request.written),
+        diversity=request.diversity if request.HasField("diversity") else None,
     )
 
 

@@ -27,6 +27,7 @@ def leaf(category: str) -> str:
     return path(category)[-1]
 
 
+@lru_cache(maxsize=65_536)
 def likeness(a: str, b: str) -> float:
     """How much two categories have in common: shared levels over the levels of the deeper one.
 

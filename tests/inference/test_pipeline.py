@@ -202,3 +202,18 @@ def test_fewer_places_than_wanted_say_why() -> None:
     filtered = ask(query=replace(QUERY, categories=("c1",)))
     assert ids(filtered) == ["p1"]
     assert filtered.shortfall == pb.SHORTFALL_FILTERED
+
+
+def test_the_caller_says_how_varied() -> None:
+    """Four bars before one museum: by score alone, by a light hand, as different as can be."""
+    places = [place(f"bar{i}", 10.0 * i, category="Bar") for i in range(4)]
+    places.append(place("museum", 2_000, category="Museum"))
+    models = FakeModels()
+    models.prefer("ranker", "bar0", "bar1", "bar2", "bar3", "museum")
+
+    def said(diversity: float | None) -> list[str]:
+        return ids(ask(models=models, places=places, query=replace(QUERY, diversity=diversity)))
+
+    assert said(0.0) == ["bar0", "bar1", "bar2"]
+    assert said(None) == ["bar0", "bar1", "bar2"]
+    assert said(1.0)[:2] == ["bar0", "museum"]

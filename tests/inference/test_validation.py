@@ -84,6 +84,7 @@ def test_a_full_request_keeps_what_it_says() -> None:
         request_id="mine",
         explain=True,
         written=[position(2, 7), position(0, 5), position(2, 6)],
+        diversity=0,
     )
     assert parsed(request) == Query(
         user_id="u",
@@ -103,6 +104,7 @@ def test_a_full_request_keeps_what_it_says() -> None:
         region="nyc",
         explain=True,
         written=((2, 7), (0, 5)),
+        diversity=0,
     )
 
 
@@ -199,6 +201,9 @@ def test_a_full_request_keeps_what_it_says() -> None:
             lambda r: setattr(r.context, "search_query", LONG_TEXT),
         ),
         ("context.region", "TOO_LONG", lambda r: setattr(r.context, "region", LONG_TEXT)),
+        ("diversity", "OUT_OF_RANGE", lambda r: setattr(r, "diversity", 1.01)),
+        ("diversity", "OUT_OF_RANGE", lambda r: setattr(r, "diversity", -0.01)),
+        ("diversity", "NOT_FINITE", lambda r: setattr(r, "diversity", math.nan)),
         ("request_id", "TOO_LONG", lambda r: setattr(r, "request_id", LONG_ID)),
         ("request_id", "BAD_ID", lambda r: setattr(r, "request_id", "a\tb")),
         (

@@ -306,6 +306,7 @@ class RecommendRequest(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     EXPLAIN_FIELD_NUMBER: _builtins.int
     WRITTEN_FIELD_NUMBER: _builtins.int
+    DIVERSITY_FIELD_NUMBER: _builtins.int
     user_id: _builtins.str
     """Canonical user id: a string, or the decimal digits of an integer id."""
     limit: _builtins.int
@@ -318,6 +319,11 @@ class RecommendRequest(_message.Message):
     """
     explain: _builtins.bool
     """Ask for reasons per place."""
+    diversity: _builtins.float
+    """How varied the answer should be, 0 to 1: maximal marginal relevance over category, closeness to
+    each other and price. 0 is the ranker's own order, 1 the most different of the best; absent:
+    the service's light hand, which only avoids several of one category in a row.
+    """
     @_builtins.property
     def location(self) -> Global___LatLng: ...
     @_builtins.property
@@ -346,12 +352,15 @@ class RecommendRequest(_message.Message):
         request_id: _builtins.str = ...,
         explain: _builtins.bool = ...,
         written: _abc.Iterable[Global___EventPosition] | None = ...,
+        diversity: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["context", b"context", "filters", b"filters", "location", b"location"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_diversity", b"_diversity", "context", b"context", "diversity", b"diversity", "filters", b"filters", "location", b"location"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["context", b"context", "explain", b"explain", "filters", b"filters", "limit", b"limit", "location", b"location", "radius_m", b"radius_m", "request_id", b"request_id", "user_id", b"user_id", "written", b"written"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_diversity", b"_diversity", "context", b"context", "diversity", b"diversity", "explain", b"explain", "filters", b"filters", "limit", b"limit", "location", b"location", "radius_m", b"radius_m", "request_id", b"request_id", "user_id", b"user_id", "written", b"written"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__diversity: _TypeAlias = _typing.Literal["diversity"]  # noqa: Y015
+    _WhichOneofArgType__diversity: _TypeAlias = _typing.Literal["_diversity", b"_diversity"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__diversity) -> _WhichOneofReturnType__diversity | None: ...
 
 Global___RecommendRequest: _TypeAlias = RecommendRequest  # noqa: Y015
 
