@@ -109,7 +109,7 @@ async def record(settings: Settings, asked: Sequence[pb.RecommendRequest]) -> li
     # Time-outs on reads are for a service under load; here nothing may be missed.
     patient = settings.model_copy(update={"redis_timeout_ms": round(1_000 * _PATIENCE_S)})
     clocks = {"clock": time.time, "monotonic": time.monotonic}
-    pipeline = Pipeline(patient, catalogue, Crowds(), store, models, **clocks)
+    pipeline = Pipeline(patient, catalogue, Crowds(), store, models, **clocks, new_seed=lambda: 0)
     errands = []
     feed.start()
     try:

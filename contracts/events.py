@@ -138,7 +138,11 @@ class ContextUpdate(Struct, frozen=True):
 
 
 class ServedPlace(Struct, frozen=True):
-    """One place of an answer as it was served; `features` is what the ranker saw, by column."""
+    """One place of an answer as it was served.
+
+    `features` is what the ranker saw, by column; `propensity` the chance with which the place was
+    shown, below 1 where the service explores.
+    """
 
     place_id: str
     position: int

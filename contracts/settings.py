@@ -102,6 +102,12 @@ class Settings(BaseSettings):
     )
     max_radius_m: float = Field(50_000, gt=0, le=500_000, description="how far a thin area widens")
     model_label: str = Field("stable", description="version label that is asked for")
+    explore_slots: int = Field(
+        0,
+        ge=0,
+        le=10,
+        description="slots of an answer for places of which little is known yet",
+    )
     context_stale_s: float = Field(
         10_800, gt=0, description="older weather and traffic are neutral"
     )

@@ -25,6 +25,7 @@ class AnsweredPlace:
     candidate_score: float | None
     open_state: int
     reasons: tuple[Reason, ...] = ()
+    propensity: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -106,6 +107,7 @@ def _place(place: AnsweredPlace) -> pb.RecommendedPlace:
         open_state=pb.OpenState.ValueType(place.open_state),
         reasons=[pb.Reason(code=reason.code, text=reason.text) for reason in place.reasons],
         candidate_score=place.candidate_score,
+        propensity=place.propensity,
     )
     travel_s = place.distance_m / ARRIVAL_SPEED_M_S
     message.travel_time.FromNanoseconds(round(1e9 * travel_s))

@@ -69,9 +69,11 @@ class Ask:
         now_s: the moment it is answered for, Unix seconds.
         budget: the time it has.
         course: what happens to it.
+        seed: of all that is random in its answer.
     """
 
     query: Query
     now_s: float
     budget: Budget
     course: Course
+    seed: int

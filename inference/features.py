@@ -4,6 +4,7 @@ Third stage of the pipeline, and the user's side that runs beside the first.
 """
 
 import asyncio
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,7 @@ from contracts.settings import Settings
 from inference.candidates import Chosen
 from inference.course import Ask
 from inference.deadline import Part, PartFailed
+from inference.exploration import Tries, slots_of
 from inference.own_writes import OwnWrites
 from inference.person import Person
 from inference.ports import Store
@@ -23,6 +25,19 @@ from online_features.request import ranking_features
 
 #: Most of the remaining time that each read may take.
 USER_SHARE, PLACES_SHARE = 0.25, 0.4
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What is known of the chosen places at this moment.
+
+    Attributes:
+        features: float32[n, RANKING_COLUMNS], what the ranker sees.
+        tries: what came of showing them; None where the answer explores nothing.
+    """
+
+    features: NDArray[np.float32]
+    tries: Tries | None
 
 
 class FeatureStage:
@@ -59,8 +74,8 @@ class FeatureStage:
             ask.budget.share_s(USER_SHARE, self._timeout_s),
         )
 
-    async def matrix(self, ask: Ask, chosen: Chosen, person: Person) -> NDArray[np.float32]:
-        """What the ranker sees of the chosen places: float32[n, RANKING_COLUMNS]."""
+    async def look(self, ask: Ask, chosen: Chosen, person: Person) -> Seen:
+        """The chosen places as of now."""
         ids = self._catalogue.ids
         place_ids = [ids[row] for row in chosen.rows.tolist()]
         region = ask.query.region or self._region_of_nearest(chosen)
@@ -74,7 +89,9 @@ class FeatureStage:
             states, context = PLACE.empty(len(place_ids)), None
         query = ask.query
         here = situation(query.lat, query.lng, ask.now_s, context, stale_s=self._stale_s)
-        return ranking_features(person.states, states, chosen.rows, here, self._catalogue)
+        tries = Tries.of(states, ask.now_s) if slots_of(query) else None
+        features = ranking_features(person.states, states, chosen.rows, here, self._catalogue)
+        return Seen(features, tries)
 
     async def _context(self, region: str) -> ContextState | None:
         return await self._store.context(region) if region else None

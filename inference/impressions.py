@@ -42,6 +42,7 @@ def impression(query: Query, answer: Answer, variant: str, feature_set: str) -> 
             position=position,
             score=place.score,
             probability=place.probability,
+            propensity=place.propensity,
             features=features[position] if features else [],
         )
         for position, place in enumerate(answer.places)

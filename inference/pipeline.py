@@ -5,6 +5,7 @@ A stage whose part is slow or gone is stood in for by the step below it (DESIGN.
 """
 
 import asyncio
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,6 +44,7 @@ class Pipeline:
         *,
         clock: Clock,
         monotonic: Clock,
+        new_seed: Callable[[], int],
     ) -> None:
         """Join the parts.
 
@@ -54,11 +56,13 @@ class Pipeline:
             models: asks the candidate model and the ranker.
             clock: Unix seconds, for all that depends on the time of day.
             monotonic: seconds that only grow, for deadlines and stage times.
+            new_seed: makes the seed of what is random in an answer, not negative.
         """
         self._settings = settings
         self._catalogue = catalogue
         self._clock = clock
         self._monotonic = monotonic
+        self._new_seed = new_seed
         store_part = Part("feature store", monotonic)
         self._features = FeatureStage(settings, catalogue, store, store_part)
         candidate_part = Part("candidate model", monotonic, fair_s=MODEL_FAIR_S)
@@ -70,7 +74,7 @@ class Pipeline:
 
     async def recommend(self, query: Query, budget: Budget) -> Answer:
         """Answer a query within a budget, with whatever parts answer in time."""
-        ask = Ask(query, self._clock(), budget, Course(self._monotonic))
+        ask = Ask(query, self._clock(), budget, Course(self._monotonic), self._new_seed())
         stage = ask.course.stage
         person, nearby = await self._look_around(ask)
         if not len(nearby.rows):
@@ -78,12 +82,12 @@ class Pipeline:
         with stage("candidates"):
             chosen = await self._candidates.choose(ask, nearby, person)
         with stage("features"):
-            features = await self._features.matrix(ask, chosen, person)
+            seen = await self._features.look(ask, chosen, person)
         with stage("ranking"):
-            ranked = await self._ranking.rank(ask, chosen, features)
+            ranked = await self._ranking.rank(ask, chosen, seen.features)
         with stage("post_processing"):
-            places, seen = finish(ask, chosen, features, ranked, person, self._catalogue)
-        return self._answer(ask, nearby, person, places, seen)
+            places, features = finish(ask, chosen, seen, ranked, person, self._catalogue)
+        return self._answer(ask, nearby, person, places, features)
 
     async def _look_around(self, ask: Ask) -> tuple[Person, Nearby]:
         """First stage, while the store is asked for the user."""

@@ -8,19 +8,18 @@ from numpy.typing import NDArray
 from inference.answer import AnsweredPlace
 from inference.candidates import Chosen
 from inference.course import Ask
-from inference.diversity import varied
-from inference.ordering import pick
+from inference.features import Seen
 from inference.person import Person
-from inference.query import Query
 from inference.ranking import Ranked, open_state
 from inference.reasons import Evidence, Reason, reasons
+from inference.selection import select
 from online_features.catalogue import Catalogue
 
 
 def finish(
     ask: Ask,
     chosen: Chosen,
-    features: NDArray[np.float32],
+    seen: Seen,
     ranked: Ranked,
     person: Person,
     catalogue: Catalogue,
@@ -28,33 +27,30 @@ def finish(
     """Order the places and describe the first `limit` of them.
 
     Returns:
-        The places, and their rows of `features`.
+        The places, and their rows of the features.
     """
-    at, scores = _ordered(ask.query, chosen, ranked, catalogue)
-    rows, distance_m = chosen.rows[at], chosen.distance_m[at]
+    opening = open_state(seen.features)
+    # Training learns from what a ranker ordered; without one there is nothing to find out.
+    tries = seen.tries if ranked.probability is not None else None
+    selection = select(ask, chosen, ranked, opening, tries, catalogue)
+    at = selection.at
+    features, rows, distance_m = seen.features[at], chosen.rows[at], chosen.distance_m[at]
     why: Sequence[tuple[Reason, ...]] = [()] * len(at)
     if ask.query.explain:
-        evidence = Evidence(features[at], rows, distance_m, ask.course.level)
+        evidence = Evidence(features, rows, distance_m, ask.course.level)
         why = reasons(evidence, person, catalogue)
     columns = zip(
         rows.tolist(),
         distance_m.tolist(),
-        scores.tolist(),
+        selection.scores.tolist(),
         _at(ranked.probability, at),
         _at(chosen.scores, at),
-        open_state(features[at]).tolist(),
+        opening[at].tolist(),
         why,
+        selection.propensity.tolist(),
         strict=True,
     )
-    return [_place(catalogue, *column) for column in columns], features[at]
-
-
-def _ordered(
-    query: Query, chosen: Chosen, ranked: Ranked, catalogue: Catalogue
-) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    if query.diversity is None:
-        return pick(ranked.scores, catalogue.category[chosen.rows], query.limit)
-    return varied(ranked.scores, chosen.rows, catalogue, query.limit, query.diversity)
+    return [_place(catalogue, *column) for column in columns], features
 
 
 def _at(values: NDArray[np.float32] | None, at: NDArray[np.int64]) -> list[float | None]:
@@ -70,6 +66,7 @@ def _place(
     candidate_score: float | None,
     open_state: int,
     why: tuple[Reason, ...],
+    propensity: float,
 ) -> AnsweredPlace:
     category = int(catalogue.category[row])
     return AnsweredPlace(
@@ -84,4 +81,5 @@ def _place(
         candidate_score=candidate_score,
         open_state=open_state,
         reasons=why,
+        propensity=propensity,
     )

@@ -26,6 +26,7 @@ class Query:
         written: (partition, offset) of events that the answer is to reflect, the highest offset
             of each partition.
         diversity: how varied, 0 to 1; None: the service's light hand.
+        explore_slots: slots for places of which little is known.
     """
 
     user_id: str
@@ -47,6 +48,7 @@ class Query:
     explain: bool = False
     written: tuple[tuple[int, int], ...] = ()
     diversity: float | None = None
+    explore_slots: int = 0
 
 
 @dataclass(frozen=True)

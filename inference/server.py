@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import secrets
 import signal
 import time
 import uuid
@@ -92,7 +93,15 @@ class RecommendationServer:
         clocks = {"clock": self._clock, "monotonic": self._monotonic}
         watch = CrowdWatch(self._catalogue, store, self._clock)
         metrics.watch_crowds(lambda: self._clock() - watch.crowds.as_of_s)
-        pipeline = Pipeline(settings, self._catalogue, watch.crowds, store, models, **clocks)
+        pipeline = Pipeline(
+            settings,
+            self._catalogue,
+            watch.crowds,
+            store,
+            models,
+            **clocks,
+            new_seed=lambda: secrets.randbits(63),
+        )
         lookup = FeatureLookup(settings, store, **clocks)
         service = RecommendationService(
             settings,

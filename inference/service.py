@@ -70,6 +70,7 @@ class RecommendationService:
                 max_radius_m=self._settings.max_radius_m,
                 interactions=self._settings.topics.interactions,
                 new_id=self._new_id,
+                explore_slots=self._settings.explore_slots,
             )
             if not self.catalogue_loaded:
                 raise errors.NotNow(errors.CATALOGUE_LOADING, "the catalogue is still loading")

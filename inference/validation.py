@@ -15,6 +15,7 @@ MAX_CATEGORIES = 50
 MAX_EXCLUDED = 500
 MAX_FEATURE_PLACES = 200
 MAX_WRITTEN = 16
+MAX_EXPLORE_SLOTS = 10
 #: Kafka's largest offset.
 MAX_OFFSET = 2**63 - 1
 #: As long as the events allow for texts (`contracts.events.ShortText`).
@@ -105,6 +106,7 @@ def parse_recommend(
     max_radius_m: float,
     interactions: Topic,
     new_id: Callable[[], str],
+    explore_slots: int = 0,
 ) -> Query:
     """Check a request and return it as the pipeline wants it.
 
@@ -113,6 +115,7 @@ def parse_recommend(
         max_radius_m: largest radius that may be asked for.
         interactions: the topic whose events may be waited for.
         new_id: makes the id of a request that brings none.
+        explore_slots: of a request that does not say.
 
     Raises:
         BadRequest: names each field that is wrong.
@@ -129,6 +132,7 @@ def parse_recommend(
         checks.an_id("request_id", request.request_id)
     _written(checks, request.written, interactions)
     checks.within("diversity", request.diversity, 0, 1)
+    checks.within("explore_slots", request.explore_slots, 0, MAX_EXPLORE_SLOTS)
     checks.done()
     filters = request.filters
     return Query(
@@ -151,6 +155,9 @@ def parse_recommend(
         explain=request.explain,
         written=_newest(request.written),
         diversity=request.diversity if request.HasField("diversity") else None,
+        explore_slots=(
+            request.explore_slots if request.HasField("explore_slots") else explore_slots
+        ),
     )
 
 

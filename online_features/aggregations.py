@@ -127,11 +127,17 @@ class Ratio(Aggregation):
         return late
 
     def read(self, states: States, now_s: Moments) -> NDArray[np.floating]:
+        success, trials = self.counts(states, now_s)
+        return (success + self.prior * self.prior_weight) / (trials + self.prior_weight)
+
+    def counts(
+        self, states: States, now_s: Moments
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Successes and trials of the window, each [n, 1], with no prior."""
         success = self._part("success").read(states, now_s)
         trials = self._part("trial").read(states, now_s)
         # Clicks whose view was never sent must not lift a ratio above one.
-        trials = np.maximum(trials, success)
-        return (success + self.prior * self.prior_weight) / (trials + self.prior_weight)
+        return success, np.maximum(trials, success)
 
     def _part(self, part: str) -> Ring:
         ring = self.ring

@@ -45,6 +45,7 @@ LOOKS_KEPT = 16
 #: Habits fade over two months: a season, not a whim.
 HABIT_TAU_S = 60.0 * DAY_S
 FAVOURITES = TopPlaces(12, HABIT_TAU_S)
+CLICKS = Ratio(LAST_28D, CLICK, VIEW, prior=0.1, prior_weight=20.0)
 
 USER = FeatureSet(
     "user",
@@ -70,7 +71,7 @@ PLACE = FeatureSet(
     [
         Feature("visits", VISITED, Count((LAST_1H, LAST_24H, LAST_7D_AND_BEFORE, LAST_28D))),
         Feature("interactions", ANY, Count((LAST_24H, LAST_7D))),
-        Feature("click_ratio", LOOKED, Ratio(LAST_28D, CLICK, VIEW, prior=0.1, prior_weight=20.0)),
+        Feature("click_ratio", LOOKED, CLICKS),
         Feature("rating", RATED, MeanRating(), missing=0.0),
         Feature("since_visit_s", VISITED, SecondsSinceLatest(), missing=NEVER_S),
         Feature("visit_hours", VISITED, Histogram("hour", 24)),

@@ -41,6 +41,7 @@ def run(
             models or FakeModels(),
             clock=lambda: NOON_S,
             monotonic=now_s,
+            new_seed=iter(range(times)).__next__,
         )
         answers = []
         for _ in range(times):

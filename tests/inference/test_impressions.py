@@ -1,6 +1,7 @@
 """Every answer is logged with what the ranker saw, and logging costs no caller anything."""
 
 import threading
+from dataclasses import replace
 
 import msgspec
 import numpy as np
@@ -61,6 +62,15 @@ def test_an_impression_holds_the_answer_in_its_order() -> None:
     ]
     logged = np.array([p.features for p in event.places], np.float32)
     assert np.array_equal(logged, FEATURES)
+    assert [p.propensity for p in event.places] == [1.0, 1.0]
+
+
+def test_the_chance_of_being_shown_is_logged() -> None:
+    """Beside each place, for a training that corrects for it."""
+    shown = answer()
+    explored = replace(shown.places[1], propensity=0.125)
+    event = impression(QUERY, replace(shown, places=(shown.places[0], explored)), "stable", "f1")
+    assert [p.propensity for p in event.places] == [1.0, 0.125]
 
 
 def test_what_no_ranker_saw_is_left_empty() -> None:

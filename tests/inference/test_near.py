@@ -36,7 +36,7 @@ def look(
         states, known=happened is not None, latest_s=None, now_s=NOON_S, catalogue=catalogue
     )
     budget = Budget.of(1.0, 1.0, lambda: 0.0)
-    ask = Ask(query, NOON_S, budget, Course(lambda: 0.0))
+    ask = Ask(query, NOON_S, budget, Course(lambda: 0.0), seed=0)
     stage = NearStage(catalogue, SETTINGS, ask)
     nearby = stage.finish(stage.first(), person)
     return [catalogue.ids[row] for row in nearby.rows.tolist()], nearby

@@ -60,6 +60,7 @@ def warmed_up(catalogue: Catalogue, models: FakeModels, mend: Callable[[], None]
             models,
             clock=lambda: NOON_S,
             monotonic=now_s,
+            new_seed=lambda: 0,
         )
         asyncio.get_running_loop().call_later(3.2, mend)
         await wait_for_answers(pipeline, catalogue, now_s)

@@ -82,7 +82,7 @@ async def running() -> AsyncIterator[Running]:
     clocks = {"clock": lambda: NOON_S, "monotonic": loop.time}
     service = RecommendationService(
         SETTINGS,
-        Pipeline(SETTINGS, catalogue, Crowds(), store, models, **clocks),
+        Pipeline(SETTINGS, catalogue, Crowds(), store, models, **clocks, new_seed=lambda: 1),
         FeatureLookup(SETTINGS, store, **clocks),
         noted,
         metrics,

@@ -85,6 +85,7 @@ def test_a_full_request_keeps_what_it_says() -> None:
         explain=True,
         written=[position(2, 7), position(0, 5), position(2, 6)],
         diversity=0,
+        explore_slots=2,
     )
     assert parsed(request) == Query(
         user_id="u",
@@ -105,6 +106,7 @@ def test_a_full_request_keeps_what_it_says() -> None:
         explain=True,
         written=((2, 7), (0, 5)),
         diversity=0,
+        explore_slots=2,
     )
 
 
@@ -204,6 +206,8 @@ def test_a_full_request_keeps_what_it_says() -> None:
         ("diversity", "OUT_OF_RANGE", lambda r: setattr(r, "diversity", 1.01)),
         ("diversity", "OUT_OF_RANGE", lambda r: setattr(r, "diversity", -0.01)),
         ("diversity", "NOT_FINITE", lambda r: setattr(r, "diversity", math.nan)),
+        ("explore_slots", "OUT_OF_RANGE", lambda r: setattr(r, "explore_slots", -1)),
+        ("explore_slots", "OUT_OF_RANGE", lambda r: setattr(r, "explore_slots", 11)),
         ("request_id", "TOO_LONG", lambda r: setattr(r, "request_id", LONG_ID)),
         ("request_id", "BAD_ID", lambda r: setattr(r, "request_id", "a\tb")),
         (
@@ -239,6 +243,23 @@ def test_limits_themselves_are_allowed() -> None:
     request.filters.exclude_place_ids.extend(["p"] * MAX_EXCLUDED)
     request.context.search_query = "x" * MAX_TEXT_CHARS
     assert len(parsed(request).exclude) == MAX_EXCLUDED
+
+
+def test_the_service_explores_as_it_is_set_unless_the_request_says() -> None:
+    """Also none, where the service would."""
+
+    def slots(**said: Any) -> int:
+        request = valid()
+        request.MergeFrom(pb.RecommendRequest(**said))
+        return parse_recommend(
+            request,
+            max_radius_m=MAX_RADIUS_M,
+            interactions=INTERACTIONS,
+            new_id=lambda: "made",
+            explore_slots=3,
+        ).explore_slots
+
+    assert (slots(), slots(explore_slots=0), slots(explore_slots=5)) == (3, 0, 5)
 
 
 def test_all_that_is_wrong_is_told_together_but_not_without_end() -> None:

@@ -307,6 +307,7 @@ class RecommendRequest(_message.Message):
     EXPLAIN_FIELD_NUMBER: _builtins.int
     WRITTEN_FIELD_NUMBER: _builtins.int
     DIVERSITY_FIELD_NUMBER: _builtins.int
+    EXPLORE_SLOTS_FIELD_NUMBER: _builtins.int
     user_id: _builtins.str
     """Canonical user id: a string, or the decimal digits of an integer id."""
     limit: _builtins.int
@@ -323,6 +324,10 @@ class RecommendRequest(_message.Message):
     """How varied the answer should be, 0 to 1: maximal marginal relevance over category, closeness to
     each other and price. 0 is the ranker's own order, 1 the most different of the best; absent:
     the service's light hand, which only avoids several of one category in a row.
+    """
+    explore_slots: _builtins.int
+    """Slots at the end of the answer, 0 to 10 and at most half of it, that go to places of which
+    little is known yet (Thompson sampling on their clicks and views); absent: as the service is set.
     """
     @_builtins.property
     def location(self) -> Global___LatLng: ...
@@ -353,14 +358,20 @@ class RecommendRequest(_message.Message):
         explain: _builtins.bool = ...,
         written: _abc.Iterable[Global___EventPosition] | None = ...,
         diversity: _builtins.float | None = ...,
+        explore_slots: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_diversity", b"_diversity", "context", b"context", "diversity", b"diversity", "filters", b"filters", "location", b"location"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_diversity", b"_diversity", "_explore_slots", b"_explore_slots", "context", b"context", "diversity", b"diversity", "explore_slots", b"explore_slots", "filters", b"filters", "location", b"location"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_diversity", b"_diversity", "context", b"context", "diversity", b"diversity", "explain", b"explain", "filters", b"filters", "limit", b"limit", "location", b"location", "radius_m", b"radius_m", "request_id", b"request_id", "user_id", b"user_id", "written", b"written"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_diversity", b"_diversity", "_explore_slots", b"_explore_slots", "context", b"context", "diversity", b"diversity", "explain", b"explain", "explore_slots", b"explore_slots", "filters", b"filters", "limit", b"limit", "location", b"location", "radius_m", b"radius_m", "request_id", b"request_id", "user_id", b"user_id", "written", b"written"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__diversity: _TypeAlias = _typing.Literal["diversity"]  # noqa: Y015
     _WhichOneofArgType__diversity: _TypeAlias = _typing.Literal["_diversity", b"_diversity"]  # noqa: Y015
+    _WhichOneofReturnType__explore_slots: _TypeAlias = _typing.Literal["explore_slots"]  # noqa: Y015
+    _WhichOneofArgType__explore_slots: _TypeAlias = _typing.Literal["_explore_slots", b"_explore_slots"]  # noqa: Y015
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__diversity) -> _WhichOneofReturnType__diversity | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__explore_slots) -> _WhichOneofReturnType__explore_slots | None: ...
 
 Global___RecommendRequest: _TypeAlias = RecommendRequest  # noqa: Y015
 
@@ -405,6 +416,7 @@ class RecommendedPlace(_message.Message):
     REASONS_FIELD_NUMBER: _builtins.int
     CANDIDATE_SCORE_FIELD_NUMBER: _builtins.int
     TRAVEL_TIME_FIELD_NUMBER: _builtins.int
+    PROPENSITY_FIELD_NUMBER: _builtins.int
     place_id: _builtins.str
     name: _builtins.str
     category: _builtins.str
@@ -416,6 +428,8 @@ class RecommendedPlace(_message.Message):
     open_state: Global___OpenState.ValueType
     candidate_score: _builtins.float
     """Score of the candidate stage; absent where no candidate model answered."""
+    propensity: _builtins.float
+    """The chance with which this place was shown here: 1, and less where a slot explores."""
     @_builtins.property
     def location(self) -> Global___LatLng: ...
     @_builtins.property
@@ -438,10 +452,11 @@ class RecommendedPlace(_message.Message):
         reasons: _abc.Iterable[Global___Reason] | None = ...,
         candidate_score: _builtins.float | None = ...,
         travel_time: _duration_pb2.Duration | None = ...,
+        propensity: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_candidate_score", b"_candidate_score", "_probability", b"_probability", "candidate_score", b"candidate_score", "location", b"location", "probability", b"probability", "travel_time", b"travel_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_candidate_score", b"_candidate_score", "_probability", b"_probability", "candidate_score", b"candidate_score", "category", b"category", "distance_m", b"distance_m", "location", b"location", "name", b"name", "open_state", b"open_state", "place_id", b"place_id", "probability", b"probability", "reasons", b"reasons", "score", b"score", "travel_time", b"travel_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_candidate_score", b"_candidate_score", "_probability", b"_probability", "candidate_score", b"candidate_score", "category", b"category", "distance_m", b"distance_m", "location", b"location", "name", b"name", "open_state", b"open_state", "place_id", b"place_id", "probability", b"probability", "propensity", b"propensity", "reasons", b"reasons", "score", b"score", "travel_time", b"travel_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__candidate_score: _TypeAlias = _typing.Literal["candidate_score"]  # noqa: Y015
     _WhichOneofArgType__candidate_score: _TypeAlias = _typing.Literal["_candidate_score", b"_candidate_score"]  # noqa: Y015
