@@ -5,7 +5,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from contracts.ids import id64
 from contracts.placestream.v1 import recommendation_pb2 as pb
+from inference.paging import Page
+from inference.query import Query
 from inference.reasons import Reason
 from online_features.request import ARRIVAL_SPEED_M_S
 
@@ -45,6 +48,8 @@ class Answer:
         radius_m: radius that was searched in the end.
         radius_widened: whether that is more than the one begun with.
         taken_out: what took places within it out, and how many each.
+        seed: of what was random in it, and in the pages before.
+        more: whether there may be a further page.
         stage_s: seconds spent in each stage, in order.
         answered_s: Unix seconds.
         read_your_writes: value of `pb.ReadYourWrites`.
@@ -63,6 +68,8 @@ class Answer:
     stage_s: dict[str, float] = field(default_factory=dict)
     radius_widened: bool = False
     taken_out: tuple[tuple[str, int], ...] = ()
+    seed: int = 0
+    more: bool = False
     read_your_writes: pb.ReadYourWrites.ValueType = pb.READ_YOUR_WRITES_UNSPECIFIED
 
     @property
@@ -71,7 +78,16 @@ class Answer:
         return pb.Degradation.Name(self.level).removeprefix("DEGRADATION_").lower()
 
 
-def response(answer: Answer, request_id: str, variant: str) -> pb.RecommendResponse:
+def following(query: Query, answer: Answer) -> Page:
+    """The page after this answer."""
+    page = query.page or Page(0, answer.seed, ())
+    shown = tuple(id64(place.place_id) for place in answer.places)
+    return Page(page.number + 1, page.seed, page.shown + shown)
+
+
+def response(
+    answer: Answer, request_id: str, variant: str, next_page_token: str
+) -> pb.RecommendResponse:
     """The answer as a message."""
     message = pb.RecommendResponse(
         request_id=request_id,
@@ -86,6 +102,7 @@ def response(answer: Answer, request_id: str, variant: str) -> pb.RecommendRespo
         radius_widened=answer.radius_widened,
         filtered=[pb.FilterEffect(filter=f, places=n) for f, n in answer.taken_out],
         read_your_writes=answer.read_your_writes,
+        next_page_token=next_page_token,
     )
     if answer.feature_age_s is not None:
         message.feature_age.FromNanoseconds(round(1e9 * answer.feature_age_s))

@@ -9,7 +9,7 @@ from google.rpc.error_details_pb2 import BadRequest as BadRequestDetail
 from google.rpc.error_details_pb2 import ErrorInfo, RetryInfo
 from grpc_status import rpc_status
 
-from inference.validation import BadRequest
+from inference.checks import BadRequest
 
 DOMAIN = "placestream"
 CATALOGUE_LOADING = "CATALOGUE_LOADING"

@@ -34,12 +34,15 @@ class ImpressionLog(Protocol):
 
 
 def impression(query: Query, answer: Answer, variant: str, feature_set: str) -> Impression:
-    """The event that tells what was served, in the order of the answer."""
+    """The event that tells what was served, in the order of the answer.
+
+    Positions count on over the pages of an answer.
+    """
     features = [] if answer.features is None else answer.features.tolist()
     places = [
         ServedPlace(
             place_id=place.place_id,
-            position=position,
+            position=query.shown + position,
             score=place.score,
             probability=place.probability,
             propensity=place.propensity,

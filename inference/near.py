@@ -30,6 +30,7 @@ class Nearby:
         distance_m: distance of each from the user.
         radius_m: radius that was searched.
         widened: whether that is more than the radius begun with.
+        widest: whether no wider radius may be searched.
         taken_out: how many places within the radius each condition took out, of those that the
             conditions before it had left; in the order in which they were applied.
     """
@@ -38,6 +39,7 @@ class Nearby:
     distance_m: Metres
     radius_m: float
     widened: bool = False
+    widest: bool = False
     taken_out: tuple[tuple[str, int], ...] = ()
 
     @property
@@ -69,8 +71,10 @@ class NearStage:
         farthest_m = query.max_distance_m or settings.max_radius_m
         self._widest_m = min(query.radius_m or settings.max_radius_m, farthest_m)
         self._start_m = min(query.radius_m or settings.radius_m, self._widest_m)
-        # Resting places are taken out after the cut, and must not leave the answer short.
-        self._most = max(settings.near_places, query.limit + HISTORY)
+        self._shown = np.array(query.page.shown if query.page else (), np.uint64)
+        # Resting places, and those of the pages before, are taken out after the cut, and must not
+        # leave the answer short.
+        self._most = max(settings.near_places, query.limit + HISTORY) + query.shown
         self._conditions = conditions(catalogue, query, ask.now_s)
         filtered = bool(self._conditions) or query.only_new or query.only_known
         self._reach = max(FILTERED_PLACES, self._most) if filtered else self._most
@@ -91,10 +95,18 @@ class NearStage:
     def _ring(self, radius_m: float) -> Nearby:
         query = self._query
         rows, distance_m = self._catalogue.near(query.lat, query.lng, radius_m, self._reach)
-        ring = Nearby(rows, distance_m, radius_m, radius_m > self._start_m)
+        widened, widest = radius_m > self._start_m, radius_m >= self._widest_m
+        ring = self._unseen(Nearby(rows, distance_m, radius_m, widened, widest))
         for condition in self._conditions:
             ring = ring.keep(condition.field, condition.holds(ring.rows, ring.distance_m))
         return ring
+
+    def _unseen(self, ring: Nearby) -> Nearby:
+        """What the pages before have not shown: it was not filtered out, and counts as nothing."""
+        if not len(self._shown):
+            return ring
+        new = ~np.isin(self._catalogue.hash[ring.rows], self._shown)
+        return replace(ring, rows=ring.rows[new], distance_m=ring.distance_m[new])
 
     def _for(self, person: Person, ring: Nearby) -> Nearby:
         if len(person.resting):

@@ -74,7 +74,8 @@ class Pipeline:
 
     async def recommend(self, query: Query, budget: Budget) -> Answer:
         """Answer a query within a budget, with whatever parts answer in time."""
-        ask = Ask(query, self._clock(), budget, Course(self._monotonic), self._new_seed())
+        seed = self._new_seed() if query.page is None else query.page.seed + query.page.number
+        ask = Ask(query, self._clock(), budget, Course(self._monotonic), seed)
         stage = ask.course.stage
         person, nearby = await self._look_around(ask)
         if not len(nearby.rows):
@@ -113,24 +114,31 @@ class Pipeline:
         places: list[AnsweredPlace],
         features: NDArray[np.float32] | None,
     ) -> Answer:
-        course, shortfall = ask.course, pb.SHORTFALL_UNSPECIFIED
-        if len(places) < ask.query.limit:
-            filtered = nearby.passed_over > 0
-            shortfall = pb.SHORTFALL_FILTERED if filtered else pb.SHORTFALL_NO_PLACES_NEAR
+        course = ask.course
         age_s = None if person.latest_s is None else max(0.0, ask.now_s - person.latest_s)
         return Answer(
             places=tuple(places),
             features=features,
             level=course.level if places else course.best_level,
             causes=tuple(course.causes),
-            shortfall=shortfall,
+            shortfall=_shortfall(ask.query, nearby, len(places)),
             model_versions=course.model_versions,
             user_known=person.known,
             feature_age_s=age_s,
             radius_m=nearby.radius_m,
             radius_widened=nearby.widened,
             taken_out=nearby.taken_out,
+            seed=ask.seed if ask.query.page is None else ask.query.page.seed,
+            more=len(nearby.rows) > len(places) or (len(places) > 0 and not nearby.widest),
             answered_s=ask.now_s,
             stage_s=course.stage_s,
             read_your_writes=course.read_your_writes,
         )
+
+
+def _shortfall(query: Query, nearby: Nearby, places: int) -> pb.Shortfall.ValueType:
+    if places >= query.limit:
+        return pb.SHORTFALL_UNSPECIFIED
+    if query.page is not None:
+        return pb.SHORTFALL_ALL_SHOWN
+    return pb.SHORTFALL_FILTERED if nearby.passed_over else pb.SHORTFALL_NO_PLACES_NEAR

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from inference.paging import Page
+
 
 @dataclass(frozen=True)
 class Query:
@@ -26,6 +28,7 @@ class Query:
         written: (partition, offset) of events that the answer is to reflect, the highest offset
             of each partition.
         diversity: how varied, 0 to 1; None: the service's light hand.
+        page: what the pages before have shown; None for the first page.
         explore_slots: slots for places of which little is known.
     """
 
@@ -48,7 +51,13 @@ class Query:
     explain: bool = False
     written: tuple[tuple[int, int], ...] = ()
     diversity: float | None = None
+    page: Page | None = None
     explore_slots: int = 0
+
+    @property
+    def shown(self) -> int:
+        """How many places the pages before have shown."""
+        return len(self.page.shown) if self.page is not None else 0
 
 
 @dataclass(frozen=True)

@@ -109,7 +109,7 @@ class RecommendationServer:
             lookup,
             impressions,
             metrics,
-            monotonic=self._monotonic,
+            **clocks,
             new_id=lambda: uuid.uuid4().hex,
         )
         page = metrics.serve(settings.serve_metrics_port, settings.serve_host)

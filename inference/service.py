@@ -12,20 +12,16 @@ from google.protobuf.message import DecodeError, Message
 from contracts.placestream.v1 import recommendation_pb2 as pb
 from contracts.settings import Settings
 from inference import errors
-from inference.answer import Answer, response
+from inference.answer import Answer, following, response
+from inference.checks import NOT_A_MESSAGE, BadRequest, Violation
 from inference.deadline import Budget, Clock
 from inference.impressions import ImpressionLog
 from inference.lookup import FeatureLookup
 from inference.metrics import Metrics
+from inference.paging import PageTokens
 from inference.pipeline import Pipeline
 from inference.query import Query
-from inference.validation import (
-    NOT_A_MESSAGE,
-    BadRequest,
-    Violation,
-    parse_features,
-    parse_recommend,
-)
+from inference.validation import parse_features, parse_recommend
 
 M = TypeVar("M", bound=Message)
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -45,10 +41,12 @@ class RecommendationService:
         impressions: ImpressionLog,
         metrics: Metrics,
         *,
+        clock: Clock,
         monotonic: Clock,
         new_id: Callable[[], str],
     ) -> None:
         self._settings = settings
+        self._pages = PageTokens(settings.topic_prefix, clock)
         self._pipeline = pipeline
         self._lookup = lookup
         self._impressions = impressions
@@ -65,21 +63,28 @@ class RecommendationService:
         """What should this user see here, now?"""
 
         async def answer(budget: Budget) -> pb.RecommendResponse:
-            query = parse_recommend(
-                _message(request),
-                max_radius_m=self._settings.max_radius_m,
-                interactions=self._settings.topics.interactions,
-                new_id=self._new_id,
-                explore_slots=self._settings.explore_slots,
-            )
-            if not self.catalogue_loaded:
-                raise errors.NotNow(errors.CATALOGUE_LOADING, "the catalogue is still loading")
-            answered = await self._pipeline.recommend(query, budget)
-            # After this answer is on its way.
-            asyncio.get_running_loop().call_soon(self._note, query, answered)
-            return response(answered, query.request_id, self._settings.model_label)
+            return await self._recommended(_message(request), budget)
 
         return await self._answered("Recommend", context, answer)
+
+    async def _recommended(
+        self, request: pb.RecommendRequest, budget: Budget
+    ) -> pb.RecommendResponse:
+        query = parse_recommend(
+            request,
+            max_radius_m=self._settings.max_radius_m,
+            interactions=self._settings.topics.interactions,
+            new_id=self._new_id,
+            pages=self._pages,
+            explore_slots=self._settings.explore_slots,
+        )
+        if not self.catalogue_loaded:
+            raise errors.NotNow(errors.CATALOGUE_LOADING, "the catalogue is still loading")
+        answered = await self._pipeline.recommend(query, budget)
+        # After this answer is on its way.
+        asyncio.get_running_loop().call_soon(self._note, query, answered)
+        next_page = self._pages.write(following(query, answered), request) if answered.more else ""
+        return response(answered, query.request_id, self._settings.model_label, next_page)
 
     async def get_features(
         self, request: pb.GetFeaturesRequest | None, context: Context

@@ -1,12 +1,11 @@
 """Every bad request is refused with the name of the field and one stable reason."""
 
-import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
-from contracts.ids import MAX_ID_BYTES, BadId, canonical_id
 from contracts.placestream.v1 import recommendation_pb2 as pb
 from contracts.topics import Topic
+from inference.checks import OUT_OF_RANGE, REQUIRED, TOO_MANY, UNKNOWN_VALUE, Checks
+from inference.paging import BadToken, Page, PageTokens
 from inference.query import FeaturesQuery, Query
 
 DEFAULT_LIMIT = 10
@@ -18,86 +17,6 @@ MAX_WRITTEN = 16
 MAX_EXPLORE_SLOTS = 10
 #: Kafka's largest offset.
 MAX_OFFSET = 2**63 - 1
-#: As long as the events allow for texts (`contracts.events.ShortText`).
-MAX_TEXT_CHARS = 512
-
-REQUIRED = "REQUIRED"
-NOT_FINITE = "NOT_FINITE"
-OUT_OF_RANGE = "OUT_OF_RANGE"
-TOO_LONG = "TOO_LONG"
-TOO_MANY = "TOO_MANY"
-BAD_ID = "BAD_ID"
-UNKNOWN_VALUE = "UNKNOWN_VALUE"
-NOT_A_MESSAGE = "NOT_A_MESSAGE"
-
-#: The details of an error travel in HTTP/2 trailers, of which a client takes 8 KiB by default.
-MAX_VIOLATIONS = 8
-
-
-@dataclass(frozen=True)
-class Violation:
-    """One thing that is wrong: dotted path of the field, stable reason, text for a person."""
-
-    field: str
-    reason: str
-    text: str
-
-
-class BadRequest(ValueError):
-    """A request that nobody can answer.
-
-    Attributes:
-        violations: what is wrong, at most `MAX_VIOLATIONS`, in the order of the fields.
-    """
-
-    def __init__(self, violations: Sequence[Violation]) -> None:
-        super().__init__("; ".join(f"{v.field}: {v.text}" for v in violations))
-        self.violations = tuple(violations)
-
-
-class _Checks:
-    """Collects what is wrong."""
-
-    def __init__(self) -> None:
-        self.violations: list[Violation] = []
-
-    def blame(self, field: str, reason: str, text: str) -> None:
-        if len(self.violations) < MAX_VIOLATIONS:
-            self.violations.append(Violation(field, reason, text))
-
-    def within(self, field: str, value: float, least: float, most: float) -> None:
-        if not math.isfinite(value):
-            self.blame(field, NOT_FINITE, "must be a finite number")
-        elif not least <= value <= most:
-            self.blame(field, OUT_OF_RANGE, f"must lie within {least:g} and {most:g}")
-
-    def text(self, field: str, value: str) -> None:
-        if len(value) > MAX_TEXT_CHARS:
-            self.blame(field, TOO_LONG, f"must have at most {MAX_TEXT_CHARS} characters")
-
-    def an_id(self, field: str, value: str) -> None:
-        if not value:
-            self.blame(field, REQUIRED, "must not be empty")
-        elif len(value.encode()) > MAX_ID_BYTES:
-            self.blame(field, TOO_LONG, f"must have at most {MAX_ID_BYTES} bytes")
-        else:
-            try:
-                canonical_id(value)
-            except BadId as error:
-                self.blame(field, BAD_ID, str(error))
-
-    def each(
-        self, field: str, values: Sequence[str], most: int, check: Callable[[str, str], object]
-    ) -> None:
-        if len(values) > most:
-            self.blame(field, TOO_MANY, f"must hold at most {most} values, not {len(values)}")
-            return
-        for i, value in enumerate(values):
-            check(f"{field}[{i}]", value)
-
-    def done(self) -> None:
-        if self.violations:
-            raise BadRequest(self.violations)
 
 
 def parse_recommend(
@@ -106,6 +25,7 @@ def parse_recommend(
     max_radius_m: float,
     interactions: Topic,
     new_id: Callable[[], str],
+    pages: PageTokens,
     explore_slots: int = 0,
 ) -> Query:
     """Check a request and return it as the pipeline wants it.
@@ -115,12 +35,13 @@ def parse_recommend(
         max_radius_m: largest radius that may be asked for.
         interactions: the topic whose events may be waited for.
         new_id: makes the id of a request that brings none.
+        pages: reads page tokens.
         explore_slots: of a request that does not say.
 
     Raises:
         BadRequest: names each field that is wrong.
     """
-    checks = _Checks()
+    checks = Checks()
     checks.an_id("user_id", request.user_id)
     _location(checks, request)
     checks.within("limit", request.limit, 0, MAX_LIMIT)
@@ -133,6 +54,7 @@ def parse_recommend(
     _written(checks, request.written, interactions)
     checks.within("diversity", request.diversity, 0, 1)
     checks.within("explore_slots", request.explore_slots, 0, MAX_EXPLORE_SLOTS)
+    page = _page(checks, request, pages)
     checks.done()
     filters = request.filters
     return Query(
@@ -155,13 +77,14 @@ def parse_recommend(
         explain=request.explain,
         written=_newest(request.written),
         diversity=request.diversity if request.HasField("diversity") else None,
+        page=page,
         explore_slots=(
             request.explore_slots if request.HasField("explore_slots") else explore_slots
         ),
     )
 
 
-def _location(checks: _Checks, request: pb.RecommendRequest) -> None:
+def _location(checks: Checks, request: pb.RecommendRequest) -> None:
     if not request.HasField("location"):
         checks.blame("location", REQUIRED, "must be set")
         return
@@ -169,7 +92,17 @@ def _location(checks: _Checks, request: pb.RecommendRequest) -> None:
     checks.within("location.lng", request.location.lng, -180, 180)
 
 
-def _filters(checks: _Checks, filters: pb.Filters, max_radius_m: float) -> None:
+def _page(checks: Checks, request: pb.RecommendRequest, pages: PageTokens) -> Page | None:
+    if not request.page_token:
+        return None
+    try:
+        return pages.read(request)
+    except BadToken as error:
+        checks.blame("page_token", error.reason, str(error))
+        return None
+
+
+def _filters(checks: Checks, filters: pb.Filters, max_radius_m: float) -> None:
     def category(field: str, value: str) -> None:
         if not value:
             checks.blame(field, REQUIRED, "must not be empty")
@@ -187,7 +120,7 @@ def _filters(checks: _Checks, filters: pb.Filters, max_radius_m: float) -> None:
         )
 
 
-def _least_price(checks: _Checks, filters: pb.Filters) -> None:
+def _least_price(checks: Checks, filters: pb.Filters) -> None:
     least, most = filters.min_price_level, filters.max_price_level
     if 1 <= most <= 4 and least > most:
         text = f"must not lie above filters.max_price_level, which is {most}"
@@ -196,7 +129,7 @@ def _least_price(checks: _Checks, filters: pb.Filters) -> None:
         checks.within("filters.min_price_level", least, 0, 4)
 
 
-def _written(checks: _Checks, written: Sequence[pb.EventPosition], interactions: Topic) -> None:
+def _written(checks: Checks, written: Sequence[pb.EventPosition], interactions: Topic) -> None:
     if len(written) > MAX_WRITTEN:
         text = f"must hold at most {MAX_WRITTEN} values, not {len(written)}"
         checks.blame("written", TOO_MANY, text)
@@ -224,7 +157,7 @@ def parse_features(request: pb.GetFeaturesRequest) -> FeaturesQuery:
     Raises:
         BadRequest: names each field that is wrong.
     """
-    checks = _Checks()
+    checks = Checks()
     if not request.user_id and not request.place_ids:
         checks.blame("user_id", REQUIRED, "must be set, or place_ids")
     if request.user_id:

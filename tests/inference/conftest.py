@@ -10,8 +10,9 @@ from contracts.topics import Topics
 from inference.server import RecommendationServer
 from placestream.stack.ports import LOCALHOST, free_port
 from tests.inference.fakes import place
-from tests.inference.installation import ModelProcess, send_places
+from tests.inference.installation import Client, ModelProcess, send_places
 
+START_S = 60.0
 StartService = Callable[[Settings], Awaitable[RecommendationServer]]
 PLACES = [
     place(f"p{i}", 300.0 * (i + 1), name=f"Place {i}", category=f"c{i}", region="uptown")
@@ -74,3 +75,13 @@ async def start_service() -> AsyncIterator[StartService]:
     yield start
     for server in started:
         await server.stop()
+
+
+@pytest.fixture
+async def client(start_service: StartService, installed: Settings) -> AsyncIterator[Client]:
+    """A client of a service that serves."""
+    server = await start_service(installed)
+    await server.wait_serving(START_S)
+    client = Client(server.port)
+    yield client
+    await client.channel.close()

@@ -18,6 +18,7 @@ from inference import impressions
 from inference.answer import Answer, AnsweredPlace
 from inference.impressions import KafkaImpressions, impression
 from inference.metrics import Metrics
+from inference.paging import Page
 from inference.query import Query
 from tests.inference.fakes import LAT, LNG, NOON_S
 
@@ -63,6 +64,13 @@ def test_an_impression_holds_the_answer_in_its_order() -> None:
     logged = np.array([p.features for p in event.places], np.float32)
     assert np.array_equal(logged, FEATURES)
     assert [p.propensity for p in event.places] == [1.0, 1.0]
+
+
+def test_positions_count_on_over_pages() -> None:
+    """Where a user had to scroll to, for whoever corrects for it."""
+    second = replace(QUERY, page=Page(1, 0, (7, 8, 9)))
+    event = impression(second, answer(), "stable", "f1")
+    assert [p.position for p in event.places] == [3, 4]
 
 
 def test_the_chance_of_being_shown_is_logged() -> None:

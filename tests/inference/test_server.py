@@ -3,7 +3,6 @@
 import asyncio
 import time
 import urllib.request
-from collections.abc import AsyncIterator
 from typing import Any
 
 import grpc
@@ -33,18 +32,6 @@ from tests.inference.installation import (
     store_events,
 )
 from tests.inference.waiting import eventually
-
-START_S = 60.0
-
-
-@pytest.fixture
-async def client(start_service: StartService, installed: Settings) -> AsyncIterator[Client]:
-    """A client of a service that serves."""
-    server = await start_service(installed)
-    await server.wait_serving(START_S)
-    client = Client(server.port)
-    yield client
-    await client.channel.close()
 
 
 async def test_an_answer_from_real_parts(

@@ -86,7 +86,7 @@ async def running() -> AsyncIterator[Running]:
         FeatureLookup(SETTINGS, store, **clocks),
         noted,
         metrics,
-        monotonic=loop.time,
+        **clocks,
         new_id=lambda: "made",
     )
     service.catalogue_loaded = True

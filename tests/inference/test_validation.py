@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from contracts.ids import MAX_ID_BYTES
 from contracts.placestream.v1 import recommendation_pb2 as pb
 from contracts.topics import Topics
+from inference.checks import MAX_TEXT_CHARS, MAX_VIOLATIONS, BadRequest
+from inference.paging import PageTokens
 from inference.query import FeaturesQuery, Query
 from inference.validation import (
     DEFAULT_LIMIT,
@@ -18,16 +20,14 @@ from inference.validation import (
     MAX_EXCLUDED,
     MAX_FEATURE_PLACES,
     MAX_LIMIT,
-    MAX_TEXT_CHARS,
-    MAX_VIOLATIONS,
     MAX_WRITTEN,
-    BadRequest,
     parse_features,
     parse_recommend,
 )
 
 MAX_RADIUS_M = 50_000.0
 INTERACTIONS = Topics(prefix="mine", partitions=4).interactions
+PAGES = PageTokens("mine", lambda: 1_700_000_000.0)
 LONG_ID = "é" * (MAX_ID_BYTES // 2) + "x"  # 129 bytes, 65 characters
 LONG_TEXT = "x" * (MAX_TEXT_CHARS + 1)
 
@@ -42,6 +42,7 @@ def parsed(request: pb.RecommendRequest) -> Query:
         max_radius_m=MAX_RADIUS_M,
         interactions=INTERACTIONS,
         new_id=lambda: "made",
+        pages=PAGES,
     )
 
 
@@ -256,6 +257,7 @@ def test_the_service_explores_as_it_is_set_unless_the_request_says() -> None:
             max_radius_m=MAX_RADIUS_M,
             interactions=INTERACTIONS,
             new_id=lambda: "made",
+            pages=PAGES,
             explore_slots=3,
         ).explore_slots
 

@@ -26,7 +26,7 @@ from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n-contracts/placestream/v1/recommendation.proto\x12\x0eplacestream.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\"\n\x06LatLng\x12\x0b\n\x03lat\x18\x01 \x01(\x01\x12\x0b\n\x03lng\x18\x02 \x01(\x01\"\xda\x01\n\x07\x46ilters\x12\x12\n\ncategories\x18\x01 \x03(\t\x12\x17\n\x0fmax_price_level\x18\x02 \x01(\x05\x12\x10\n\x08open_now\x18\x03 \x01(\x08\x12\x12\n\nmin_rating\x18\x04 \x01(\x01\x12\x19\n\x11\x65xclude_place_ids\x18\x05 \x03(\t\x12\x30\n\x0b\x66\x61miliarity\x18\x06 \x01(\x0e\x32\x1b.placestream.v1.Familiarity\x12\x17\n\x0fmin_price_level\x18\x07 \x01(\x05\x12\x16\n\x0emax_distance_m\x18\x08 \x01(\x01\"Z\n\x0eRequestContext\x12\x0e\n\x06\x64\x65vice\x18\x01 \x01(\t\x12\x12\n\nsession_id\x18\x02 \x01(\t\x12\x14\n\x0csearch_query\x18\x03 \x01(\t\x12\x0e\n\x06region\x18\x04 \x01(\t\"A\n\rEventPosition\x12\r\n\x05topic\x18\x01 \x01(\t\x12\x11\n\tpartition\x18\x02 \x01(\x05\x12\x0e\n\x06offset\x18\x03 \x01(\x03\"\xf2\x02\n\x10RecommendRequest\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12(\n\x08location\x18\x02 \x01(\x0b\x32\x16.placestream.v1.LatLng\x12\r\n\x05limit\x18\x03 \x01(\x05\x12\x10\n\x08radius_m\x18\x04 \x01(\x01\x12(\n\x07\x66ilters\x18\x05 \x01(\x0b\x32\x17.placestream.v1.Filters\x12/\n\x07\x63ontext\x18\x06 \x01(\x0b\x32\x1e.placestream.v1.RequestContext\x12\x12\n\nrequest_id\x18\x07 \x01(\t\x12\x0f\n\x07\x65xplain\x18\x08 \x01(\x08\x12.\n\x07written\x18\t \x03(\x0b\x32\x1d.placestream.v1.EventPosition\x12\x16\n\tdiversity\x18\n \x01(\x01H\x00\x88\x01\x01\x12\x1a\n\rexplore_slots\x18\x0b \x01(\x05H\x01\x88\x01\x01\x42\x0c\n\n_diversityB\x10\n\x0e_explore_slots\"$\n\x06Reason\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\"\x89\x03\n\x10RecommendedPlace\x12\x10\n\x08place_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x10\n\x08\x63\x61tegory\x18\x03 \x01(\t\x12(\n\x08location\x18\x04 \x01(\x0b\x32\x16.placestream.v1.LatLng\x12\x12\n\ndistance_m\x18\x05 \x01(\x01\x12\r\n\x05score\x18\x06 \x01(\x01\x12\x18\n\x0bprobability\x18\x07 \x01(\x01H\x00\x88\x01\x01\x12-\n\nopen_state\x18\x08 \x01(\x0e\x32\x19.placestream.v1.OpenState\x12\'\n\x07reasons\x18\t \x03(\x0b\x32\x16.placestream.v1.Reason\x12\x1c\n\x0f\x63\x61ndidate_score\x18\n \x01(\x01H\x01\x88\x01\x01\x12.\n\x0btravel_time\x18\x0b \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x12\n\npropensity\x18\x0c \x01(\x01\x42\x0e\n\x0c_probabilityB\x12\n\x10_candidate_score\".\n\x0c\x46ilterEffect\x12\x0e\n\x06\x66ilter\x18\x01 \x01(\t\x12\x0e\n\x06places\x18\x02 \x01(\x05\"G\n\tStageTime\x12\r\n\x05stage\x18\x01 \x01(\t\x12+\n\x08\x64uration\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\"\x9d\x05\n\x11RecommendResponse\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x30\n\x06places\x18\x02 \x03(\x0b\x32 .placestream.v1.RecommendedPlace\x12\x30\n\x0b\x64\x65gradation\x18\x03 \x01(\x0e\x32\x1b.placestream.v1.Degradation\x12\x19\n\x11\x64\x65gradation_cause\x18\x04 \x01(\t\x12,\n\tshortfall\x18\x05 \x01(\x0e\x32\x19.placestream.v1.Shortfall\x12L\n\x0emodel_versions\x18\x06 \x03(\x0b\x32\x34.placestream.v1.RecommendResponse.ModelVersionsEntry\x12\x0f\n\x07variant\x18\x07 \x01(\t\x12.\n\x0b\x66\x65\x61ture_age\x18\x08 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x12\n\nuser_known\x18\t \x01(\x08\x12\x10\n\x08radius_m\x18\n \x01(\x01\x12)\n\x06stages\x18\x0b \x03(\x0b\x32\x19.placestream.v1.StageTime\x12/\n\x0b\x61nswered_at\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x38\n\x10read_your_writes\x18\r \x01(\x0e\x32\x1e.placestream.v1.ReadYourWrites\x12\x16\n\x0eradius_widened\x18\x0e \x01(\x08\x12.\n\x08\x66iltered\x18\x0f \x03(\x0b\x32\x1c.placestream.v1.FilterEffect\x1a\x34\n\x12ModelVersionsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\"8\n\x12GetFeaturesRequest\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x11\n\tplace_ids\x18\x02 \x03(\t\",\n\x0c\x46\x65\x61tureValue\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06values\x18\x02 \x03(\x01\"[\n\x0e\x45ntityFeatures\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05known\x18\x02 \x01(\x08\x12.\n\x08\x66\x65\x61tures\x18\x03 \x03(\x0b\x32\x1c.placestream.v1.FeatureValue\"\xb3\x01\n\x13GetFeaturesResponse\x12,\n\x04user\x18\x01 \x01(\x0b\x32\x1e.placestream.v1.EntityFeatures\x12.\n\x06places\x18\x02 \x03(\x0b\x32\x1e.placestream.v1.EntityFeatures\x12)\n\x05\x61s_of\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0b\x66\x65\x61ture_set\x18\x04 \x01(\t*V\n\x0b\x46\x61miliarity\x12\x1b\n\x17\x46\x41MILIARITY_UNSPECIFIED\x10\x00\x12\x13\n\x0f\x46\x41MILIARITY_NEW\x10\x01\x12\x15\n\x11\x46\x41MILIARITY_KNOWN\x10\x02*l\n\x0eReadYourWrites\x12 \n\x1cREAD_YOUR_WRITES_UNSPECIFIED\x10\x00\x12\x19\n\x15READ_YOUR_WRITES_SEEN\x10\x01\x12\x1d\n\x19READ_YOUR_WRITES_NOT_SEEN\x10\x02*S\n\tOpenState\x12\x1a\n\x16OPEN_STATE_UNSPECIFIED\x10\x00\x12\x13\n\x0fOPEN_STATE_OPEN\x10\x01\x12\x15\n\x11OPEN_STATE_CLOSED\x10\x02*\x96\x01\n\x0b\x44\x65gradation\x12\x1b\n\x17\x44\x45GRADATION_UNSPECIFIED\x10\x00\x12\x14\n\x10\x44\x45GRADATION_NONE\x10\x01\x12\x1f\n\x1b\x44\x45GRADATION_CANDIDATE_ORDER\x10\x02\x12\x1a\n\x16\x44\x45GRADATION_POPULARITY\x10\x03\x12\x17\n\x13\x44\x45GRADATION_PARTIAL\x10\x04*\\\n\tShortfall\x12\x19\n\x15SHORTFALL_UNSPECIFIED\x10\x00\x12\x1c\n\x18SHORTFALL_NO_PLACES_NEAR\x10\x01\x12\x16\n\x12SHORTFALL_FILTERED\x10\x02\x32\xc1\x01\n\x15RecommendationService\x12P\n\tRecommend\x12 .placestream.v1.RecommendRequest\x1a!.placestream.v1.RecommendResponse\x12V\n\x0bGetFeatures\x12\".placestream.v1.GetFeaturesRequest\x1a#.placestream.v1.GetFeaturesResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n-contracts/placestream/v1/recommendation.proto\x12\x0eplacestream.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\"\n\x06LatLng\x12\x0b\n\x03lat\x18\x01 \x01(\x01\x12\x0b\n\x03lng\x18\x02 \x01(\x01\"\xda\x01\n\x07\x46ilters\x12\x12\n\ncategories\x18\x01 \x03(\t\x12\x17\n\x0fmax_price_level\x18\x02 \x01(\x05\x12\x10\n\x08open_now\x18\x03 \x01(\x08\x12\x12\n\nmin_rating\x18\x04 \x01(\x01\x12\x19\n\x11\x65xclude_place_ids\x18\x05 \x03(\t\x12\x30\n\x0b\x66\x61miliarity\x18\x06 \x01(\x0e\x32\x1b.placestream.v1.Familiarity\x12\x17\n\x0fmin_price_level\x18\x07 \x01(\x05\x12\x16\n\x0emax_distance_m\x18\x08 \x01(\x01\"Z\n\x0eRequestContext\x12\x0e\n\x06\x64\x65vice\x18\x01 \x01(\t\x12\x12\n\nsession_id\x18\x02 \x01(\t\x12\x14\n\x0csearch_query\x18\x03 \x01(\t\x12\x0e\n\x06region\x18\x04 \x01(\t\"A\n\rEventPosition\x12\r\n\x05topic\x18\x01 \x01(\t\x12\x11\n\tpartition\x18\x02 \x01(\x05\x12\x0e\n\x06offset\x18\x03 \x01(\x03\"\x86\x03\n\x10RecommendRequest\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12(\n\x08location\x18\x02 \x01(\x0b\x32\x16.placestream.v1.LatLng\x12\r\n\x05limit\x18\x03 \x01(\x05\x12\x10\n\x08radius_m\x18\x04 \x01(\x01\x12(\n\x07\x66ilters\x18\x05 \x01(\x0b\x32\x17.placestream.v1.Filters\x12/\n\x07\x63ontext\x18\x06 \x01(\x0b\x32\x1e.placestream.v1.RequestContext\x12\x12\n\nrequest_id\x18\x07 \x01(\t\x12\x0f\n\x07\x65xplain\x18\x08 \x01(\x08\x12.\n\x07written\x18\t \x03(\x0b\x32\x1d.placestream.v1.EventPosition\x12\x16\n\tdiversity\x18\n \x01(\x01H\x00\x88\x01\x01\x12\x1a\n\rexplore_slots\x18\x0b \x01(\x05H\x01\x88\x01\x01\x12\x12\n\npage_token\x18\x0c \x01(\tB\x0c\n\n_diversityB\x10\n\x0e_explore_slots\"$\n\x06Reason\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\"\x89\x03\n\x10RecommendedPlace\x12\x10\n\x08place_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x10\n\x08\x63\x61tegory\x18\x03 \x01(\t\x12(\n\x08location\x18\x04 \x01(\x0b\x32\x16.placestream.v1.LatLng\x12\x12\n\ndistance_m\x18\x05 \x01(\x01\x12\r\n\x05score\x18\x06 \x01(\x01\x12\x18\n\x0bprobability\x18\x07 \x01(\x01H\x00\x88\x01\x01\x12-\n\nopen_state\x18\x08 \x01(\x0e\x32\x19.placestream.v1.OpenState\x12\'\n\x07reasons\x18\t \x03(\x0b\x32\x16.placestream.v1.Reason\x12\x1c\n\x0f\x63\x61ndidate_score\x18\n \x01(\x01H\x01\x88\x01\x01\x12.\n\x0btravel_time\x18\x0b \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x12\n\npropensity\x18\x0c \x01(\x01\x42\x0e\n\x0c_probabilityB\x12\n\x10_candidate_score\".\n\x0c\x46ilterEffect\x12\x0e\n\x06\x66ilter\x18\x01 \x01(\t\x12\x0e\n\x06places\x18\x02 \x01(\x05\"G\n\tStageTime\x12\r\n\x05stage\x18\x01 \x01(\t\x12+\n\x08\x64uration\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\"\xb6\x05\n\x11RecommendResponse\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x30\n\x06places\x18\x02 \x03(\x0b\x32 .placestream.v1.RecommendedPlace\x12\x30\n\x0b\x64\x65gradation\x18\x03 \x01(\x0e\x32\x1b.placestream.v1.Degradation\x12\x19\n\x11\x64\x65gradation_cause\x18\x04 \x01(\t\x12,\n\tshortfall\x18\x05 \x01(\x0e\x32\x19.placestream.v1.Shortfall\x12L\n\x0emodel_versions\x18\x06 \x03(\x0b\x32\x34.placestream.v1.RecommendResponse.ModelVersionsEntry\x12\x0f\n\x07variant\x18\x07 \x01(\t\x12.\n\x0b\x66\x65\x61ture_age\x18\x08 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x12\n\nuser_known\x18\t \x01(\x08\x12\x10\n\x08radius_m\x18\n \x01(\x01\x12)\n\x06stages\x18\x0b \x03(\x0b\x32\x19.placestream.v1.StageTime\x12/\n\x0b\x61nswered_at\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x38\n\x10read_your_writes\x18\r \x01(\x0e\x32\x1e.placestream.v1.ReadYourWrites\x12\x16\n\x0eradius_widened\x18\x0e \x01(\x08\x12.\n\x08\x66iltered\x18\x0f \x03(\x0b\x32\x1c.placestream.v1.FilterEffect\x12\x17\n\x0fnext_page_token\x18\x10 \x01(\t\x1a\x34\n\x12ModelVersionsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\"8\n\x12GetFeaturesRequest\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x11\n\tplace_ids\x18\x02 \x03(\t\",\n\x0c\x46\x65\x61tureValue\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06values\x18\x02 \x03(\x01\"[\n\x0e\x45ntityFeatures\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05known\x18\x02 \x01(\x08\x12.\n\x08\x66\x65\x61tures\x18\x03 \x03(\x0b\x32\x1c.placestream.v1.FeatureValue\"\xb3\x01\n\x13GetFeaturesResponse\x12,\n\x04user\x18\x01 \x01(\x0b\x32\x1e.placestream.v1.EntityFeatures\x12.\n\x06places\x18\x02 \x03(\x0b\x32\x1e.placestream.v1.EntityFeatures\x12)\n\x05\x61s_of\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0b\x66\x65\x61ture_set\x18\x04 \x01(\t*V\n\x0b\x46\x61miliarity\x12\x1b\n\x17\x46\x41MILIARITY_UNSPECIFIED\x10\x00\x12\x13\n\x0f\x46\x41MILIARITY_NEW\x10\x01\x12\x15\n\x11\x46\x41MILIARITY_KNOWN\x10\x02*l\n\x0eReadYourWrites\x12 \n\x1cREAD_YOUR_WRITES_UNSPECIFIED\x10\x00\x12\x19\n\x15READ_YOUR_WRITES_SEEN\x10\x01\x12\x1d\n\x19READ_YOUR_WRITES_NOT_SEEN\x10\x02*S\n\tOpenState\x12\x1a\n\x16OPEN_STATE_UNSPECIFIED\x10\x00\x12\x13\n\x0fOPEN_STATE_OPEN\x10\x01\x12\x15\n\x11OPEN_STATE_CLOSED\x10\x02*\x96\x01\n\x0b\x44\x65gradation\x12\x1b\n\x17\x44\x45GRADATION_UNSPECIFIED\x10\x00\x12\x14\n\x10\x44\x45GRADATION_NONE\x10\x01\x12\x1f\n\x1b\x44\x45GRADATION_CANDIDATE_ORDER\x10\x02\x12\x1a\n\x16\x44\x45GRADATION_POPULARITY\x10\x03\x12\x17\n\x13\x44\x45GRADATION_PARTIAL\x10\x04*u\n\tShortfall\x12\x19\n\x15SHORTFALL_UNSPECIFIED\x10\x00\x12\x1c\n\x18SHORTFALL_NO_PLACES_NEAR\x10\x01\x12\x16\n\x12SHORTFALL_FILTERED\x10\x02\x12\x17\n\x13SHORTFALL_ALL_SHOWN\x10\x03\x32\xc1\x01\n\x15RecommendationService\x12P\n\tRecommend\x12 .placestream.v1.RecommendRequest\x1a!.placestream.v1.RecommendResponse\x12V\n\x0bGetFeatures\x12\".placestream.v1.GetFeaturesRequest\x1a#.placestream.v1.GetFeaturesResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,16 +35,16 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_RECOMMENDRESPONSE_MODELVERSIONSENTRY']._loaded_options = None
   _globals['_RECOMMENDRESPONSE_MODELVERSIONSENTRY']._serialized_options = b'8\001'
-  _globals['_FAMILIARITY']._serialized_start=2525
-  _globals['_FAMILIARITY']._serialized_end=2611
-  _globals['_READYOURWRITES']._serialized_start=2613
-  _globals['_READYOURWRITES']._serialized_end=2721
-  _globals['_OPENSTATE']._serialized_start=2723
-  _globals['_OPENSTATE']._serialized_end=2806
-  _globals['_DEGRADATION']._serialized_start=2809
-  _globals['_DEGRADATION']._serialized_end=2959
-  _globals['_SHORTFALL']._serialized_start=2961
-  _globals['_SHORTFALL']._serialized_end=3053
+  _globals['_FAMILIARITY']._serialized_start=2570
+  _globals['_FAMILIARITY']._serialized_end=2656
+  _globals['_READYOURWRITES']._serialized_start=2658
+  _globals['_READYOURWRITES']._serialized_end=2766
+  _globals['_OPENSTATE']._serialized_start=2768
+  _globals['_OPENSTATE']._serialized_end=2851
+  _globals['_DEGRADATION']._serialized_start=2854
+  _globals['_DEGRADATION']._serialized_end=3004
+  _globals['_SHORTFALL']._serialized_start=3006
+  _globals['_SHORTFALL']._serialized_end=3123
   _globals['_LATLNG']._serialized_start=130
   _globals['_LATLNG']._serialized_end=164
   _globals['_FILTERS']._serialized_start=167
@@ -54,27 +54,27 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_EVENTPOSITION']._serialized_start=479
   _globals['_EVENTPOSITION']._serialized_end=544
   _globals['_RECOMMENDREQUEST']._serialized_start=547
-  _globals['_RECOMMENDREQUEST']._serialized_end=917
-  _globals['_REASON']._serialized_start=919
-  _globals['_REASON']._serialized_end=955
-  _globals['_RECOMMENDEDPLACE']._serialized_start=958
-  _globals['_RECOMMENDEDPLACE']._serialized_end=1351
-  _globals['_FILTEREFFECT']._serialized_start=1353
-  _globals['_FILTEREFFECT']._serialized_end=1399
-  _globals['_STAGETIME']._serialized_start=1401
-  _globals['_STAGETIME']._serialized_end=1472
-  _globals['_RECOMMENDRESPONSE']._serialized_start=1475
-  _globals['_RECOMMENDRESPONSE']._serialized_end=2144
-  _globals['_RECOMMENDRESPONSE_MODELVERSIONSENTRY']._serialized_start=2092
-  _globals['_RECOMMENDRESPONSE_MODELVERSIONSENTRY']._serialized_end=2144
-  _globals['_GETFEATURESREQUEST']._serialized_start=2146
-  _globals['_GETFEATURESREQUEST']._serialized_end=2202
-  _globals['_FEATUREVALUE']._serialized_start=2204
-  _globals['_FEATUREVALUE']._serialized_end=2248
-  _globals['_ENTITYFEATURES']._serialized_start=2250
-  _globals['_ENTITYFEATURES']._serialized_end=2341
-  _globals['_GETFEATURESRESPONSE']._serialized_start=2344
-  _globals['_GETFEATURESRESPONSE']._serialized_end=2523
-  _globals['_RECOMMENDATIONSERVICE']._serialized_start=3056
-  _globals['_RECOMMENDATIONSERVICE']._serialized_end=3249
+  _globals['_RECOMMENDREQUEST']._serialized_end=937
+  _globals['_REASON']._serialized_start=939
+  _globals['_REASON']._serialized_end=975
+  _globals['_RECOMMENDEDPLACE']._serialized_start=978
+  _globals['_RECOMMENDEDPLACE']._serialized_end=1371
+  _globals['_FILTEREFFECT']._serialized_start=1373
+  _globals['_FILTEREFFECT']._serialized_end=1419
+  _globals['_STAGETIME']._serialized_start=1421
+  _globals['_STAGETIME']._serialized_end=1492
+  _globals['_RECOMMENDRESPONSE']._serialized_start=1495
+  _globals['_RECOMMENDRESPONSE']._serialized_end=2189
+  _globals['_RECOMMENDRESPONSE_MODELVERSIONSENTRY']._serialized_start=2137
+  _globals['_RECOMMENDRESPONSE_MODELVERSIONSENTRY']._serialized_end=2189
+  _globals['_GETFEATURESREQUEST']._serialized_start=2191
+  _globals['_GETFEATURESREQUEST']._serialized_end=2247
+  _globals['_FEATUREVALUE']._serialized_start=2249
+  _globals['_FEATUREVALUE']._serialized_end=2293
+  _globals['_ENTITYFEATURES']._serialized_start=2295
+  _globals['_ENTITYFEATURES']._serialized_end=2386
+  _globals['_GETFEATURESRESPONSE']._serialized_start=2389
+  _globals['_GETFEATURESRESPONSE']._serialized_end=2568
+  _globals['_RECOMMENDATIONSERVICE']._serialized_start=3126
+  _globals['_RECOMMENDATIONSERVICE']._serialized_end=3319
 # @@protoc_insertion_point(module_scope)

@@ -137,6 +137,8 @@ class _ShortfallEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Shortfall.V
     """the catalogue has none within reach"""
     SHORTFALL_FILTERED: _Shortfall.ValueType  # 2
     """filters left fewer; `RecommendResponse.filtered` says which"""
+    SHORTFALL_ALL_SHOWN: _Shortfall.ValueType  # 3
+    """the pages before have shown all the others"""
 
 class Shortfall(_Shortfall, metaclass=_ShortfallEnumTypeWrapper):
     """Why an answer holds fewer places than asked for."""
@@ -147,6 +149,8 @@ SHORTFALL_NO_PLACES_NEAR: Shortfall.ValueType  # 1
 """the catalogue has none within reach"""
 SHORTFALL_FILTERED: Shortfall.ValueType  # 2
 """filters left fewer; `RecommendResponse.filtered` says which"""
+SHORTFALL_ALL_SHOWN: Shortfall.ValueType  # 3
+"""the pages before have shown all the others"""
 Global___Shortfall: _TypeAlias = Shortfall  # noqa: Y015
 
 @_typing.final
@@ -308,6 +312,7 @@ class RecommendRequest(_message.Message):
     WRITTEN_FIELD_NUMBER: _builtins.int
     DIVERSITY_FIELD_NUMBER: _builtins.int
     EXPLORE_SLOTS_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     user_id: _builtins.str
     """Canonical user id: a string, or the decimal digits of an integer id."""
     limit: _builtins.int
@@ -328,6 +333,11 @@ class RecommendRequest(_message.Message):
     explore_slots: _builtins.int
     """Slots at the end of the answer, 0 to 10 and at most half of it, that go to places of which
     little is known yet (Thompson sampling on their clicks and views); absent: as the service is set.
+    """
+    page_token: _builtins.str
+    """`RecommendResponse.next_page_token` of the page before; empty: the first page. All else must be as
+    in the request for the first page, but for limit, explain, request_id and written. A token lives
+    for 15 minutes.
     """
     @_builtins.property
     def location(self) -> Global___LatLng: ...
@@ -359,10 +369,11 @@ class RecommendRequest(_message.Message):
         written: _abc.Iterable[Global___EventPosition] | None = ...,
         diversity: _builtins.float | None = ...,
         explore_slots: _builtins.int | None = ...,
+        page_token: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_diversity", b"_diversity", "_explore_slots", b"_explore_slots", "context", b"context", "diversity", b"diversity", "explore_slots", b"explore_slots", "filters", b"filters", "location", b"location"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_diversity", b"_diversity", "_explore_slots", b"_explore_slots", "context", b"context", "diversity", b"diversity", "explain", b"explain", "explore_slots", b"explore_slots", "filters", b"filters", "limit", b"limit", "location", b"location", "radius_m", b"radius_m", "request_id", b"request_id", "user_id", b"user_id", "written", b"written"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_diversity", b"_diversity", "_explore_slots", b"_explore_slots", "context", b"context", "diversity", b"diversity", "explain", b"explain", "explore_slots", b"explore_slots", "filters", b"filters", "limit", b"limit", "location", b"location", "page_token", b"page_token", "radius_m", b"radius_m", "request_id", b"request_id", "user_id", b"user_id", "written", b"written"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__diversity: _TypeAlias = _typing.Literal["diversity"]  # noqa: Y015
     _WhichOneofArgType__diversity: _TypeAlias = _typing.Literal["_diversity", b"_diversity"]  # noqa: Y015
@@ -562,6 +573,7 @@ class RecommendResponse(_message.Message):
     READ_YOUR_WRITES_FIELD_NUMBER: _builtins.int
     RADIUS_WIDENED_FIELD_NUMBER: _builtins.int
     FILTERED_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     degradation: Global___Degradation.ValueType
     degradation_cause: _builtins.str
@@ -574,6 +586,10 @@ class RecommendResponse(_message.Message):
     read_your_writes: Global___ReadYourWrites.ValueType
     radius_widened: _builtins.bool
     """Whether that radius is wider than the one begun with: the area is thin, or filters left few."""
+    next_page_token: _builtins.str
+    """For `RecommendRequest.page_token`; empty: there is no further page. The next page holds the best
+    of what no page has shown, by what is known then. Paging ends after 1,000 places.
+    """
     @_builtins.property
     def places(self) -> _containers.RepeatedCompositeFieldContainer[Global___RecommendedPlace]: ...
     @_builtins.property
@@ -610,10 +626,11 @@ class RecommendResponse(_message.Message):
         read_your_writes: Global___ReadYourWrites.ValueType = ...,
         radius_widened: _builtins.bool = ...,
         filtered: _abc.Iterable[Global___FilterEffect] | None = ...,
+        next_page_token: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["answered_at", b"answered_at", "feature_age", b"feature_age"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["answered_at", b"answered_at", "degradation", b"degradation", "degradation_cause", b"degradation_cause", "feature_age", b"feature_age", "filtered", b"filtered", "model_versions", b"model_versions", "places", b"places", "radius_m", b"radius_m", "radius_widened", b"radius_widened", "read_your_writes", b"read_your_writes", "request_id", b"request_id", "shortfall", b"shortfall", "stages", b"stages", "user_known", b"user_known", "variant", b"variant"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answered_at", b"answered_at", "degradation", b"degradation", "degradation_cause", b"degradation_cause", "feature_age", b"feature_age", "filtered", b"filtered", "model_versions", b"model_versions", "next_page_token", b"next_page_token", "places", b"places", "radius_m", b"radius_m", "radius_widened", b"radius_widened", "read_your_writes", b"read_your_writes", "request_id", b"request_id", "shortfall", b"shortfall", "stages", b"stages", "user_known", b"user_known", "variant", b"variant"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
