@@ -237,6 +237,32 @@ def _bad_field(message: str) -> BadEvent:
     return BadEvent(field, _PATH.sub("", message))
 
 
+_INTERACTION = msgspec.json.Decoder(Interaction)
+
+
+def read_interaction(value: bytes | None) -> Interaction:
+    """Decode an interaction; what its fields say is checked by `checked_interaction`.
+
+    Raises:
+        BadEvent: not JSON, or not an interaction; names the field.
+    """
+    return decode(_INTERACTION, value)
+
+
+def checked_interaction(event: Interaction, received_s: float) -> tuple[str, str, float]:
+    """Return the canonical user and place of an interaction, and its time in Unix seconds.
+
+    Raises:
+        BadEvent: a bad id, an absurd time, or a rating that is missing; names the field.
+    """
+    user_id = checked_id("user_id", event.user_id)
+    place_id = checked_id("place_id", event.place_id)
+    time_s = checked_time_s("timestamp", event.timestamp, received_s)
+    if event.event_type == "rate" and event.rating is None:
+        raise BadEvent("rating", "an event of type rate needs a rating of 1 to 5")
+    return user_id, place_id, time_s
+
+
 def checked_id(field: str, value: int | str) -> str:
     """Return the canonical id, or raise `BadEvent` naming the field."""
     try:

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from google.rpc import status_pb2
+
 ROOT = Path(__file__).parents[1]
 PROTO = "contracts/placestream/v1/recommendation.proto"
 STUBS = tuple(
@@ -15,6 +17,12 @@ STUBS = tuple(
 )
 #: protoc's name of a plugin to the program that comes with mypy-protobuf.
 _PLUGINS = {"mypy": "protoc-gen-mypy", "mypy_grpc": "protoc-gen-mypy_grpc"}
+
+
+def protoc() -> list[str]:
+    """The compiler, and where it finds our proto and those of google.rpc."""
+    google = Path(status_pb2.__file__).parents[2]
+    return [sys.executable, "-m", "grpc_tools.protoc", f"-I{ROOT}", f"-I{google}"]
 
 
 def make_stubs(directory: Path) -> None:
@@ -28,7 +36,7 @@ def make_stubs(directory: Path) -> None:
         f"--plugin=protoc-gen-{name}={programs / program}" for name, program in _PLUGINS.items()
     ]
     outputs = [f"--{name}_out={directory}" for name in ("python", "grpc_python", *_PLUGINS)]
-    command = [sys.executable, "-m", "grpc_tools.protoc", f"-I{ROOT}", *plugins, *outputs, PROTO]
+    command = [*protoc(), *plugins, *outputs, PROTO]
     subprocess.run(command, cwd=ROOT, check=True)
 
 

@@ -14,6 +14,7 @@ from inference.checks import BadRequest
 DOMAIN = "placestream"
 CATALOGUE_LOADING = "CATALOGUE_LOADING"
 FEATURE_STORE_UNAVAILABLE = "FEATURE_STORE_UNAVAILABLE"
+KAFKA_UNAVAILABLE = "KAFKA_UNAVAILABLE"
 INTERNAL = "INTERNAL"
 RETRY_S = 1
 
@@ -62,6 +63,12 @@ def internal(request_id: str) -> grpc.Status:
         f"an error of ours, logged as {request_id}",
         ErrorInfo(reason=INTERNAL, domain=DOMAIN, metadata={"logged_as": request_id}),
     )
+
+
+def as_message(status: grpc.Status) -> status_pb2.Status:
+    """A status as a message, with its details, for an answer that holds several."""
+    details = dict(status.trailing_metadata)["grpc-status-details-bin"]
+    return status_pb2.Status.FromString(details)
 
 
 def _status(code: grpc.StatusCode, text: str, *details: Message) -> grpc.Status:

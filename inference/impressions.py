@@ -1,18 +1,16 @@
 """Every answer is logged with the features that the ranker saw (DESIGN.md, D7)."""
 
-import logging
-import threading
 from datetime import UTC, datetime
 from typing import Protocol
 
 import structlog
-from confluent_kafka import KafkaError, KafkaException, Message, Producer
+from confluent_kafka import KafkaError, KafkaException, Message
 
 from contracts.events import Impression, Location, ServedPlace, encode
-from contracts.kafka import producer_config
 from contracts.settings import Settings
 from inference.answer import Answer
 from inference.metrics import Metrics
+from inference.producing import BackgroundProducer
 from inference.query import Query
 
 log = structlog.get_logger(__name__)
@@ -77,26 +75,21 @@ class KafkaImpressions:
         self._delivered = metrics.impressions.labels(outcome="delivered")
         self._dropped = metrics.impressions.labels(outcome="dropped")
         self._dropping = False
-        self._producer = Producer(
-            producer_config(settings)
-            | {
+        self._producer = BackgroundProducer(
+            settings,
+            "impressions",
+            {
                 "queue.buffering.max.messages": BUFFERED_ANSWERS,
                 "queue.buffering.max.kbytes": BUFFERED_KB,
                 "message.timeout.ms": DELIVERY_TIMEOUT_MS,
             },
-            logger=logging.getLogger("librdkafka"),
         )
-        self._stop = threading.Event()
-        self._poller = threading.Thread(target=self._poll, name="impressions", daemon=True)
-        self._poller.start()
 
     def record(self, query: Query, answer: Answer) -> None:
         """Note an answer; never blocks, never raises."""
         event = impression(query, answer, self._variant, self._feature_set)
         try:
-            self._producer.produce(
-                self._topic, encode(event), query.user_id.encode(), on_delivery=self._done
-            )
+            self._producer.produce(self._topic, encode(event), query.user_id, self._done)
         except BufferError:
             self._drop("the buffer is full")
         except KafkaException as error:
@@ -104,15 +97,7 @@ class KafkaImpressions:
 
     def close(self, timeout_s: float = FLUSH_S) -> None:
         """Send what is buffered, for at most so long; the rest is dropped, and counted."""
-        self._stop.set()
-        self._poller.join()
-        if self._producer.flush(timeout_s):
-            self._producer.purge()
-            self._producer.flush(timeout_s)
-
-    def _poll(self) -> None:
-        while not self._stop.is_set():
-            self._producer.poll(0.1)
+        self._producer.close(timeout_s)
 
     def _done(self, error: KafkaError | None, _message: Message) -> None:
         if error is not None:

@@ -101,6 +101,18 @@ class Metrics:
             ["outcome"],
             registry=registry,
         )
+        self.batch_items = Counter(
+            "placestream_batch_items",
+            "Requests inside of batches by gRPC status code",
+            ["code"],
+            registry=registry,
+        )
+        self.feedback = Counter(
+            "placestream_feedback_events",
+            "Events that backends told: acknowledged by Kafka, or not known to be there (unsure)",
+            ["outcome"],
+            registry=registry,
+        )
         self._places = Gauge(
             "placestream_catalogue_places", "Places in the catalogue", registry=registry
         )

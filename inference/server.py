@@ -22,6 +22,7 @@ from contracts.settings import Settings
 from inference import readiness
 from inference.crowd_watch import CrowdWatch
 from inference.deadline import Clock
+from inference.feedback_log import KafkaFeedback
 from inference.impressions import KafkaImpressions
 from inference.lookup import FeatureLookup
 from inference.metrics import Metrics
@@ -89,6 +90,8 @@ class RecommendationServer:
         parts.push_async_callback(asyncio.to_thread, feed.close)
         impressions = KafkaImpressions(settings, metrics, FEATURE_SET)
         parts.push_async_callback(asyncio.to_thread, impressions.close)
+        feedback = KafkaFeedback(settings)
+        parts.push_async_callback(asyncio.to_thread, feedback.close)
         store = OnlineReader(redis, settings)
         clocks = {"clock": self._clock, "monotonic": self._monotonic}
         watch = CrowdWatch(self._catalogue, store, self._clock)
@@ -108,6 +111,7 @@ class RecommendationServer:
             pipeline,
             lookup,
             impressions,
+            feedback,
             metrics,
             **clocks,
             new_id=lambda: uuid.uuid4().hex,

@@ -15,18 +15,22 @@ from inference import errors
 from inference.answer import Answer, following, response
 from inference.checks import NOT_A_MESSAGE, BadRequest, Violation
 from inference.deadline import Budget, Clock
+from inference.feedback import parse_feedback
+from inference.feedback_log import FeedbackLog
 from inference.impressions import ImpressionLog
 from inference.lookup import FeatureLookup
 from inference.metrics import Metrics
 from inference.paging import PageTokens
 from inference.pipeline import Pipeline
 from inference.query import Query
-from inference.validation import parse_features, parse_recommend
+from inference.validation import check_batch, parse_features, parse_recommend
 
 M = TypeVar("M", bound=Message)
 Context = grpc.aio.ServicerContext[Any, Any]
 
 log = structlog.get_logger(__name__)
+#: Kafka's acknowledgement takes longer than an answer may, when a broker has just changed.
+FEEDBACK_DEADLINE_S = 2.0
 SERVICE = pb.DESCRIPTOR.services_by_name["RecommendationService"].full_name
 
 
@@ -39,6 +43,7 @@ class RecommendationService:
         pipeline: Pipeline,
         lookup: FeatureLookup,
         impressions: ImpressionLog,
+        feedback: FeedbackLog,
         metrics: Metrics,
         *,
         clock: Clock,
@@ -46,10 +51,12 @@ class RecommendationService:
         new_id: Callable[[], str],
     ) -> None:
         self._settings = settings
+        self._clock = clock
         self._pages = PageTokens(settings.topic_prefix, clock)
         self._pipeline = pipeline
         self._lookup = lookup
         self._impressions = impressions
+        self._feedback = feedback
         self._metrics = metrics
         self._monotonic = monotonic
         self._new_id = new_id
@@ -86,6 +93,54 @@ class RecommendationService:
         next_page = self._pages.write(following(query, answered), request) if answered.more else ""
         return response(answered, query.request_id, self._settings.model_label, next_page)
 
+    async def batch_recommend(
+        self, request: pb.BatchRecommendRequest | None, context: Context
+    ) -> pb.BatchRecommendResponse:
+        """Several answers at once, within one deadline."""
+
+        async def answer(budget: Budget) -> pb.BatchRecommendResponse:
+            batch = _message(request)
+            check_batch(batch)
+            results = await asyncio.gather(*(self._result(one, budget) for one in batch.requests))
+            return pb.BatchRecommendResponse(results=results)
+
+        return await self._answered("BatchRecommend", context, answer)
+
+    async def _result(
+        self, request: pb.RecommendRequest, budget: Budget
+    ) -> pb.BatchRecommendResult:
+        try:
+            result = pb.BatchRecommendResult(answer=await self._recommended(request, budget))
+            code = "OK"
+        except Exception as error:
+            status = self._status_of(error, "BatchRecommend")
+            result = pb.BatchRecommendResult(error=errors.as_message(status))
+            code = status.code.name
+        self._metrics.batch_items.labels(code).inc()
+        return result
+
+    async def feedback(
+        self, request: pb.FeedbackRequest | None, context: Context
+    ) -> pb.FeedbackResponse:
+        """Bring what users did to Kafka."""
+
+        async def answer(budget: Budget) -> pb.FeedbackResponse:
+            told = parse_feedback(_message(request), received_s=self._clock(), new_id=self._new_id)
+            outcome = self._metrics.feedback
+            try:
+                positions = await self._feedback.send(told, budget.left_s())
+            except BaseException:
+                outcome.labels("unsure").inc(len(told))
+                raise
+            outcome.labels("acknowledged").inc(len(told))
+            receipts = (
+                pb.FeedbackReceipt(event_id=event.event_id, position=position)
+                for event, position in zip(told, positions, strict=True)
+            )
+            return pb.FeedbackResponse(receipts=receipts)
+
+        return await self._answered("Feedback", context, answer, own_s=FEEDBACK_DEADLINE_S)
+
     async def get_features(
         self, request: pb.GetFeaturesRequest | None, context: Context
     ) -> pb.GetFeaturesResponse:
@@ -97,11 +152,16 @@ class RecommendationService:
         return await self._answered("GetFeatures", context, answer)
 
     async def _answered(
-        self, method: str, context: Context, answer: Callable[[Budget], Awaitable[M]]
+        self,
+        method: str,
+        context: Context,
+        answer: Callable[[Budget], Awaitable[M]],
+        *,
+        own_s: float | None = None,
     ) -> M:
         with self._metrics.request(method, self._monotonic) as outcome:
             try:
-                own_s = self._settings.serve_deadline_ms / 1_000
+                own_s = own_s or self._settings.serve_deadline_ms / 1_000
                 budget = Budget.of(context.time_remaining(), own_s, self._monotonic)
                 answered = await answer(budget)
                 outcome.code = "OK"
@@ -158,17 +218,19 @@ def add_to_server(service: RecommendationService, server: grpc.aio.Server) -> No
     By hand and not by the generated function, whose handlers answer bytes that are no message
     with INTERNAL, as if the fault were ours.
     """
+    methods: dict[str, tuple[Callable[..., Any], type[Message]]] = {
+        "Recommend": (service.recommend, pb.RecommendRequest),
+        "BatchRecommend": (service.batch_recommend, pb.BatchRecommendRequest),
+        "Feedback": (service.feedback, pb.FeedbackRequest),
+        "GetFeatures": (service.get_features, pb.GetFeaturesRequest),
+    }
     handlers: dict[str, grpc.RpcMethodHandler[Any, Any]] = {
-        "Recommend": grpc.unary_unary_rpc_method_handler(
-            _behaviour(service.recommend),
-            request_deserializer=_tolerant(pb.RecommendRequest),
-            response_serializer=pb.RecommendResponse.SerializeToString,
-        ),
-        "GetFeatures": grpc.unary_unary_rpc_method_handler(
-            _behaviour(service.get_features),
-            request_deserializer=_tolerant(pb.GetFeaturesRequest),
-            response_serializer=pb.GetFeaturesResponse.SerializeToString,
-        ),
+        name: grpc.unary_unary_rpc_method_handler(
+            _behaviour(method),
+            request_deserializer=_tolerant(request),
+            response_serializer=_serialized,
+        )
+        for name, (method, request) in methods.items()
     }
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
 
@@ -186,3 +248,7 @@ def _tolerant(message: type[M]) -> Callable[[bytes], M | None]:
             return None
 
     return parse
+
+
+def _serialized(message: Message) -> bytes:
+    return message.SerializeToString()

@@ -14,6 +14,8 @@ MAX_CATEGORIES = 50
 MAX_EXCLUDED = 500
 MAX_FEATURE_PLACES = 200
 MAX_WRITTEN = 16
+#: A home page; all of it has one deadline.
+MAX_BATCH = 16
 MAX_EXPLORE_SLOTS = 10
 #: Kafka's largest offset.
 MAX_OFFSET = 2**63 - 1
@@ -149,6 +151,21 @@ def _newest(written: Sequence[pb.EventPosition]) -> tuple[tuple[int, int], ...]:
     for position in written:
         newest[position.partition] = max(position.offset, newest.get(position.partition, 0))
     return tuple(newest.items())
+
+
+def check_batch(request: pb.BatchRecommendRequest) -> None:
+    """Check the number of a batch's requests; each is checked when it is answered.
+
+    Raises:
+        BadRequest: none, or too many.
+    """
+    checks, size = Checks(), len(request.requests)
+    if not size:
+        checks.blame("requests", REQUIRED, "must not be empty")
+    elif size > MAX_BATCH:
+        text = f"must hold at most {MAX_BATCH} values, not {size}"
+        checks.blame("requests", TOO_MANY, text)
+    checks.done()
 
 
 def parse_features(request: pb.GetFeaturesRequest) -> FeaturesQuery:

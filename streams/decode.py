@@ -6,19 +6,17 @@ from dataclasses import dataclass, field, fields
 from itertools import compress
 from typing import Any, TypeAlias
 
-import msgspec
 import numpy as np
 import pyarrow as pa
 import xxhash
 from aiokafka import ConsumerRecord
 
-from contracts.events import BadEvent, Interaction, checked_id, checked_time_s, decode
+from contracts.events import BadEvent, checked_interaction, read_interaction
 from contracts.ids import id64, partitions_of
 from online_features.archive import INTERACTION_SCHEMA
 from online_features.columns import AGE_CODE, KIND_CODE, EventColumns
 
 Record: TypeAlias = ConsumerRecord
-_DECODER = msgspec.json.Decoder(Interaction)
 _NAN = float("nan")
 MISPLACED = BadEvent(
     "user_id",
@@ -105,12 +103,8 @@ def _without_misplaced(batch: Interactions, own: list[bool], records: list[Recor
 def _append(batch: Interactions, record: Record) -> None:
     received_s = record.timestamp / 1_000
     value = record.value
-    event = decode(_DECODER, value)
-    user_id = checked_id("user_id", event.user_id)
-    place_id = checked_id("place_id", event.place_id)
-    time_s = checked_time_s("timestamp", event.timestamp, received_s)
-    if event.event_type == "rate" and event.rating is None:
-        raise BadEvent("rating", "an event of type rate needs a rating of 1 to 5")
+    event = read_interaction(value)
+    user_id, place_id, time_s = checked_interaction(event, received_s)
     where = event.context.location
     identity = value if event.event_id is None else event.event_id.encode()
     batch.partition.append(record.partition)

@@ -11,6 +11,7 @@ from inference.server import RecommendationServer
 from placestream.stack.ports import LOCALHOST, free_port
 from tests.inference.fakes import place
 from tests.inference.installation import Client, ModelProcess, send_places
+from tests.inference.running import Running, running_service
 
 START_S = 60.0
 StartService = Callable[[Settings], Awaitable[RecommendationServer]]
@@ -85,3 +86,10 @@ async def client(start_service: StartService, installed: Settings) -> AsyncItera
     client = Client(server.port)
     yield client
     await client.channel.close()
+
+
+@pytest.fixture
+async def running() -> AsyncIterator[Running]:
+    """The RPCs on a port, on parts that a test can spoil."""
+    async with running_service() as service:
+        yield service

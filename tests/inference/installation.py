@@ -172,6 +172,12 @@ class Client:
     async def ids(self, **fields: Any) -> list[str]:
         return [p.place_id for p in (await self.recommend(**fields)).places]
 
+    async def tell(self, *events: pb.Interaction) -> list[pb.EventPosition]:
+        """Give feedback; return where it lies in Kafka."""
+        told = pb.FeedbackRequest(events=events)
+        said: pb.FeedbackResponse = await self._stub.Feedback(told, timeout=10)
+        return [receipt.position for receipt in said.receipts]
+
     async def features(self, **fields: Any) -> pb.GetFeaturesResponse:
         answer: pb.GetFeaturesResponse = await self._stub.GetFeatures(
             pb.GetFeaturesRequest(**fields), timeout=10

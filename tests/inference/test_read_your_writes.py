@@ -134,6 +134,20 @@ async def test_the_next_answer_knows_what_was_just_sent(together: Together) -> N
     assert await _counted(together.client, "interactions_1h") == 3
 
 
+async def test_feedback_reaches_the_features_once(together: Together) -> None:
+    """Sent again, as after a lost answer, it lies in Kafka twice and counts once."""
+    event = pb.Interaction(
+        user_id="u", place_id="p3", event_type=pb.EVENT_TYPE_VISIT, event_id="mine"
+    )
+    for _ in range(2):
+        (position,) = await together.client.tell(event)
+        answer = await together.client.recommend(user_id="u", written=[position])
+        assert answer.read_your_writes == pb.READ_YOUR_WRITES_SEEN
+        assert await _counted(together.client, "visits_1h") == 1
+        assert "p3" not in [p.place_id for p in answer.places]
+    assert position.offset > 0
+
+
 async def test_a_stream_that_stands_still_is_told_within_the_deadline(together: Together) -> None:
     """The worker is stopped: the answer comes, whole but for the event, and says NOT_SEEN."""
     with together.stream_paused():

@@ -1,118 +1,23 @@
 """The RPCs over a real channel: errors with details, counts, and what is noted of an answer."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
 from typing import Any
 
 import grpc
 import grpc.aio
 import pytest
-from google.rpc import error_details_pb2
-from grpc_status import rpc_status
 
 from contracts.placestream.v1 import recommendation_pb2 as pb
-from contracts.placestream.v1 import recommendation_pb2_grpc as pb_grpc
-from contracts.settings import Settings
 from inference.answer import Answer
-from inference.lookup import FeatureLookup
-from inference.metrics import Metrics
 from inference.pipeline import Pipeline
-from inference.query import Query
-from inference.service import SERVICE, RecommendationService, add_to_server
-from online_features.crowds import Crowds
+from inference.service import SERVICE
 from online_features.definitions import FEATURE_SET, PLACE, USER
 from online_features.request import ARRIVAL_SPEED_M_S
-from tests.inference.fakes import (
-    LAT,
-    LNG,
-    NOON_S,
-    FakeModels,
-    FakeStore,
-    catalogue_of,
-    events,
-    place,
-)
+from tests.inference.fakes import LNG, NOON_S
+from tests.inference.running import SETTINGS, Running, details, request
 from tests.inference.waiting import eventually
 
-SETTINGS = Settings(_env_file=None, serve_deadline_ms=2_000, redis_timeout_ms=1_000)
 GONE = ConnectionError("refused")
-
-
-@dataclass
-class Noted:
-    """Impressions kept in a list."""
-
-    answers: list[tuple[Query, Answer]] = field(default_factory=list)
-
-    def record(self, query: Query, answer: Answer) -> None:
-        self.answers.append((query, answer))
-
-
-@dataclass
-class Running:
-    """A service on a port, and what it leans on."""
-
-    store: FakeStore
-    models: FakeModels
-    noted: Noted
-    metrics: Metrics
-    service: RecommendationService
-    channel: grpc.aio.Channel
-
-    @property
-    def stub(self) -> "pb_grpc.RecommendationServiceAsyncStub":
-        return pb_grpc.RecommendationServiceStub(self.channel)
-
-    def sample(self, name: str, **labels: str) -> float | None:
-        return self.metrics.registry.get_sample_value(f"placestream_{name}", labels)
-
-    async def counted(self, method: str, code: str) -> float | None:
-        await asyncio.sleep(0)  # notes are taken after the answer has left
-        return self.sample("requests_total", method=method, code=code)
-
-
-@pytest.fixture
-async def running() -> AsyncIterator[Running]:
-    """Two places, a known user, and parts that answer."""
-    store, models, noted, metrics = FakeStore(), FakeModels(), Noted(), Metrics()
-    store.happened = events(("u", "p0", "visit", 86_400.0), ("u", "p0", "view", 30.0))
-    catalogue = catalogue_of(place("p0", 100, name="Café Zoë"), place("p1", 200))
-    loop = asyncio.get_running_loop()
-    clocks = {"clock": lambda: NOON_S, "monotonic": loop.time}
-    service = RecommendationService(
-        SETTINGS,
-        Pipeline(SETTINGS, catalogue, Crowds(), store, models, **clocks, new_seed=lambda: 1),
-        FeatureLookup(SETTINGS, store, **clocks),
-        noted,
-        metrics,
-        **clocks,
-        new_id=lambda: "made",
-    )
-    service.catalogue_loaded = True
-    server = grpc.aio.server()
-    add_to_server(service, server)
-    port = server.add_insecure_port("127.0.0.1:0")
-    await server.start()
-    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
-        yield Running(store, models, noted, metrics, service, channel)
-    await server.stop(None)
-
-
-def request(**fields: Any) -> pb.RecommendRequest:
-    wanted: dict[str, Any] = {"user_id": "u", "location": pb.LatLng(lat=LAT, lng=LNG), "limit": 2}
-    return pb.RecommendRequest(**(wanted | fields))
-
-
-def details(error: grpc.aio.AioRpcError) -> dict[str, Any]:
-    """The google.rpc details of an error, by type."""
-    status = rpc_status.from_call(error)
-    found = {}
-    for packed in status.details:
-        kind = packed.TypeName().rpartition(".")[2]
-        found[kind] = getattr(error_details_pb2, kind)()
-        packed.Unpack(found[kind])
-    return found
 
 
 async def test_an_answer_tells_all_of_itself(running: Running) -> None:
@@ -217,7 +122,7 @@ async def test_the_worst_request_still_gets_its_details(running: Running) -> Non
     assert details(caught.value)["BadRequest"].field_violations
 
 
-@pytest.mark.parametrize("method", ["Recommend", "GetFeatures"])
+@pytest.mark.parametrize("method", ["Recommend", "BatchRecommend", "Feedback", "GetFeatures"])
 async def test_bytes_that_are_no_message_are_the_callers_fault(
     running: Running, method: str
 ) -> None:

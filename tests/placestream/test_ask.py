@@ -60,6 +60,18 @@ class Service(pb_grpc.RecommendationServiceServicer):
         self.asked.append(request)
         return self.answer(request, context)
 
+    def BatchRecommend(
+        self, request: pb.BatchRecommendRequest, context: grpc.ServicerContext
+    ) -> pb.BatchRecommendResponse:
+        """The command asks one question."""
+        raise AssertionError(request)
+
+    def Feedback(
+        self, request: pb.FeedbackRequest, context: grpc.ServicerContext
+    ) -> pb.FeedbackResponse:
+        """The command tells nothing."""
+        raise AssertionError(request)
+
     def GetFeatures(
         self, request: pb.GetFeaturesRequest, context: grpc.ServicerContext
     ) -> pb.GetFeaturesResponse:

@@ -10,6 +10,7 @@ from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.rpc import status_pb2 as _status_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -152,6 +153,37 @@ SHORTFALL_FILTERED: Shortfall.ValueType  # 2
 SHORTFALL_ALL_SHOWN: Shortfall.ValueType  # 3
 """the pages before have shown all the others"""
 Global___Shortfall: _TypeAlias = Shortfall  # noqa: Y015
+
+class _EventType:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _EventTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EventType.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    EVENT_TYPE_UNSPECIFIED: _EventType.ValueType  # 0
+    """refused"""
+    EVENT_TYPE_VIEW: _EventType.ValueType  # 1
+    """saw the place"""
+    EVENT_TYPE_CLICK: _EventType.ValueType  # 2
+    """opened it"""
+    EVENT_TYPE_VISIT: _EventType.ValueType  # 3
+    """was there"""
+    EVENT_TYPE_RATE: _EventType.ValueType  # 4
+    """rated it; needs a rating"""
+
+class EventType(_EventType, metaclass=_EventTypeEnumTypeWrapper): ...
+
+EVENT_TYPE_UNSPECIFIED: EventType.ValueType  # 0
+"""refused"""
+EVENT_TYPE_VIEW: EventType.ValueType  # 1
+"""saw the place"""
+EVENT_TYPE_CLICK: EventType.ValueType  # 2
+"""opened it"""
+EVENT_TYPE_VISIT: EventType.ValueType  # 3
+"""was there"""
+EVENT_TYPE_RATE: EventType.ValueType  # 4
+"""rated it; needs a rating"""
+Global___EventType: _TypeAlias = EventType  # noqa: Y015
 
 @_typing.final
 class LatLng(_message.Message):
@@ -745,3 +777,239 @@ class GetFeaturesResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetFeaturesResponse: _TypeAlias = GetFeaturesResponse  # noqa: Y015
+
+@_typing.final
+class BatchRecommendRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUESTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def requests(self) -> _containers.RepeatedCompositeFieldContainer[Global___RecommendRequest]:
+        """1 to 16."""
+
+    def __init__(
+        self,
+        *,
+        requests: _abc.Iterable[Global___RecommendRequest] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["requests", b"requests"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BatchRecommendRequest: _TypeAlias = BatchRecommendRequest  # noqa: Y015
+
+@_typing.final
+class BatchRecommendResult(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ANSWER_FIELD_NUMBER: _builtins.int
+    ERROR_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def answer(self) -> Global___RecommendResponse: ...
+    @_builtins.property
+    def error(self) -> _status_pb2.Status:
+        """Code, text and details as Recommend would have ended with."""
+
+    def __init__(
+        self,
+        *,
+        answer: Global___RecommendResponse | None = ...,
+        error: _status_pb2.Status | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer", "error", b"error", "result", b"result"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer", "error", b"error", "result", b"result"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_result: _TypeAlias = _typing.Literal["answer", "error"]  # noqa: Y015
+    _WhichOneofArgType_result: _TypeAlias = _typing.Literal["result", b"result"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_result) -> _WhichOneofReturnType_result | None: ...
+
+Global___BatchRecommendResult: _TypeAlias = BatchRecommendResult  # noqa: Y015
+
+@_typing.final
+class BatchRecommendResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESULTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def results(self) -> _containers.RepeatedCompositeFieldContainer[Global___BatchRecommendResult]:
+        """One for each request, in their order."""
+
+    def __init__(
+        self,
+        *,
+        results: _abc.Iterable[Global___BatchRecommendResult] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["results", b"results"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BatchRecommendResponse: _TypeAlias = BatchRecommendResponse  # noqa: Y015
+
+@_typing.final
+class InteractionContext(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SEARCH_QUERY_FIELD_NUMBER: _builtins.int
+    LOCATION_FIELD_NUMBER: _builtins.int
+    DEVICE_FIELD_NUMBER: _builtins.int
+    SESSION_ID_FIELD_NUMBER: _builtins.int
+    search_query: _builtins.str
+    device: _builtins.str
+    session_id: _builtins.str
+    @_builtins.property
+    def location(self) -> Global___LatLng: ...
+    def __init__(
+        self,
+        *,
+        search_query: _builtins.str = ...,
+        location: Global___LatLng | None = ...,
+        device: _builtins.str = ...,
+        session_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["location", b"location"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["device", b"device", "location", b"location", "search_query", b"search_query", "session_id", b"session_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___InteractionContext: _TypeAlias = InteractionContext  # noqa: Y015
+
+@_typing.final
+class Interaction(_message.Message):
+    """A user did something with a place. The fields are those of the event on Kafka."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    USER_ID_FIELD_NUMBER: _builtins.int
+    PLACE_ID_FIELD_NUMBER: _builtins.int
+    EVENT_TYPE_FIELD_NUMBER: _builtins.int
+    TIMESTAMP_FIELD_NUMBER: _builtins.int
+    CONTEXT_FIELD_NUMBER: _builtins.int
+    EVENT_ID_FIELD_NUMBER: _builtins.int
+    RATING_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    USER_AGE_GROUP_FIELD_NUMBER: _builtins.int
+    DWELL_S_FIELD_NUMBER: _builtins.int
+    user_id: _builtins.str
+    place_id: _builtins.str
+    event_type: Global___EventType.ValueType
+    event_id: _builtins.str
+    """The caller's id of this event: the same event sent again counts once. Empty: the service makes
+    one, and sending again counts again.
+    """
+    rating: _builtins.float
+    """1 to 5."""
+    request_id: _builtins.str
+    """`RecommendResponse.request_id` that led to it."""
+    user_age_group: _builtins.str
+    """"0-17", "18-24", "25-34", "35-44", "45-54", "55-64" or "65+"."""
+    dwell_s: _builtins.float
+    """How long the user stayed, seconds."""
+    @_builtins.property
+    def timestamp(self) -> _timestamp_pb2.Timestamp:
+        """Between 2000 and five minutes from now; absent: now."""
+
+    @_builtins.property
+    def context(self) -> Global___InteractionContext: ...
+    def __init__(
+        self,
+        *,
+        user_id: _builtins.str = ...,
+        place_id: _builtins.str = ...,
+        event_type: Global___EventType.ValueType = ...,
+        timestamp: _timestamp_pb2.Timestamp | None = ...,
+        context: Global___InteractionContext | None = ...,
+        event_id: _builtins.str = ...,
+        rating: _builtins.float | None = ...,
+        request_id: _builtins.str = ...,
+        user_age_group: _builtins.str = ...,
+        dwell_s: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_dwell_s", b"_dwell_s", "_rating", b"_rating", "context", b"context", "dwell_s", b"dwell_s", "rating", b"rating", "timestamp", b"timestamp"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_dwell_s", b"_dwell_s", "_rating", b"_rating", "context", b"context", "dwell_s", b"dwell_s", "event_id", b"event_id", "event_type", b"event_type", "place_id", b"place_id", "rating", b"rating", "request_id", b"request_id", "timestamp", b"timestamp", "user_age_group", b"user_age_group", "user_id", b"user_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__dwell_s: _TypeAlias = _typing.Literal["dwell_s"]  # noqa: Y015
+    _WhichOneofArgType__dwell_s: _TypeAlias = _typing.Literal["_dwell_s", b"_dwell_s"]  # noqa: Y015
+    _WhichOneofReturnType__rating: _TypeAlias = _typing.Literal["rating"]  # noqa: Y015
+    _WhichOneofArgType__rating: _TypeAlias = _typing.Literal["_rating", b"_rating"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__dwell_s) -> _WhichOneofReturnType__dwell_s | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__rating) -> _WhichOneofReturnType__rating | None: ...
+
+Global___Interaction: _TypeAlias = Interaction  # noqa: Y015
+
+@_typing.final
+class FeedbackRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EVENTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def events(self) -> _containers.RepeatedCompositeFieldContainer[Global___Interaction]:
+        """1 to 100; if one is refused, none is sent."""
+
+    def __init__(
+        self,
+        *,
+        events: _abc.Iterable[Global___Interaction] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["events", b"events"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FeedbackRequest: _TypeAlias = FeedbackRequest  # noqa: Y015
+
+@_typing.final
+class FeedbackReceipt(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EVENT_ID_FIELD_NUMBER: _builtins.int
+    POSITION_FIELD_NUMBER: _builtins.int
+    event_id: _builtins.str
+    @_builtins.property
+    def position(self) -> Global___EventPosition:
+        """Where it lies: name it in `RecommendRequest.written` to be answered with it."""
+
+    def __init__(
+        self,
+        *,
+        event_id: _builtins.str = ...,
+        position: Global___EventPosition | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["position", b"position"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["event_id", b"event_id", "position", b"position"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FeedbackReceipt: _TypeAlias = FeedbackReceipt  # noqa: Y015
+
+@_typing.final
+class FeedbackResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RECEIPTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def receipts(self) -> _containers.RepeatedCompositeFieldContainer[Global___FeedbackReceipt]:
+        """One for each event, in their order."""
+
+    def __init__(
+        self,
+        *,
+        receipts: _abc.Iterable[Global___FeedbackReceipt] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["receipts", b"receipts"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FeedbackResponse: _TypeAlias = FeedbackResponse  # noqa: Y015

@@ -42,6 +42,16 @@ class RecommendationServiceStub:
                 request_serializer=contracts_dot_placestream_dot_v1_dot_recommendation__pb2.RecommendRequest.SerializeToString,
                 response_deserializer=contracts_dot_placestream_dot_v1_dot_recommendation__pb2.RecommendResponse.FromString,
                 _registered_method=True)
+        self.BatchRecommend = channel.unary_unary(
+                '/placestream.v1.RecommendationService/BatchRecommend',
+                request_serializer=contracts_dot_placestream_dot_v1_dot_recommendation__pb2.BatchRecommendRequest.SerializeToString,
+                response_deserializer=contracts_dot_placestream_dot_v1_dot_recommendation__pb2.BatchRecommendResponse.FromString,
+                _registered_method=True)
+        self.Feedback = channel.unary_unary(
+                '/placestream.v1.RecommendationService/Feedback',
+                request_serializer=contracts_dot_placestream_dot_v1_dot_recommendation__pb2.FeedbackRequest.SerializeToString,
+                response_deserializer=contracts_dot_placestream_dot_v1_dot_recommendation__pb2.FeedbackResponse.FromString,
+                _registered_method=True)
         self.GetFeatures = channel.unary_unary(
                 '/placestream.v1.RecommendationService/GetFeatures',
                 request_serializer=contracts_dot_placestream_dot_v1_dot_recommendation__pb2.GetFeaturesRequest.SerializeToString,
@@ -62,6 +72,23 @@ class RecommendationServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def BatchRecommend(self, request, context):
+        """Several questions at once, as a home page has them: one deadline for all, each answered as
+        Recommend would, or refused by itself.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Feedback(self, request, context):
+        """Tells what users did, for backends that do not write to Kafka. Acknowledged only once Kafka has
+        every event; UNAVAILABLE means that it may or may not, so send again: an event counts once
+        by its event_id. The events are checked as the stream does, and are the same as producers'.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetFeatures(self, request, context):
         """The features of a user and of places as a request would see them now. For debugging.
         """
@@ -76,6 +103,16 @@ def add_RecommendationServiceServicer_to_server(servicer, server):
                     servicer.Recommend,
                     request_deserializer=contracts_dot_placestream_dot_v1_dot_recommendation__pb2.RecommendRequest.FromString,
                     response_serializer=contracts_dot_placestream_dot_v1_dot_recommendation__pb2.RecommendResponse.SerializeToString,
+            ),
+            'BatchRecommend': grpc.unary_unary_rpc_method_handler(
+                    servicer.BatchRecommend,
+                    request_deserializer=contracts_dot_placestream_dot_v1_dot_recommendation__pb2.BatchRecommendRequest.FromString,
+                    response_serializer=contracts_dot_placestream_dot_v1_dot_recommendation__pb2.BatchRecommendResponse.SerializeToString,
+            ),
+            'Feedback': grpc.unary_unary_rpc_method_handler(
+                    servicer.Feedback,
+                    request_deserializer=contracts_dot_placestream_dot_v1_dot_recommendation__pb2.FeedbackRequest.FromString,
+                    response_serializer=contracts_dot_placestream_dot_v1_dot_recommendation__pb2.FeedbackResponse.SerializeToString,
             ),
             'GetFeatures': grpc.unary_unary_rpc_method_handler(
                     servicer.GetFeatures,
@@ -113,6 +150,60 @@ class RecommendationService:
             '/placestream.v1.RecommendationService/Recommend',
             contracts_dot_placestream_dot_v1_dot_recommendation__pb2.RecommendRequest.SerializeToString,
             contracts_dot_placestream_dot_v1_dot_recommendation__pb2.RecommendResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def BatchRecommend(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/placestream.v1.RecommendationService/BatchRecommend',
+            contracts_dot_placestream_dot_v1_dot_recommendation__pb2.BatchRecommendRequest.SerializeToString,
+            contracts_dot_placestream_dot_v1_dot_recommendation__pb2.BatchRecommendResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Feedback(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/placestream.v1.RecommendationService/Feedback',
+            contracts_dot_placestream_dot_v1_dot_recommendation__pb2.FeedbackRequest.SerializeToString,
+            contracts_dot_placestream_dot_v1_dot_recommendation__pb2.FeedbackResponse.FromString,
             options,
             channel_credentials,
             insecure,

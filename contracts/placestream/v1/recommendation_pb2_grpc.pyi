@@ -38,6 +38,15 @@ class RecommendationServiceStub:
     def __new__(cls, channel: _aio.Channel) -> RecommendationServiceAsyncStub: ...
     Recommend: _grpc.UnaryUnaryMultiCallable[_recommendation_pb2.RecommendRequest, _recommendation_pb2.RecommendResponse]
     """What should this user see here, now?"""
+    BatchRecommend: _grpc.UnaryUnaryMultiCallable[_recommendation_pb2.BatchRecommendRequest, _recommendation_pb2.BatchRecommendResponse]
+    """Several questions at once, as a home page has them: one deadline for all, each answered as
+    Recommend would, or refused by itself.
+    """
+    Feedback: _grpc.UnaryUnaryMultiCallable[_recommendation_pb2.FeedbackRequest, _recommendation_pb2.FeedbackResponse]
+    """Tells what users did, for backends that do not write to Kafka. Acknowledged only once Kafka has
+    every event; UNAVAILABLE means that it may or may not, so send again: an event counts once
+    by its event_id. The events are checked as the stream does, and are the same as producers'.
+    """
     GetFeatures: _grpc.UnaryUnaryMultiCallable[_recommendation_pb2.GetFeaturesRequest, _recommendation_pb2.GetFeaturesResponse]
     """The features of a user and of places as a request would see them now. For debugging."""
 
@@ -51,6 +60,15 @@ class RecommendationServiceAsyncStub(RecommendationServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     Recommend: _aio.UnaryUnaryMultiCallable[_recommendation_pb2.RecommendRequest, _recommendation_pb2.RecommendResponse]  # type: ignore[assignment]
     """What should this user see here, now?"""
+    BatchRecommend: _aio.UnaryUnaryMultiCallable[_recommendation_pb2.BatchRecommendRequest, _recommendation_pb2.BatchRecommendResponse]  # type: ignore[assignment]
+    """Several questions at once, as a home page has them: one deadline for all, each answered as
+    Recommend would, or refused by itself.
+    """
+    Feedback: _aio.UnaryUnaryMultiCallable[_recommendation_pb2.FeedbackRequest, _recommendation_pb2.FeedbackResponse]  # type: ignore[assignment]
+    """Tells what users did, for backends that do not write to Kafka. Acknowledged only once Kafka has
+    every event; UNAVAILABLE means that it may or may not, so send again: an event counts once
+    by its event_id. The events are checked as the stream does, and are the same as producers'.
+    """
     GetFeatures: _aio.UnaryUnaryMultiCallable[_recommendation_pb2.GetFeaturesRequest, _recommendation_pb2.GetFeaturesResponse]  # type: ignore[assignment]
     """The features of a user and of places as a request would see them now. For debugging."""
 
@@ -67,6 +85,27 @@ class RecommendationServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_recommendation_pb2.RecommendResponse, _abc.Awaitable[_recommendation_pb2.RecommendResponse]]:
         """What should this user see here, now?"""
+
+    @_abc_1.abstractmethod
+    def BatchRecommend(
+        self,
+        request: _recommendation_pb2.BatchRecommendRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_recommendation_pb2.BatchRecommendResponse, _abc.Awaitable[_recommendation_pb2.BatchRecommendResponse]]:
+        """Several questions at once, as a home page has them: one deadline for all, each answered as
+        Recommend would, or refused by itself.
+        """
+
+    @_abc_1.abstractmethod
+    def Feedback(
+        self,
+        request: _recommendation_pb2.FeedbackRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_recommendation_pb2.FeedbackResponse, _abc.Awaitable[_recommendation_pb2.FeedbackResponse]]:
+        """Tells what users did, for backends that do not write to Kafka. Acknowledged only once Kafka has
+        every event; UNAVAILABLE means that it may or may not, so send again: an event counts once
+        by its event_id. The events are checked as the stream does, and are the same as producers'.
+        """
 
     @_abc_1.abstractmethod
     def GetFeatures(
