@@ -8,11 +8,12 @@ from numpy.typing import NDArray
 from inference.answer import AnsweredPlace
 from inference.candidates import Chosen
 from inference.course import Ask
+from inference.exploration import Tries
 from inference.features import Seen
 from inference.person import Person
 from inference.ranking import Ranked, open_state
-from inference.reasons import Evidence, Reason, reasons
-from inference.selection import select
+from inference.reasons import MOST_REASONS, Evidence, Reason, explored, reasons
+from inference.selection import Selection, select
 from online_features.catalogue import Catalogue
 
 
@@ -37,8 +38,8 @@ def finish(
     features, rows, distance_m = seen.features[at], chosen.rows[at], chosen.distance_m[at]
     why: Sequence[tuple[Reason, ...]] = [()] * len(at)
     if ask.query.explain:
-        evidence = Evidence(features, rows, distance_m, ask.course.level)
-        why = reasons(evidence, person, catalogue)
+        evidence = Evidence(features, rows, distance_m, ask.course.level, ask.now_s)
+        why = _with_explored(reasons(evidence, person, catalogue), selection, tries)
     columns = zip(
         rows.tolist(),
         distance_m.tolist(),
@@ -51,6 +52,18 @@ def finish(
         strict=True,
     )
     return [_place(catalogue, *column) for column in columns], features
+
+
+def _with_explored(
+    why: list[tuple[Reason, ...]], selection: Selection, tries: Tries | None
+) -> list[tuple[Reason, ...]]:
+    """Say first of the places that a slot explores that it does."""
+    first = len(why) - selection.explored
+    if tries is None:
+        return why
+    views = tries.at(selection.at[first:]).views.tolist()
+    found = ((explored(n), *held) for n, held in zip(views, why[first:], strict=True))
+    return why[:first] + [held[:MOST_REASONS] for held in found]
 
 
 def _at(values: NDArray[np.float32] | None, at: NDArray[np.int64]) -> list[float | None]:

@@ -7,6 +7,7 @@ only where the stage that used those figures stood behind the answer.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from contracts.placestream.v1 import recommendation_pb2 as pb
 from inference.person import Person
 from online_features.catalogue import Catalogue
+from online_features.category_tree import leaf
 from online_features.columns import RATE, VISIT
 from online_features.request import RANKING_COLUMNS
 
@@ -38,12 +40,14 @@ class Evidence:
         rows: int64[n] catalogue rows.
         distance_m: float32[n].
         level: value of `pb.Degradation`: which stages stood behind the order.
+        now_s: moment of the request, Unix seconds.
     """
 
     features: NDArray[np.float32]
     rows: NDArray[np.int64]
     distance_m: NDArray[np.float32]
     level: pb.Degradation.ValueType
+    now_s: float
 
 
 class _Place:
@@ -52,6 +56,7 @@ class _Place:
     def __init__(self, evidence: Evidence, i: int, person: Person, catalogue: Catalogue) -> None:
         self._values = evidence.features[i].tolist()
         self.distance_m = float(evidence.distance_m[i])
+        self._now_s = evidence.now_s
         self._row = int(evidence.rows[i])
         self._person = person
         self._catalogue = catalogue
@@ -65,20 +70,80 @@ class _Place:
 
     @property
     def category(self) -> str:
+        """The narrowest name of its category."""
         code = int(self._catalogue.category[self._row])
-        return self._catalogue.categories[code] if code >= 0 else ""
+        return leaf(self._catalogue.categories[code]) if code >= 0 else ""
+
+    @property
+    def near(self) -> bool:
+        """Whether it is a short walk away."""
+        return self.distance_m <= NEAR_M
+
+    @property
+    def is_like_recent(self) -> bool:
+        """Whether the user has just been busy with places of its category, but not with it."""
+        return (
+            math.expm1(self["category_intent_strength"]) >= 0.5
+            and self["category_intent"] >= 0.25
+            and math.expm1(self["looked_here"]) < 0.5
+        )
 
     def newest_alike(self) -> str:
         """What the user did last with a place of this category, in words."""
+        newest = self._newest(np.ones_like(self._person.history.kind[0], bool))
+        if newest is None:
+            return f"Like what you just looked at: {self.category}"
+        name, kind = newest
+        been = kind in (VISIT, RATE)
+        return f"Like {name or self.category}, {_WHERE if been else _WHICH}"
+
+    def visited_alike(self) -> str:
+        """Name of the place of this category that the user was at last; empty if none has one."""
+        newest = self._newest(np.isin(self._person.history.kind[0], (VISIT, RATE)))
+        return newest[0] if newest is not None else ""
+
+    def usual_time(self) -> str:
+        """When the user comes here, in words, on the place's own clock."""
+        now = self._catalogue.local_time(self._row, self._now_s)
+        events = self._person.history
+        here = events.ids[0] == self._catalogue.hash[self._row]
+        here &= np.isin(events.kind[0], (VISIT, RATE))
+        visits = [self._catalogue.local_time(self._row, t) for t in events.time_s[0][here].tolist()]
+        like_now = [v for v in visits if _hours_apart(v, now) <= USUAL_HOURS]
+        at_weekend = {v.weekday() in _WEEKEND for v in like_now}
+        part = _part_of_day(now.hour)
+        if len(at_weekend) == 1:
+            return f"on {'weekend' if at_weekend.pop() else 'weekday'} {part}s"
+        return f"in the {part}" if part != "night" else "at night"
+
+    def _newest(self, among: NDArray[np.bool_]) -> tuple[str, int] | None:
+        """Name (or nothing) and kind of the newest event, of some, at a place of this category."""
         events, catalogue = self._person.history, self._catalogue
         past = catalogue.rows_of(events.ids[0])
-        alike = (past >= 0) & (catalogue.category[past] == catalogue.category[self._row])
-        if not alike.any():
-            return f"Like what you just looked at: {self.category}"
+        alike = (past >= 0) & (catalogue.category[past] == catalogue.category[self._row]) & among
+        if not alike.any() or catalogue.category[self._row] < 0:
+            return None
         newest = int(alike.argmax())
-        name = catalogue.names[int(past[newest])] or self.category
-        been = events.kind[0, newest] in (VISIT, RATE)
-        return f"Like {name}, {'where you just were' if been else 'which you just looked at'}"
+        return catalogue.names[int(past[newest])] or "", int(events.kind[0, newest])
+
+
+#: What is so near is said to be.
+NEAR_M = 400.0
+#: Visits at most so many hours from this one's hour of the day make a habit.
+USUAL_HOURS = 2.0
+_WEEKEND = (5, 6)
+_WHERE, _WHICH = "where you just were", "which you just looked at"
+#: The first hour of each part of the day.
+_PARTS = ((5, "morning"), (12, "afternoon"), (17, "evening"), (22, "night"))
+
+
+def _part_of_day(hour: int) -> str:
+    return next((part for first, part in reversed(_PARTS) if hour >= first), "night")
+
+
+def _hours_apart(a: datetime, b: datetime) -> float:
+    hours = abs((a.hour + a.minute / 60) - (b.hour + b.minute / 60))
+    return min(hours, 24 - hours)
 
 
 @dataclass(frozen=True)
@@ -92,12 +157,21 @@ def _times(n: int) -> str:
     return "once" if n == 1 else f"{n} times"
 
 
+def _like_visited(p: _Place) -> bool:
+    return (
+        p.count("visits_here_log") == 0
+        and p["category_share"] >= 0.05
+        and not p.is_like_recent
+        and p.visited_alike() != ""
+    )
+
+
 #: In order of weight: what is the user's own comes before what holds for everybody.
 _RULES = (
     _Rule(
         "USUAL_HOUR",
         lambda p: p["visits_here_this_hour"] >= 0.25 and p.count("visits_here_log") >= 2,
-        lambda p: "You often come here around this hour",
+        lambda p: f"You come here {p.usual_time()}",
     ),
     _Rule(
         "JUST_LOOKED",
@@ -106,17 +180,18 @@ _RULES = (
     ),
     _Rule(
         "SIMILAR_TO_RECENT",
-        lambda p: (
-            math.expm1(p["category_intent_strength"]) >= 0.5
-            and p["category_intent"] >= 0.25
-            and math.expm1(p["looked_here"]) < 0.5
-        ),
+        lambda p: p.is_like_recent,
         _Place.newest_alike,
     ),
     _Rule(
         "VISITED_BEFORE",
         lambda p: p.count("visits_here_log") >= 1,
         lambda p: f"You have been here {_times(p.count('visits_here_log'))}",
+    ),
+    _Rule(
+        "LIKE_VISITED",
+        _like_visited,
+        lambda p: f"{'Near, like' if p.near else 'Like'} {p.visited_alike()} that you visited",
     ),
     _Rule(
         "LIKES_CATEGORY",
@@ -143,7 +218,7 @@ _RULES = (
     ),
     _Rule(
         "NEAR",
-        lambda p: p.distance_m <= 400,
+        lambda p: p.near and not _like_visited(p),
         lambda p: f"Near: {max(10, round(p.distance_m, -1)):.0f} m away",
     ),
     _Rule(
@@ -152,10 +227,12 @@ _RULES = (
         lambda p: f"Popular: {p.count('place_visits_7d_log')} visits this week",
     ),
 )
-CODES = tuple(rule.code for rule in _RULES)
+EXPLORED = "EXPLORED"
+CODES = (EXPLORED, *(rule.code for rule in _RULES))
 #: The candidate model sees a user's history and the distance; popularity sees the crowd.
 _OF_HISTORY = {
-    "USUAL_HOUR", "JUST_LOOKED", "SIMILAR_TO_RECENT", "VISITED_BEFORE", "LIKES_CATEGORY", "NEAR"
+    "USUAL_HOUR", "JUST_LOOKED", "SIMILAR_TO_RECENT", "VISITED_BEFORE", "LIKE_VISITED",
+    "LIKES_CATEGORY", "NEAR",
 }  # fmt: skip
 _SAYS = {
     pb.DEGRADATION_CANDIDATE_ORDER: _OF_HISTORY,
@@ -173,3 +250,9 @@ def reasons(evidence: Evidence, person: Person, catalogue: Catalogue) -> list[tu
         held = [rule for rule in rules if rule.holds(place)][:MOST_REASONS]
         result.append(tuple(Reason(rule.code, rule.text(place)) for rule in held))
     return result
+
+
+def explored(views: float) -> Reason:
+    """Why a place is there that was drawn for a slot that explores."""
+    seen = f"shown {_times(round(views))}" if round(views) else "not shown yet"
+    return Reason(EXPLORED, f"To find out who likes it: {seen} in four weeks")

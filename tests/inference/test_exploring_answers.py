@@ -109,3 +109,16 @@ def test_without_a_ranker_nothing_is_explored() -> None:
     assert answer.level == pb.DEGRADATION_CANDIDATE_ORDER
     assert ids(answer) == IDS[:4]
     assert {p.propensity for p in answer.places} == {1.0}
+
+
+def test_an_explored_place_says_so_first() -> None:
+    """With how often it was shown, read from what the draw rested on."""
+    store, query = seen_often(*IDS[2:7]), replace(EXPLORING, explain=True)
+    for answer, _ in run(places=PLACES, models=ranked(), store=store, query=query, times=30):
+        for one in answer.places:
+            codes = [reason.code for reason in one.reasons]
+            assert codes.count("EXPLORED") == (1 if one.propensity < 1 else 0)
+            if one.propensity < 1:
+                often = "shown 100 times" if one.place_id in IDS[2:7] else "not shown yet"
+                text = f"To find out who likes it: {often} in four weeks"
+                assert one.reasons[0].text == text

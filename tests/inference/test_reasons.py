@@ -37,7 +37,7 @@ def explained(
     by_row = np.zeros(len(rows), np.float32)
     by_row[distance_m[0]] = distance_m[1]
     person = Person.of(user, known=True, latest_s=None, now_s=NOON_S)
-    said = reasons(Evidence(features, rows, by_row, level), person, catalogue)
+    said = reasons(Evidence(features, rows, by_row, level, NOON_S), person, catalogue)
     return {
         place_id: {reason.code: reason.text for reason in why}
         for place_id, why in zip(catalogue.ids, said, strict=True)
@@ -75,8 +75,65 @@ def test_the_usual_hour_needs_this_hour() -> None:
     noon = [("u", "noon", "visit", d * DAY_S) for d in (1.0, 2.0, 3.0)]
     midnight = [("u", "midnight", "visit", (d + 0.5) * DAY_S) for d in (1.0, 2.0, 3.0)]
     said = explained([place("noon", 2_000), place("midnight", 2_000)], *noon, *midnight)
-    assert said["noon"]["USUAL_HOUR"] == "You often come here around this hour"
+    assert said["noon"]["USUAL_HOUR"] == "You come here in the afternoon"
     assert "USUAL_HOUR" not in said["midnight"]
+
+
+@pytest.mark.parametrize(
+    ("days_ago", "zone", "expected"),
+    [
+        # Today is a Wednesday, 12:00 in Greenwich and 8:00 in New York.
+        ((1, 2, 7), "UTC", "on weekday afternoons"),
+        ((3, 4), "UTC", "on weekend afternoons"),
+        ((1, 2, 7), "America/New_York", "on weekday mornings"),
+        ((1, 3), "America/New_York", "in the morning"),
+        ((1, 2), "Asia/Tokyo", "on weekday evenings"),
+        ((1, 3), "Asia/Kolkata", "in the evening"),
+        ((1, 4), "Pacific/Auckland", "at night"),
+    ],
+)
+def test_the_usual_time_is_told_on_the_places_own_clock(
+    days_ago: tuple[int, ...], zone: str, expected: str
+) -> None:
+    """The days and the part of the day of the visits around this hour."""
+    visits = [("u", "p", "visit", d * DAY_S) for d in days_ago]
+    said = explained([place("p", 2_000, time_zone=zone)], *visits)
+    assert said["p"]["USUAL_HOUR"] == f"You come here {expected}"
+
+
+def test_visits_at_other_hours_do_not_blur_the_usual_time() -> None:
+    """Weekday noons are told, though there was a Sunday evening once."""
+    noons = [("u", "p", "visit", d * DAY_S) for d in (1.0, 2.0, 7.0)]
+    said = explained([place("p", 2_000)], *noons, ("u", "p", "visit", 2.7 * DAY_S))
+    assert said["p"]["USUAL_HOUR"] == "You come here on weekday afternoons"
+
+
+def test_a_new_place_is_told_by_one_like_it_that_was_visited() -> None:
+    """The newest of its category by name, near or not; once it was visited itself, no longer."""
+    cafe = "Dining > Café"
+    said = explained(
+        [
+            place("joes", 2_000, name="Joe's", category=cafe),
+            place("anns", 2_000, name="Ann's", category=cafe),
+            place("close", 254, category=cafe),
+            place("far", 2_000, category=cafe),
+            place("bar", 254, category="Dining > Bar"),
+        ],
+        ("u", "joes", "visit", 9 * DAY_S + 20_000),
+        ("u", "anns", "visit", 5 * DAY_S + 20_000),
+    )
+    assert said["close"] == {"LIKE_VISITED": "Near, like Ann's that you visited"}
+    assert said["far"] == {"LIKE_VISITED": "Like Ann's that you visited"}
+    assert said["bar"] == {"NEAR": "Near: 250 m away"}
+    assert "LIKE_VISITED" not in said["joes"]
+
+
+def test_a_path_of_categories_is_told_by_its_narrowest_name() -> None:
+    """Nobody says "Dining > Café"."""
+    places = [place(p, 2_000, category="Dining > Café") for p in ("a", "b", "new")]
+    visits = [("u", "a", "visit", d * DAY_S) for d in (9.0, 8.0, 7.0)]
+    said = explained(places, *visits)
+    assert said["new"]["LIKES_CATEGORY"] == "A kind of place that you often visit: Café"
 
 
 def test_what_was_just_looked_at_speaks_for_itself_and_its_like() -> None:
@@ -169,7 +226,9 @@ def test_every_rule_reads_columns_that_exist() -> None:
     nobody = Person.unknown(NOON_S)
     for value in (0.0, 3.0):
         features = np.full((1, len(RANKING_COLUMNS)), value, np.float32)
-        evidence = Evidence(features, np.array([0]), np.ones(1, np.float32), pb.DEGRADATION_NONE)
+        evidence = Evidence(
+            features, np.array([0]), np.ones(1, np.float32), pb.DEGRADATION_NONE, NOON_S
+        )
         (said,) = reasons(evidence, nobody, catalogue)
         assert {reason.code for reason in said} <= set(CODES)
         assert len(said) == (MOST_REASONS if value else 1)

@@ -420,14 +420,16 @@ Global___RecommendRequest: _TypeAlias = RecommendRequest  # noqa: Y015
 
 @_typing.final
 class Reason(_message.Message):
-    """Why a place is in the answer."""
+    """Why a place is in the answer, read from the features that ordered it."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     CODE_FIELD_NUMBER: _builtins.int
     TEXT_FIELD_NUMBER: _builtins.int
     code: _builtins.str
-    """Stable, for programs: e.g. "VISITED_BEFORE", "NEAR", "BUSY_NOW", "LIKES_CATEGORY"."""
+    """Stable, for programs: USUAL_HOUR, JUST_LOOKED, SIMILAR_TO_RECENT, VISITED_BEFORE, LIKE_VISITED,
+    LIKES_CATEGORY, BUSY_NOW, TRENDING, WELL_RATED, NEAR, POPULAR; EXPLORED where a slot explores.
+    """
     text: _builtins.str
     """For people, in English."""
     def __init__(
