@@ -2,18 +2,20 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import cast
 
-import grpc
-from google.rpc import error_details_pb2
-from grpc_status import rpc_status
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from contracts.placestream.v1 import recommendation_pb2 as pb
-from contracts.placestream.v1 import recommendation_pb2_grpc as pb_grpc
+from placestream.client import CallFailed, Client
 
+#: What `--novelty` says, in the protocol's words.
+NOVELTY = {
+    "both": pb.FAMILIARITY_UNSPECIFIED,
+    "new": pb.FAMILIARITY_NEW,
+    "known": pb.FAMILIARITY_KNOWN,
+}
 _OPEN = {pb.OPEN_STATE_OPEN: "open", pb.OPEN_STATE_CLOSED: "closed"}
 
 
@@ -23,7 +25,7 @@ class Refused(RuntimeError):
 
 @dataclass(frozen=True)
 class Question:
-    """What is asked of the service."""
+    """What is asked of the service; see `RecommendRequest` and `Filters`."""
 
     user_id: str
     lat: float
@@ -33,6 +35,39 @@ class Question:
     categories: tuple[str, ...] = ()
     open_now: bool = False
     explain: bool = False
+    min_price_level: int = 0
+    max_price_level: int = 0
+    min_rating: float = 0
+    max_distance_m: float = 0
+    exclude: tuple[str, ...] = ()
+    familiarity: pb.Familiarity.ValueType = pb.FAMILIARITY_UNSPECIFIED
+    diversity: float | None = None
+    explore_slots: int | None = None
+    page_token: str = ""
+
+    def message(self) -> pb.RecommendRequest:
+        """The question as the protocol has it."""
+        filters = pb.Filters(
+            categories=self.categories,
+            open_now=self.open_now,
+            min_price_level=self.min_price_level,
+            max_price_level=self.max_price_level,
+            min_rating=self.min_rating,
+            max_distance_m=self.max_distance_m,
+            exclude_place_ids=self.exclude,
+            familiarity=self.familiarity,
+        )
+        return pb.RecommendRequest(
+            user_id=self.user_id,
+            location=pb.LatLng(lat=self.lat, lng=self.lng),
+            limit=self.limit,
+            radius_m=self.radius_m,
+            filters=filters,
+            explain=self.explain,
+            diversity=self.diversity,
+            explore_slots=self.explore_slots,
+            page_token=self.page_token,
+        )
 
 
 def ask(address: str, question: Question, timeout_ms: int) -> pb.RecommendResponse:
@@ -41,35 +76,18 @@ def ask(address: str, question: Question, timeout_ms: int) -> pb.RecommendRespon
     Raises:
         Refused: it cannot be reached, is too slow, or refuses the request.
     """
-    filters = pb.Filters(categories=question.categories, open_now=question.open_now)
-    request = pb.RecommendRequest(
-        user_id=question.user_id,
-        location=pb.LatLng(lat=question.lat, lng=question.lng),
-        limit=question.limit,
-        radius_m=question.radius_m,
-        filters=filters,
-        explain=question.explain,
-    )
-    with grpc.insecure_channel(address) as channel:
+    with Client(address, timeout_s=timeout_ms / 1_000) as client:
         try:
-            return pb_grpc.RecommendationServiceStub(channel).Recommend(
-                request, timeout=timeout_ms / 1000
-            )
-        except grpc.RpcError as error:
+            return client.recommend(question.message())
+        except CallFailed as error:
             raise Refused(_why(error, address)) from error
 
 
-def _why(error: grpc.RpcError, address: str) -> str:
-    # What a blocking call raises is also the call itself.
-    call = cast("grpc.Call", error)
-    said = [f"{address} answered {call.code().name}: {call.details() or 'no more details'}"]
-    status = rpc_status.from_call(call)
-    for detail in status.details if status is not None else ():
-        bad, info = error_details_pb2.BadRequest(), error_details_pb2.ErrorInfo()
-        if detail.Unpack(bad):
-            said += [f"  {fault.field}: {fault.description}" for fault in bad.field_violations]
-        elif detail.Unpack(info):
-            said.append(f"  reason: {info.reason}")
+def _why(error: CallFailed, address: str) -> str:
+    said = [f"{address} answered {error}"]
+    said += [f"  {field}: {text}" for field, text in error.faults]
+    if error.reason:
+        said.append(f"  reason: {error.reason}")
     return "\n".join(said)
 
 
@@ -113,8 +131,10 @@ def _origin(answer: pb.RecommendResponse) -> Table:
         "models": ", ".join(f"{name} {version}" for name, version in versions) or "none",
         "variant": answer.variant,
         "degradation": _degradation(answer),
-        "searched": f"{answer.radius_m:.0f} m around",
+        "searched": _searched(answer),
+        "filtered": ", ".join(f"{f.places} by {f.filter}" for f in answer.filtered),
         "stages": ", ".join(stages),
+        "next page": answer.next_page_token,
     }
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_column(style="dim")
@@ -123,6 +143,11 @@ def _origin(answer: pb.RecommendResponse) -> Table:
         if value:
             table.add_row(name, Text(value))
     return table
+
+
+def _searched(answer: pb.RecommendResponse) -> str:
+    widened = " (widened: few places are near)" if answer.radius_widened else ""
+    return f"{answer.radius_m:.0f} m around{widened}"
 
 
 def _user(answer: pb.RecommendResponse) -> str:

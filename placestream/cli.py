@@ -226,6 +226,26 @@ def recommend(
     open_now: Annotated[
         bool, typer.Option("--open-now", help="Only places that are open.")
     ] = False,
+    min_price: Annotated[int, typer.Option(help="Lowest price level, 1 to 4.")] = 0,
+    max_price: Annotated[int, typer.Option(help="Highest price level, 1 to 4.")] = 0,
+    min_rating: Annotated[float, typer.Option(help="Lowest rating, 0 to 5.")] = 0,
+    max_distance_m: Annotated[
+        float, typer.Option(help="Nothing farther away, however thin the area; 0: any.")
+    ] = 0,
+    exclude: Annotated[
+        list[str] | None, typer.Option(help="Never this place (may be repeated).")
+    ] = None,
+    novelty: Annotated[
+        Literal["both", "new", "known"],
+        typer.Option(help="Places that are new to the user, or not."),
+    ] = "both",
+    diversity: Annotated[
+        float | None, typer.Option(help="How varied, 0 to 1; the service decides.", min=0, max=1)
+    ] = None,
+    explore: Annotated[
+        int | None, typer.Option(help="Slots for places of which little is known.", min=0)
+    ] = None,
+    page: Annotated[str, typer.Option(help="Token of the page that the last answer named.")] = "",
     explain: Annotated[bool, typer.Option("--explain", help="Say why, place by place.")] = False,
     address: Annotated[
         str | None, typer.Option(help="host:port of the service, if not that of the settings.")
@@ -254,6 +274,15 @@ def recommend(
         categories=tuple(category or ()),
         open_now=open_now,
         explain=explain,
+        min_price_level=min_price,
+        max_price_level=max_price,
+        min_rating=min_rating,
+        max_distance_m=max_distance_m,
+        exclude=tuple(exclude or ()),
+        familiarity=ask.NOVELTY[novelty],
+        diversity=diversity,
+        explore_slots=explore,
+        page_token=page,
     )
     try:
         answer = ask.ask(address or f"{host}:{settings.serve_port}", question, timeout_ms)

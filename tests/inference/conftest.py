@@ -89,6 +89,12 @@ async def client(start_service: StartService, installed: Settings) -> AsyncItera
 
 
 @pytest.fixture
+def port(client: Client) -> int:
+    """Port of the service that `client` talks to."""
+    return client.port
+
+
+@pytest.fixture
 async def running() -> AsyncIterator[Running]:
     """The RPCs on a port, on parts that a test can spoil."""
     async with running_service() as service:

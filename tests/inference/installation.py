@@ -161,6 +161,7 @@ class Client:
     """Talks to a service as its callers do; ten seconds for each call."""
 
     def __init__(self, port: int) -> None:
+        self.port = port
         self.channel = grpc.aio.insecure_channel(f"{LOCALHOST}:{port}")
         self._stub: Any = pb_grpc.RecommendationServiceStub(self.channel)
         self._health: Any = health_pb2_grpc.HealthStub(self.channel)

@@ -11,7 +11,13 @@ import msgspec
 import pytest
 import redis
 from confluent_kafka import Consumer
+from google.protobuf import json_format
+from google.protobuf.descriptor_pool import DescriptorPool
+from google.protobuf.message_factory import GetMessageClass
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
+    ProtoReflectionDescriptorDatabase,
+)
 
 from contracts.events import Impression
 from contracts.kafka import consumer_config
@@ -21,12 +27,15 @@ from inference.server import RecommendationServer
 from inference.service import SERVICE
 from online_features.definitions import FEATURE_SET
 from online_features.request import RANKING_COLUMNS
+from placestream.client import CallFailed
+from placestream.client import Client as PythonClient
 from placestream.stack.ports import LOCALHOST, free_port
 from tests.inference.conftest import StartService
-from tests.inference.fakes import place
+from tests.inference.fakes import LAT, LNG, place
 from tests.inference.installation import (
     Client,
     ModelProcess,
+    request,
     send_places,
     store_context,
     store_events,
@@ -127,6 +136,47 @@ async def test_standard_clients_find_their_way(client: Client) -> None:
     listed = [service.name for service in (await call.read()).list_services_response.service]
     call.cancel()
     assert SERVICE in listed
+
+
+def _call_by_reflection(port: int) -> list[str]:
+    """What grpcurl does: learn the method from the server, and call it with JSON."""
+    with grpc.insecure_channel(f"{LOCALHOST}:{port}") as channel:
+        pool = DescriptorPool(ProtoReflectionDescriptorDatabase(channel))
+        method = pool.FindServiceByName(SERVICE).FindMethodByName("Recommend")
+        asked, said = GetMessageClass(method.input_type), GetMessageClass(method.output_type)
+        location = {"lat": LAT, "lng": LNG}
+        request = json_format.ParseDict({"userId": "u", "location": location, "limit": 2}, asked())
+        call = channel.unary_unary(
+            f"/{SERVICE}/Recommend", asked.SerializeToString, said.FromString
+        )
+        answer = json_format.MessageToDict(call(request, timeout=30))
+    return [place["placeId"] for place in answer["places"]]
+
+
+async def test_a_client_without_our_proto_can_call(client: Client, port: int) -> None:
+    """By reflection alone, the protos that ours imports among it."""
+    assert await asyncio.to_thread(_call_by_reflection, port) == ["p0", "p1"]
+
+
+async def test_the_python_client_on_the_service_itself(client: Client, port: int) -> None:
+    """Each of its calls, over one channel."""
+
+    def use() -> None:
+        with PythonClient(f"{LOCALHOST}:{port}", timeout_s=30) as python:
+            assert python.is_serving()
+            first = next(iter(python.pages(request(limit=2))))
+            assert [p.place_id for p in first.places] == ["p0", "p1"]
+            answer, error = python.batch([request(limit=1), request(limit=-1)])
+            assert isinstance(answer, pb.RecommendResponse)
+            assert isinstance(error, CallFailed)
+            assert error.faults == (("limit", "must lie within 0 and 100"),)
+            event = pb.Interaction(user_id="u", place_id="p1", event_type=pb.EVENT_TYPE_VIEW)
+            (receipt,) = python.feedback([event])
+            assert receipt.event_id
+            assert receipt.position.offset >= 0
+            assert python.features(place_ids=["p1"]).places[0].id == "p1"
+
+    await asyncio.to_thread(use)
 
 
 async def test_prometheus_is_told(client: Client, installed: Settings) -> None:

@@ -29,6 +29,9 @@ FULL = pb.RecommendResponse(
     user_known=True,
     feature_age=Duration(seconds=1, nanos=500_000_000),
     radius_m=3_000,
+    radius_widened=True,
+    filtered=[pb.FilterEffect(filter="filters.categories", places=17)],
+    next_page_token="more-of-it",
     stages=[pb.StageTime(stage="ranking", duration=Duration(nanos=2_500_000))],
     places=[
         pb.RecommendedPlace(
@@ -110,6 +113,15 @@ def test_the_question_reaches_the_service(service: tuple[Service, str]) -> None:
         categories=("cafe", "bar"),
         open_now=True,
         explain=True,
+        min_price_level=1,
+        max_price_level=2,
+        min_rating=3.5,
+        max_distance_m=900,
+        exclude=("p9",),
+        familiarity=pb.FAMILIARITY_NEW,
+        diversity=0,
+        explore_slots=0,
+        page_token="next",
     )
     assert ask(address, question, timeout_ms=20_000) == FULL
     assert servicer.asked == [
@@ -118,8 +130,20 @@ def test_the_question_reaches_the_service(service: tuple[Service, str]) -> None:
             location=pb.LatLng(lat=1.5, lng=-2.5),
             limit=3,
             radius_m=500,
-            filters=pb.Filters(categories=["cafe", "bar"], open_now=True),
+            filters=pb.Filters(
+                categories=["cafe", "bar"],
+                open_now=True,
+                min_price_level=1,
+                max_price_level=2,
+                min_rating=3.5,
+                max_distance_m=900,
+                exclude_place_ids=["p9"],
+                familiarity=pb.FAMILIARITY_NEW,
+            ),
             explain=True,
+            diversity=0,
+            explore_slots=0,
+            page_token="next",
         )
     ]
 
@@ -140,7 +164,9 @@ def test_the_answer_is_shown_whole() -> None:
         "stable",
         "candidate order (the ranker did not answer in time)",
         "known, newest event 1.5 s old",
-        "3000 m around",
+        "3000 m around (widened: few places are near)",
+        "17 by filters.categories",
+        "more-of-it",
         "ranking 2.5 ms",
         "fewer than asked for: filtered",
     ):
