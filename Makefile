@@ -38,8 +38,9 @@ format: setup ## Put files in order, as `lint` wants them.
 	$(PYTHON_DIR)/ruff check --fix
 	$(PYTHON_DIR)/ruff format
 
-stubs: setup ## Make the gRPC stubs anew from the proto.
+stubs: setup ## Make the gRPC stubs and docs/api.md anew from the proto.
 	$(PYTHON_DIR)/python -m contracts.make_stubs
+	$(PYTHON_DIR)/python -m contracts.make_api_docs
 
 constraints: ## Write constraints.txt from what .venv holds (after a deliberate upgrade).
 	@{ sed -n '/^#/p' constraints.txt; \
