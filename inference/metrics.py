@@ -51,6 +51,12 @@ class Metrics:
         for collector in (GCCollector, PlatformCollector, ProcessCollector):
             collector(registry=registry)
         self.registry = registry
+        #: Requests that are being answered.
+        self.under_way = 0
+        in_flight = Gauge(
+            "placestream_requests_in_flight", "Requests that are being answered", registry=registry
+        )
+        in_flight.set_function(lambda: float(self.under_way))
         self.requests = Counter(
             "placestream_requests",
             "Requests by method and gRPC status code",
@@ -127,9 +133,11 @@ class Metrics:
     def request(self, method: str, clock: Callable[[], float]) -> Iterator[Outcome]:
         """Count and time one request; the code is what the body last set on the outcome."""
         outcome, started_s = Outcome(), clock()
+        self.under_way += 1
         try:
             yield outcome
         finally:
+            self.under_way -= 1
             self.requests.labels(method, outcome.code).inc()
             self.request_s.labels(method).observe(clock() - started_s)
 

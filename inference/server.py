@@ -46,6 +46,8 @@ _OPTIONS = [
 ]
 #: Between "not serving" and the end of new requests, so that balancers have seen the former.
 NOTICE_S = 0.5
+#: No request for so long: whoever was told to leave has left.
+QUIET_S = 0.1
 #: How long requests in flight may take to end.
 GRACE_S = 10.0
 
@@ -139,9 +141,21 @@ class RecommendationServer:
         await self._health.enter_graceful_shutdown()
         log.info("draining", notice_s=notice_s, grace_s=grace_s)
         await asyncio.sleep(notice_s)
+        await self._quiet(grace_s)
         await self._grpc.stop(grace_s)
         await self._parts.aclose()
         log.info("stopped")
+
+    async def _quiet(self, most_s: float) -> None:
+        """Wait until no request has been under way for a moment, at most so long.
+
+        gRPC cancels what has arrived and was not yet handed to us: on a busy machine those are
+        many, although nobody sends any more.
+        """
+        ends_s, quiet_s = self._monotonic() + most_s, 0.0
+        while quiet_s < QUIET_S and self._monotonic() < ends_s:
+            await asyncio.sleep(QUIET_S / 5)
+            quiet_s = 0.0 if self.metrics.under_way else quiet_s + QUIET_S / 5
 
     async def _listen(self, service: RecommendationService) -> grpc.aio.Server:
         server = grpc.aio.server(options=_OPTIONS)
