@@ -92,6 +92,13 @@ class Settings(BaseSettings):
     serve_port: int = Field(8600, ge=0, description="its port, 0 = any free one")
     serve_metrics_port: int = Field(9102, ge=0, description="Prometheus port of `serve`, 0 = off")
     serve_reflection: bool = Field(True, description="gRPC server reflection")
+    serve_tls_certificate: Path | None = Field(
+        None, description="certificate chain of `serve`, PEM; empty: plain text"
+    )
+    serve_tls_key: Path | None = Field(None, description="its private key, PEM, no password")
+    serve_tls_client_ca: Path | None = Field(
+        None, description="only callers with a certificate of this CA (mutual TLS)"
+    )
     serve_deadline_ms: int = Field(
         200, ge=5, le=60_000, description="deadline of a request that brings none, milliseconds"
     )
@@ -110,6 +117,18 @@ class Settings(BaseSettings):
     )
     context_stale_s: float = Field(
         10_800, gt=0, description="older weather and traffic are neutral"
+    )
+
+    # Callers of the service on this machine: `recommend`, the health probe
+    client_ca_file: Path | None = Field(
+        None, description="CA of the service's certificate; empty: plain text"
+    )
+    client_tls_certificate: Path | None = Field(
+        None, description="certificate to show where the service wants one (mutual TLS)"
+    )
+    client_tls_key: Path | None = Field(None, description="its private key")
+    client_tls_name: str = Field(
+        "", description="name in the service's certificate, where the address is another"
     )
 
     # Trainer and drift

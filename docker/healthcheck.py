@@ -4,11 +4,15 @@
     python healthcheck.py grpc 127.0.0.1:8600
 
 `http` wants status 200. `grpc` wants SERVING from the standard health service (grpc.health.v1),
-which `serve` gives only once its stores, its models and its warm-up have answered.
+which `serve` gives only once its stores, its models and its warm-up have answered. Where `serve`
+speaks TLS, the probe reads the settings `PLACESTREAM_CLIENT_*` that `placestream recommend` reads.
 """
 
+import os
 import sys
 import urllib.request
+from pathlib import Path
+from typing import Any
 
 TIMEOUT_S = 3.0
 
@@ -29,14 +33,32 @@ def grpc_serving(address: str) -> bool:
     Raises:
         grpc.RpcError: nobody answers, or the server has no health service.
     """
-    import grpc  # here, so that the other probe does not pay for it
     from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-    with grpc.insecure_channel(address) as channel:
+    with _channel(address) as channel:
         answer = health_pb2_grpc.HealthStub(channel).Check(
             health_pb2.HealthCheckRequest(), timeout=TIMEOUT_S
         )
     return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
+
+
+def _channel(address: str) -> Any:
+    """A channel in plain text, or with TLS where the environment names a CA."""
+    import grpc  # here, so that the other probe does not pay for it
+
+    ca, key, certificate = map(_pem, ("CA_FILE", "TLS_KEY", "TLS_CERTIFICATE"))
+    if ca is None:
+        return grpc.insecure_channel(address)
+    name = os.environ.get("PLACESTREAM_CLIENT_TLS_NAME", "")
+    options = [("grpc.ssl_target_name_override", name)] if name else []
+    return grpc.secure_channel(
+        address, grpc.ssl_channel_credentials(ca, key, certificate), options=options
+    )
+
+
+def _pem(setting: str) -> bytes | None:
+    path = os.environ.get(f"PLACESTREAM_CLIENT_{setting}", "")
+    return Path(path).read_bytes() if path else None
 
 
 PROBES = {"http": http_ok, "grpc": grpc_serving}

@@ -20,6 +20,7 @@ from redis.backoff import NoBackoff
 
 from contracts.settings import Settings
 from inference import readiness
+from inference.access import tls
 from inference.crowd_watch import CrowdWatch
 from inference.deadline import Clock
 from inference.feedback_log import KafkaFeedback
@@ -164,8 +165,7 @@ class RecommendationServer:
         await self._tell_health(health_pb2.HealthCheckResponse.NOT_SERVING)
         if self._settings.serve_reflection:
             reflection.enable_server_reflection((SERVICE, HEALTH, reflection.SERVICE_NAME), server)
-        address = f"{self._settings.serve_host}:{self._settings.serve_port}"
-        self.port = server.add_insecure_port(address)
+        self.port = tls.add_port(server, self._settings)
         await server.start()
         return server
 

@@ -8,8 +8,10 @@ from rich.table import Table
 from rich.text import Text
 
 from contracts.placestream.v1 import recommendation_pb2 as pb
+from placestream.caller import Caller
 from placestream.client import CallFailed, Client
 
+PLAIN = Caller()
 #: What `--novelty` says, in the protocol's words.
 NOVELTY = {
     "both": pb.FAMILIARITY_UNSPECIFIED,
@@ -70,13 +72,20 @@ class Question:
         )
 
 
-def ask(address: str, question: Question, timeout_ms: int) -> pb.RecommendResponse:
+def ask(
+    address: str, question: Question, timeout_ms: int, caller: Caller = PLAIN
+) -> pb.RecommendResponse:
     """Call Recommend at `host:port`.
 
     Raises:
         Refused: it cannot be reached, is too slow, or refuses the request.
     """
-    with Client(address, timeout_s=timeout_ms / 1_000) as client:
+    with Client(
+        address,
+        timeout_s=timeout_ms / 1_000,
+        credentials=caller.credentials,
+        server_name=caller.name,
+    ) as client:
         try:
             return client.recommend(question.message())
         except CallFailed as error:

@@ -263,6 +263,7 @@ def recommend(
     """
     settings = load_settings()
     from placestream import ask
+    from placestream.caller import Caller
 
     host = "127.0.0.1" if settings.serve_host in ("0.0.0.0", "[::]", "::") else settings.serve_host
     question = ask.Question(
@@ -285,8 +286,9 @@ def recommend(
         page_token=page,
     )
     try:
-        answer = ask.ask(address or f"{host}:{settings.serve_port}", question, timeout_ms)
-    except ask.Refused as error:
+        caller = Caller.of(settings)
+        answer = ask.ask(address or f"{host}:{settings.serve_port}", question, timeout_ms, caller)
+    except (ask.Refused, OSError) as error:
         give_up(error)
     ask.show(answer, Console(), explain=explain)
 

@@ -231,6 +231,11 @@ class LocalStack:
             "model_server": f"{LOCALHOST}:{self._port(usual_model_port)}",
             "model_server_rest_port": self._port(base.model_server_rest_port),
             "serve_host": LOCALHOST,
+            # Nobody but this machine can reach it.
+            "serve_tls_certificate": None,
+            "serve_tls_key": None,
+            "serve_tls_client_ca": None,
+            "client_ca_file": None,
             "serve_port": self._port(base.serve_port),
             "serve_metrics_port": self._port(base.serve_metrics_port),
             "stream_metrics_port": self._port(base.stream_metrics_port),

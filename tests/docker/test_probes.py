@@ -24,6 +24,7 @@ from tensorflow_serving.config.model_server_config_pb2 import ModelServerConfig
 from contracts.settings import Settings
 from placestream.stack.ports import free_port
 from retrain import model_config
+from tests.certificates import Authority
 from tests.docker.project import ROOT, interpolated, services
 
 HEALTHCHECK = ROOT / "docker" / "healthcheck.py"
@@ -109,6 +110,31 @@ def test_grpc_probe_follows_the_service(
     address, servicer = health_service
     servicer.set("", status)
     assert probe("grpc", address).returncode == code
+
+
+def test_grpc_probe_of_a_service_that_wants_certificates(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the caller's settings; the certificate need not hold the address."""
+    authority = Authority()
+    own, caller = authority.issue("serve", ("serve.example",)), authority.issue("probe")
+    servicer = health.HealthServicer()
+    servicer.set("", SERVING)
+    server = grpc.server(ThreadPoolExecutor(1))
+    health_pb2_grpc.add_HealthServicer_to_server(servicer, server)
+    credentials = grpc.ssl_server_credentials(
+        [(own.key, own.certificate)], authority.certificate, require_client_auth=True
+    )
+    port = server.add_secure_port("127.0.0.1:0", credentials)
+    server.start()
+    certificate, key = caller.write(tmp_path, "caller")
+    monkeypatch.setenv("PLACESTREAM_CLIENT_CA_FILE", str(authority.write(tmp_path)))
+    assert probe("grpc", f"127.0.0.1:{port}").returncode == 1
+    monkeypatch.setenv("PLACESTREAM_CLIENT_TLS_CERTIFICATE", str(certificate))
+    monkeypatch.setenv("PLACESTREAM_CLIENT_TLS_KEY", str(key))
+    monkeypatch.setenv("PLACESTREAM_CLIENT_TLS_NAME", "serve.example")
+    assert probe("grpc", f"127.0.0.1:{port}").returncode == 0
+    server.stop(None).wait()
 
 
 def test_grpc_probe_of_nobody() -> None:
