@@ -99,6 +99,12 @@ class Settings(BaseSettings):
     serve_tls_client_ca: Path | None = Field(
         None, description="only callers with a certificate of this CA (mutual TLS)"
     )
+    serve_clients_file: Path | None = Field(
+        None, description="who may call what (`placestream token`); empty: anybody everything"
+    )
+    serve_open_health: bool = Field(
+        True, description="health checks need no token, where others do"
+    )
     serve_deadline_ms: int = Field(
         200, ge=5, le=60_000, description="deadline of a request that brings none, milliseconds"
     )
@@ -130,6 +136,7 @@ class Settings(BaseSettings):
     client_tls_name: str = Field(
         "", description="name in the service's certificate, where the address is another"
     )
+    client_token: SecretStr = Field(SecretStr(""), description="bearer token to send")
 
     # Trainer and drift
     retrain_metrics_port: int = Field(

@@ -1,5 +1,7 @@
 """Errors as the protocol tells them: a gRPC status with one stable reason (google.rpc details)."""
 
+import math
+
 import grpc
 from google.protobuf.any_pb2 import Any
 from google.protobuf.duration_pb2 import Duration
@@ -54,6 +56,14 @@ def not_now(error: NotNow) -> grpc.Status:
         ErrorInfo(reason=error.reason, domain=DOMAIN),
         RetryInfo(retry_delay=Duration(seconds=RETRY_S)),
     )
+
+
+def refused(code: grpc.StatusCode, reason: str, text: str, retry_s: float = 0.0) -> grpc.Status:
+    """A call that was not let through; with a hint when to try again, if that may help."""
+    delay = Duration()
+    delay.FromNanoseconds(math.ceil(1e9 * retry_s))
+    hints = [RetryInfo(retry_delay=delay)] if retry_s else []
+    return _status(code, text, ErrorInfo(reason=reason, domain=DOMAIN), *hints)
 
 
 def internal(request_id: str) -> grpc.Status:

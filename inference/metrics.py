@@ -119,6 +119,12 @@ class Metrics:
             ["outcome"],
             registry=registry,
         )
+        self.access = Counter(
+            "placestream_access",
+            "Calls by client and what became of them: admitted, or why not",
+            ["client", "outcome"],
+            registry=registry,
+        )
         self._places = Gauge(
             "placestream_catalogue_places", "Places in the catalogue", registry=registry
         )

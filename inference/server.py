@@ -20,7 +20,7 @@ from redis.backoff import NoBackoff
 
 from contracts.settings import Settings
 from inference import readiness
-from inference.access import tls
+from inference.access import guard, tls
 from inference.crowd_watch import CrowdWatch
 from inference.deadline import Clock
 from inference.feedback_log import KafkaFeedback
@@ -75,7 +75,8 @@ class RecommendationServer:
 
         Raises:
             RuntimeError: the gRPC port is taken.
-            OSError: the metrics port is taken.
+            OSError: the metrics port is taken, or a file that settings name cannot be read.
+            ValueError: certificates or the file of clients cannot be used.
         """
         async with AsyncExitStack() as parts:
             await self._join_parts(parts)
@@ -159,7 +160,10 @@ class RecommendationServer:
             quiet_s = 0.0 if self.metrics.under_way else quiet_s + QUIET_S / 5
 
     async def _listen(self, service: RecommendationService) -> grpc.aio.Server:
-        server = grpc.aio.server(options=_OPTIONS)
+        guards = guard.interceptors(
+            self._settings, self.metrics, clock=self._clock, monotonic=self._monotonic
+        )
+        server = grpc.aio.server(options=_OPTIONS, interceptors=guards)
         add_to_server(service, server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         await self._tell_health(health_pb2.HealthCheckResponse.NOT_SERVING)

@@ -83,6 +83,7 @@ def ask(
     with Client(
         address,
         timeout_s=timeout_ms / 1_000,
+        token=caller.token,
         credentials=caller.credentials,
         server_name=caller.name,
     ) as client:

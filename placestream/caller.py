@@ -1,6 +1,6 @@
-"""How commands of this machine call the service: in plain text or with TLS."""
+"""How commands of this machine call the service: in plain text or TLS, with a token or none."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
@@ -17,12 +17,14 @@ class Caller:
         ca: PEM; whom to believe that the service is who it says; None: plain text.
         certificate, key: PEM, where the service wants to know its callers by certificate.
         name: that the service's certificate must hold; empty: that of the address.
+        token: bearer token; empty: none.
     """
 
     ca: bytes | None = None
     certificate: bytes | None = None
-    key: bytes | None = None
+    key: bytes | None = field(default=None, repr=False)
     name: str = ""
+    token: str = field(default="", repr=False)
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
@@ -36,6 +38,7 @@ class Caller:
             certificate=_read(settings.client_tls_certificate),
             key=_read(settings.client_tls_key),
             name=settings.client_tls_name,
+            token=settings.client_token.get_secret_value(),
         )
 
     @property
@@ -44,6 +47,11 @@ class Caller:
         if self.ca is None:
             return None
         return grpc.ssl_channel_credentials(self.ca, self.key, self.certificate)
+
+    @property
+    def metadata(self) -> tuple[tuple[str, str], ...]:
+        """What goes with every call."""
+        return (("authorization", f"Bearer {self.token}"),) if self.token else ()
 
     def channel(self, address: str) -> grpc.Channel:
         """A channel to `host:port`."""

@@ -17,6 +17,7 @@ from placestream.dlq import command as dlq
 from placestream.evaluation.command import evaluate
 from placestream.rebuild.command import rebuild
 from placestream.skew.command import skew
+from placestream.token import command as token
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -28,8 +29,9 @@ app = typer.Typer(
     "New here? Try `placestream demo`.",
 )
 
-ROLES, TRY, DATA = "Roles", "Try it", "Data and models"
+ROLES, TRY, DATA, ACCESS = "Roles", "Try it", "Data and models", "Access"
 app.add_typer(dlq.app, name="dlq", rich_help_panel=DATA)
+app.add_typer(token.app, name="token", rich_help_panel=ACCESS)
 
 
 @app.callback(invoke_without_command=True)

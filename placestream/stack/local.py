@@ -235,6 +235,7 @@ class LocalStack:
             "serve_tls_certificate": None,
             "serve_tls_key": None,
             "serve_tls_client_ca": None,
+            "serve_clients_file": None,
             "client_ca_file": None,
             "serve_port": self._port(base.serve_port),
             "serve_metrics_port": self._port(base.serve_metrics_port),

@@ -14,6 +14,7 @@ from rich.console import Console
 from contracts.placestream.v1 import recommendation_pb2 as pb
 from contracts.placestream.v1 import recommendation_pb2_grpc as pb_grpc
 from placestream.ask import Question, Refused, ask, show
+from placestream.caller import Caller
 from placestream.stack.ports import LOCALHOST, free_port
 
 Answer = Callable[[pb.RecommendRequest, grpc.ServicerContext], pb.RecommendResponse]
@@ -54,6 +55,7 @@ class Service(pb_grpc.RecommendationServiceServicer):
 
     def __init__(self) -> None:
         self.asked: list[pb.RecommendRequest] = []
+        self.metadata: dict[str, str | bytes] = {}
         self.answer: Answer = lambda *_: FULL
 
     def Recommend(
@@ -61,6 +63,7 @@ class Service(pb_grpc.RecommendationServiceServicer):
     ) -> pb.RecommendResponse:
         """Answer as the test says."""
         self.asked.append(request)
+        self.metadata = dict(context.invocation_metadata())
         return self.answer(request, context)
 
     def BatchRecommend(
@@ -146,6 +149,15 @@ def test_the_question_reaches_the_service(service: tuple[Service, str]) -> None:
             page_token="next",
         )
     ]
+
+
+def test_the_token_goes_with_the_question(service: tuple[Service, str]) -> None:
+    """Where the settings have one."""
+    servicer, address = service
+    ask(address, QUESTION, 20_000, Caller(token="pst_x"))
+    assert servicer.metadata["authorization"] == "Bearer pst_x"
+    ask(address, QUESTION, 20_000)
+    assert "authorization" not in servicer.metadata
 
 
 def test_the_answer_is_shown_whole() -> None:

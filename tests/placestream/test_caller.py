@@ -7,6 +7,7 @@ from pathlib import Path
 import grpc
 import pytest
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from pydantic import SecretStr
 
 from contracts.settings import Settings
 from placestream.caller import Caller
@@ -74,3 +75,11 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     settings = Settings(_env_file=None, client_ca_file=tmp_path / "none.crt")
     with pytest.raises(FileNotFoundError, match=r"none\.crt"):
         Caller.of(settings)
+
+
+def test_a_token_goes_with_the_call_and_into_no_text() -> None:
+    """Whoever prints the caller prints no secret."""
+    caller = Caller.of(Settings(_env_file=None, client_token=SecretStr("pst_hunter2")))
+    assert caller.metadata == (("authorization", "Bearer pst_hunter2"),)
+    assert "hunter2" not in repr(caller)
+    assert Caller.of(Settings(_env_file=None)).metadata == ()

@@ -42,6 +42,7 @@ COMMANDS = {
     "recommend",
     "demo",
     "up",
+    "token",
     "settings",
 }
 Run = Callable[..., Any]

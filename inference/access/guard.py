@@ -1,0 +1,247 @@
+"""The interceptor that stands before every method: who calls, may they, and not too often."""
+
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+import grpc
+import grpc.aio
+import structlog
+
+from contracts.followed_file import FollowedFile
+from contracts.settings import Settings
+from inference import errors
+from inference.access.known import Client, Clients, ClientsFile, Clock
+from inference.access.rights import HEALTH_METHODS
+from inference.metrics import Metrics
+
+log = structlog.get_logger(__name__)
+Context = grpc.aio.ServicerContext[Any, Any]
+Continue = Callable[[grpc.HandlerCallDetails], Awaitable[Any]]
+
+TOKEN_MISSING: Final = "TOKEN_MISSING"
+TOKEN_UNKNOWN: Final = "TOKEN_UNKNOWN"
+TOKEN_EXPIRED: Final = "TOKEN_EXPIRED"
+CERTIFICATE_UNKNOWN: Final = "CERTIFICATE_UNKNOWN"
+RIGHT_MISSING: Final = "RIGHT_MISSING"
+RATE_LIMITED: Final = "RATE_LIMITED"
+#: Refusals of one client for one reason are logged so often at most, with their number.
+LOG_EVERY_S = 60.0
+_NOBODY = ""
+
+
+def interceptors(
+    settings: Settings, metrics: Metrics, *, clock: Clock, monotonic: Clock
+) -> list[grpc.aio.ServerInterceptor]:
+    """What the settings want to stand before the service; says in the log what that is.
+
+    Raises:
+        BadClients: the file of clients cannot be used.
+        OSError: it cannot be read.
+    """
+    here = _is_this_machine(settings.serve_host)
+    if settings.serve_clients_file is None:
+        tell = log.info if here else log.warning
+        tell("no_authentication", host=settings.serve_host, meaning="anybody may call every method")
+        return []
+    if settings.serve_tls_certificate is None and not here:
+        log.warning("tokens_in_plain_text", host=settings.serve_host, mend="set up TLS")
+    clients = ClientsFile(settings.serve_clients_file, monotonic)
+    followed = FollowedFile([clients.path], clients.load, monotonic)
+    is_open = HEALTH_METHODS if settings.serve_open_health else frozenset()
+    return [Guard(followed.current, is_open, metrics, clock=clock, monotonic=monotonic)]
+
+
+def _is_this_machine(host: str) -> bool:
+    return host.startswith("127.") or host in ("localhost", "::1", "[::1]")
+
+
+class _Refusal(Exception):
+    """Why a call is not let through."""
+
+    def __init__(
+        self, code: grpc.StatusCode, reason: str, text: str, client: str, retry_s: float = 0.0
+    ) -> None:
+        super().__init__(text)
+        self.code, self.reason, self.client, self.retry_s = code, reason, client, retry_s
+
+    def status(self) -> grpc.Status:
+        return errors.refused(self.code, self.reason, str(self), self.retry_s)
+
+
+class Guard(grpc.aio.ServerInterceptor):
+    """Lets a call through, or answers it in the service's place."""
+
+    def __init__(
+        self,
+        clients: Callable[[], Clients],
+        is_open: frozenset[str],
+        metrics: Metrics,
+        *,
+        clock: Clock = time.time,
+        monotonic: Clock = time.monotonic,
+    ) -> None:
+        """Stand before a service.
+
+        Args:
+            clients: those in force now.
+            is_open: paths that anybody may call.
+            metrics: count what is let through and what is not.
+            clock: Unix seconds, for the end of tokens.
+            monotonic: seconds that only grow.
+        """
+        self._clients = clients
+        self._open = is_open
+        self._metrics = metrics
+        self._clock = clock
+        self._refusals = _Refusals(monotonic)
+        #: To look a counter up by its labels costs as much as all the rest.
+        self._admitted: dict[str, Any] = {}
+
+    async def intercept_service(
+        self, continuation: Continue, handler_call_details: grpc.HandlerCallDetails
+    ) -> Any:
+        """gRPC asks for the handler of a call: the service's, or one that refuses."""
+        method = handler_call_details.method
+        if method in self._open:
+            return await continuation(handler_call_details)
+        clients = self._clients()
+        token = _bearer(handler_call_details.invocation_metadata)
+        if token is None and clients.knows_certificates:
+            handler = await continuation(handler_call_details)
+            return _checked(handler, lambda context: self._admit_certificate(method, context))
+        try:
+            self._admit(self._owner(token, clients), method)
+        except _Refusal as refusal:
+            return _refusing(self._noted(refusal))
+        return await continuation(handler_call_details)
+
+    def _owner(self, token: str | None, clients: Clients) -> Client:
+        if token is None:
+            raise _token_missing()
+        found = clients.by_token(token)
+        if found is None:
+            raise _unauthenticated(TOKEN_UNKNOWN, "this token is not known here")
+        client, expires_s = found
+        if self._clock() >= expires_s:
+            raise _unauthenticated(TOKEN_EXPIRED, "this token has expired", client.name)
+        return client
+
+    def _admit_certificate(self, method: str, context: Context) -> grpc.Status | None:
+        """What a call with a certificate and no token is told; None: let it through."""
+        try:
+            names = _names(context)
+            client = self._clients().by_certificate(names)
+            if client is None:
+                if not names:
+                    raise _token_missing()
+                text = "send a token: neither does your certificate stand for a client here"
+                raise _unauthenticated(CERTIFICATE_UNKNOWN, text)
+            self._admit(client, method)
+        except _Refusal as refusal:
+            return self._noted(refusal)
+        return None
+
+    def _admit(self, client: Client, method: str) -> None:
+        if method not in client.methods:
+            rights = ", ".join(client.rights) or "none"
+            text = f"client {client.name} may not call this method; it has the rights: {rights}"
+            raise _Refusal(grpc.StatusCode.PERMISSION_DENIED, RIGHT_MISSING, text, client.name)
+        wait_s = 0.0 if client.bucket is None else client.bucket.take()
+        if client.bucket is not None and wait_s:
+            text = f"client {client.name} may make {client.bucket.rate_per_s:g} requests a second"
+            code = grpc.StatusCode.RESOURCE_EXHAUSTED
+            raise _Refusal(code, RATE_LIMITED, text, client.name, wait_s)
+        admitted = self._admitted.get(client.name)
+        if admitted is None:
+            admitted = self._metrics.access.labels(client.name, "admitted")
+            self._admitted[client.name] = admitted
+        admitted.inc()
+
+    def _noted(self, refusal: _Refusal) -> grpc.Status:
+        self._metrics.access.labels(refusal.client, refusal.reason.lower()).inc()
+        self._refusals.note(refusal.client, refusal.reason)
+        return refusal.status()
+
+
+def _unauthenticated(reason: str, text: str, client: str = _NOBODY) -> _Refusal:
+    return _Refusal(grpc.StatusCode.UNAUTHENTICATED, reason, text, client)
+
+
+def _token_missing() -> _Refusal:
+    text = "send your token as metadata: `authorization: Bearer TOKEN`"
+    return _unauthenticated(TOKEN_MISSING, text)
+
+
+def _bearer(metadata: Any) -> str | None:
+    """The token of `authorization: Bearer TOKEN`; None: none was sent."""
+    for name, value in metadata or ():
+        if name == "authorization" and isinstance(value, str):
+            scheme, _, token = value.partition(" ")
+            return token.strip() if scheme.lower() == "bearer" else None
+    return None
+
+
+def _names(context: Context) -> list[str]:
+    """Names in the caller's certificate, which gRPC has checked; none without mutual TLS."""
+    shown: Any = context.auth_context()
+    kinds = ("x509_common_name", "x509_subject_alternative_name")
+    return [name.decode(errors="replace") for kind in kinds for name in shown.get(kind, ())]
+
+
+def _refusing(status: grpc.Status) -> Any:
+    """A handler that refuses whatever it is sent, without reading it.
+
+    On the wire a method with one message looks as one with many, so this kind fits all.
+    """
+
+    async def refuse(_requests: Any, context: Context) -> None:
+        await context.abort_with_status(status)
+
+    return grpc.stream_stream_rpc_method_handler(_behaviour(refuse))
+
+
+def _checked(handler: Any, check: Callable[[Context], grpc.Status | None]) -> Any:
+    """The handler of a method, behind a check that needs the call's context."""
+    if handler is None:
+        return None
+    kind = ("stream" if handler.request_streaming else "unary") + (
+        "_stream" if handler.response_streaming else "_unary"
+    )
+    behaviour = getattr(handler, kind)
+
+    async def checked(request: Any, context: Context) -> Any:
+        status = check(context)
+        if status is not None:
+            await context.abort_with_status(status)
+        answer = behaviour(request, context)
+        if not hasattr(answer, "__aiter__"):
+            return await answer
+        async for message in answer:
+            await context.write(message)
+        return None
+
+    make: Any = getattr(grpc, f"{kind}_rpc_method_handler")
+    return make(_behaviour(checked), handler.request_deserializer, handler.response_serializer)
+
+
+def _behaviour(method: Callable[..., Any]) -> Any:
+    """A coroutine function is what grpc.aio wants; its type stubs only know the threaded kind."""
+    return method
+
+
+class _Refusals:
+    """Logs refusals: the first of a kind at once, then their number once a minute."""
+
+    def __init__(self, monotonic: Clock) -> None:
+        self._monotonic = monotonic
+        self._since: dict[tuple[str, str], tuple[float, int]] = {}
+
+    def note(self, client: str, reason: str) -> None:
+        now_s = self._monotonic()
+        logged_s, times = self._since.get((client, reason), (float("-inf"), 0))
+        times += 1
+        if now_s - logged_s >= LOG_EVERY_S:
+            log.warning("refused", client=client or "unknown", reason=reason, times=times)
+            logged_s, times = now_s, 0
+        self._since[client, reason] = (logged_s, times)

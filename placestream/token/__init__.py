@@ -1,0 +1,1 @@
+"""Tokens of those who may call the service: made, listed, taken back."""
