@@ -23,10 +23,19 @@ MAX_AHEAD_S = 300
 #: Nothing that placestream recommends happened before this (2000-01-01).
 EARLIEST_S = 946_684_800
 
+#: A whole place, merged from however many updates: far below what Kafka takes in one message
+#: (1 MB), since a document that Kafka refuses would stop the worker that must publish it.
+MAX_PLACE_BYTES = 256 * 1_024
+#: Dicts and lists in each other, in what a place's update says. Far below what Python's own stack
+#: takes (1,000 calls).
+MAX_NESTING = 32
+
 Latitude = Annotated[float, Meta(ge=-90, le=90)]
 Longitude = Annotated[float, Meta(ge=-180, le=180)]
 Instant = Annotated[datetime, Meta(tz=True)]
 ShortText = Annotated[str, Meta(max_length=512)]
+#: Spans of one weekday.
+Spans = Annotated[list[ShortText], Meta(max_length=48)]
 
 
 class BadEvent(ValueError):
@@ -87,13 +96,13 @@ class PlaceFields(Struct, frozen=True):
     #: Weekday (`mon`..`sun`) to spans of local time: `{"mon": ["09:00-12:00", "13:00-02:00"]}`.
     #: A weekday that is absent is closed; a place with no `business_hours`, or no `time_zone`,
     #: is unknown. `holiday` beside the weekdays has the hours of public holidays.
-    business_hours: dict[str, list[str]] | None = None
+    business_hours: Annotated[dict[str, Spans], Meta(max_length=8)] | None = None
     #: Whose public holidays count: a country (ISO 3166-1), or a part of it (`US-NY`). On them a
     #: place that states no hours under `holiday` is unknown.
     holiday_calendar: ShortText | None = None
     #: Hours of single days, before all else: `{"2026-12-24": ["09:00-13:00"], "2026-12-25": []}`.
-    special_hours: dict[str, list[str] | None] | None = None
-    attributes: dict[str, Any] | None = None
+    special_hours: Annotated[dict[str, Spans | None], Meta(max_length=512)] | None = None
+    attributes: Annotated[dict[str, Any], Meta(max_length=512)] | None = None
     region: ShortText | None = None
 
 
@@ -133,7 +142,7 @@ class ContextUpdate(Struct, frozen=True):
 
     timestamp: Instant
     weather: Weather | None = None
-    events: list[ShortText] = []
+    events: Annotated[list[ShortText], Meta(max_length=256)] = []
     traffic: Traffic | None = None
 
 

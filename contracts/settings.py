@@ -108,6 +108,10 @@ class Settings(BaseSettings):
     serve_deadline_ms: int = Field(
         200, ge=5, le=60_000, description="deadline of a request that brings none, milliseconds"
     )
+    # Far above any valid request (500 ids of 128 bytes), far below what could hurt.
+    serve_max_request_bytes: int = Field(
+        256 * 2**10, ge=2**12, le=2**24, description="largest request that is read, bytes"
+    )
     candidates: int = Field(200, ge=1, le=5_000, description="places that the ranker sees")
     near_places: int = Field(10_000, ge=1, le=50_000, description="places the candidate model sees")
     radius_m: float = Field(

@@ -38,10 +38,7 @@ from online_features.redis_client import connect
 
 log = structlog.get_logger(__name__)
 
-#: Far above any valid request (500 ids of 128 bytes), far below what could hurt.
-MAX_REQUEST_BYTES = 256 * 1_024
 _OPTIONS = [
-    ("grpc.max_receive_message_length", MAX_REQUEST_BYTES),
     # A second server on a port is a mistake to be told, not half of the requests gone astray.
     ("grpc.so_reuseport", 0),
 ]
@@ -163,7 +160,8 @@ class RecommendationServer:
         guards = guard.interceptors(
             self._settings, self.metrics, clock=self._clock, monotonic=self._monotonic
         )
-        server = grpc.aio.server(options=_OPTIONS, interceptors=guards)
+        largest = ("grpc.max_receive_message_length", self._settings.serve_max_request_bytes)
+        server = grpc.aio.server(options=[largest, *_OPTIONS], interceptors=guards)
         add_to_server(service, server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         await self._tell_health(health_pb2.HealthCheckResponse.NOT_SERVING)

@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 
 from contracts.events import (
+    MAX_NESTING,
     BadEvent,
     PlaceDocument,
     PlaceFields,
@@ -38,6 +39,8 @@ def read_update(value: bytes, received_s: float) -> tuple[str, float, dict[str, 
         time_s = checked_time_s("timestamp", update.timestamp, received_s)
     _check_opening(update.updates)
     updates = decode(_OBJECT, value)["updates"]
+    if not _flatter_than(updates, MAX_NESTING):
+        raise BadEvent("updates", f"is nested more than {MAX_NESTING} deep")
     for name in ("place_id", "version", "updated_s"):
         if name in updates:
             raise BadEvent(f"updates.{name}", "is placestream's own and cannot be set")
@@ -53,6 +56,13 @@ def _check_opening(updates: PlaceFields) -> None:
         calendar(updates.holiday_calendar)
     if updates.time_zone is not None:
         zone(updates.time_zone)
+
+
+def _flatter_than(value: Any, depth: int) -> bool:
+    if not isinstance(value, dict | list):
+        return True
+    inner = value.values() if isinstance(value, dict) else value
+    return depth > 0 and all(_flatter_than(part, depth - 1) for part in inner)
 
 
 def merge(

@@ -6,13 +6,20 @@ import msgspec
 import pyarrow as pa
 from faust.types import TP
 
-from contracts.events import BadEvent, ContextUpdate, checked_id, checked_time_s, decode
+from contracts.events import (
+    MAX_PLACE_BYTES,
+    BadEvent,
+    ContextUpdate,
+    checked_id,
+    checked_time_s,
+    decode,
+)
 from contracts.ids import partition_of
 from contracts.settings import Settings
 from online_features.archive import CONTEXT, PLACE_UPDATES, RAW_SCHEMA
 from online_features.context import ContextState
 from online_features.keys import Keys, ShardKind
-from online_features.places import merge, read_update
+from online_features.places import document_of, merge, read_update
 from online_features.store import Commit
 from streams.archive import Archive
 from streams.dead_letters import DeadLetters
@@ -60,7 +67,11 @@ class MetadataSink:
         raise BadEvent("", f"{type(self).__name__} takes no records")
 
     def change(self, value: bytes | None, key: str, time_s: float, said: Any, offset: int) -> Any:
-        """The document of a key after a record; `None` for none."""
+        """The document of a key after a record; `None` for none.
+
+        Raises:
+            BadEvent: there can be no such document.
+        """
 
     def publish(self, key: str, value: bytes | None) -> None:
         """Pass a committed document on."""
@@ -119,12 +130,12 @@ class MetadataSink:
             try:
                 key = self._key(record)
                 time_s, said = self.read(record, key)
+                if fresh:
+                    values[key] = self.change(values[key], key, time_s, said, record.offset)
             except BadEvent as error:
                 if fresh:
                     self._dead_letters.send(record, error)
                 continue
-            if fresh:
-                values[key] = self.change(values[key], key, time_s, said, record.offset)
             touched.add(key)
             rows.append(_row(record, key, time_s))
         EVENTS.labels(self._topic, "folded").inc(len(part.fresh))
@@ -173,6 +184,11 @@ class PlaceUpdates(MetadataSink):
         if said is None:
             return None
         merged = merge(value, key, time_s, said, offset)
+        if merged is not None and len(merged) > MAX_PLACE_BYTES:
+            reason = f"the whole place would be {len(merged)} bytes, over {MAX_PLACE_BYTES}"
+            raise BadEvent("updates", reason)
+        if merged is not None:
+            document_of(merged)  # updates that are good each by itself may make too much together
         return value if merged is None else merged
 
     def publish(self, key: str, value: bytes | None) -> None:

@@ -21,7 +21,7 @@ def _paths(*methods: str) -> frozenset[str]:
 #: Right to the methods that it opens, as paths of HTTP/2. A method that stands in none of these
 #: can be called by nobody until somebody decides whose it is.
 RIGHTS: dict[str, frozenset[str]] = {
-    "recommend": _paths("Recommend"),
+    "recommend": _paths("Recommend", "BatchRecommend"),
     "feedback": _paths("Feedback"),
     # Shows what is known of any person: for those who keep the service up.
     "debug": _paths("GetFeatures") | _REFLECTION,

@@ -134,6 +134,9 @@ def test_a_missing_field_is_named(field: str) -> None:
         ({"price_level": 5}, "updates.price_level"),
         ({"location": {"lat": -91, "lng": 0}}, "updates.location.lat"),
         ({"business_hours": ["9-5"]}, "updates.business_hours"),
+        ({"business_hours": {str(i): [] for i in range(8)}}, "updates.business_hours"),
+        ({"business_hours": {"mon": ["09:00-17:00"] * 49}}, "updates.business_hours[...]"),
+        ({"attributes": {str(i): i for i in range(513)}}, "updates.attributes"),
     ],
 )
 def test_a_bad_place_update_names_its_field(updates: dict[str, Any], field: str) -> None:
@@ -149,6 +152,7 @@ def test_a_bad_place_update_names_its_field(updates: dict[str, Any], field: str)
         ({"weather": {"temp": 200}}, "weather.temp"),
         ({"traffic": {"congestion_level": 1.1}}, "traffic.congestion_level"),
         ({"events": "giants_game"}, "events"),
+        ({"events": ["giants_game"] * 257}, "events"),
     ],
 )
 def test_a_bad_context_names_its_field(changes: dict[str, Any], field: str) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from contracts.events import BadEvent
+from contracts.events import MAX_NESTING, BadEvent
 from online_features.places import document_of, merge, read_update
 
 
@@ -76,3 +76,15 @@ def test_the_hours_of_a_day_are_taken_back_by_null() -> None:
     taken: dict[str, Any] = {"special_hours": {"2026-12-24": None}}
     assert read_update(msgspec.json.encode({"place_id": 5, "updates": taken}), 1.7e9)[2] == taken
     assert merged(day, taken)["special_hours"] == {}
+
+
+@pytest.mark.parametrize(("depth", "good"), [(MAX_NESTING, True), (MAX_NESTING + 1, False)])
+def test_what_is_nested_too_deep_is_refused(depth: int, good: bool) -> None:
+    """Merging goes down one call a level; `updates` itself is the first."""
+    value = b'{"a":' * (depth - 1) + b"1" + b"}" * (depth - 1)
+    body = b'{"place_id": 5, "updates": {"x":' + value + b"}}"
+    if good:
+        assert read_update(body, 1_700_000_000.0)[0] == "5"
+    else:
+        with pytest.raises(BadEvent, match="nested"):
+            read_update(body, 1_700_000_000.0)

@@ -9,7 +9,7 @@ import pytest
 import redis
 from confluent_kafka import Producer
 
-from contracts.events import DeadLetter, PlaceDocument
+from contracts.events import MAX_PLACE_BYTES, DeadLetter, PlaceDocument
 from contracts.ids import partition_of
 from contracts.kafka import producer_config
 from contracts.settings import Settings
@@ -167,3 +167,30 @@ def test_bad_metadata_goes_to_its_dead_letters(
     assert sorted(letter.field for letter in letters) == sorted(bad)
     stored: Any = redis_client.get(Keys.of(settings).entity("d", "1"))
     assert msgspec.json.decode(stored)["name"] == "fine"
+
+
+def test_a_place_that_grows_too_large_is_refused_and_holds_nobody_up(
+    running: None, settings: Settings, topics: Topics, redis_client: redis.Redis
+) -> None:
+    """Each update is small enough for Kafka, the whole would not be: a worker that had to publish
+    it could never go on. What comes after it counts."""
+    half = {"x" * 40: "y" * (MAX_PLACE_BYTES // 2)}
+    updates = [
+        update("grown", name="before", **half),
+        update("grown", **{f"{name}2": text for name, text in half.items()}),
+        update("grown", attributes={str(i): i for i in range(300)}),
+        update("grown", attributes={str(-i - 1): i for i in range(300)}),
+        update("grown", name="after"),
+    ]
+    send(settings, topics.place_updates.name, updates)
+    wait_offsets(redis_client, settings, "d", len(updates))
+    stored: Any = redis_client.get(Keys.of(settings).entity("d", "grown"))
+    assert len(stored) <= MAX_PLACE_BYTES
+    place = msgspec.json.decode(stored, type=PlaceDocument)
+    assert place.name == "after"
+    assert place.attributes == {str(i): i for i in range(300)}
+    letters = [
+        msgspec.json.decode(sent.value or b"", type=DeadLetter)
+        for sent in read_topic(settings, topics.dlq(topics.place_updates).name)
+    ]
+    assert [letter.field for letter in letters] == ["updates", "attributes"]
