@@ -42,7 +42,7 @@ SKIPPED = 0.15
 #: and what is left then (where, when, the habits of last month) must be read rightly, too.
 LAGGING, MOST_LAG_S = 0.08, 36 * DAY_S
 #: So many are asked as if by somebody who is here for the first time.
-STRANGERS, STRANGER = 0.05, np.uint64(0)
+STRANGERS, STRANGER = 0.08, np.uint64(0)
 
 
 @dataclass(frozen=True)

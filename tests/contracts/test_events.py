@@ -134,7 +134,7 @@ def test_a_missing_field_is_named(field: str) -> None:
         ({"price_level": 5}, "updates.price_level"),
         ({"location": {"lat": -91, "lng": 0}}, "updates.location.lat"),
         ({"business_hours": ["9-5"]}, "updates.business_hours"),
-        ({"business_hours": {str(i): [] for i in range(8)}}, "updates.business_hours"),
+        ({"business_hours": {str(i): [] for i in range(9)}}, "updates.business_hours"),
         ({"business_hours": {"mon": ["09:00-17:00"] * 49}}, "updates.business_hours[...]"),
         ({"attributes": {str(i): i for i in range(513)}}, "updates.attributes"),
     ],

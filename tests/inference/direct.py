@@ -1,6 +1,6 @@
 """The RPCs called as plain functions, in process: all of the service, and nothing of gRPC."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import grpc
@@ -10,14 +10,14 @@ from grpc_status import rpc_status
 
 from contracts.placestream.v1 import recommendation_pb2 as pb
 from contracts.settings import Settings
-from inference.answer import Answer
 from inference.lookup import FeatureLookup
 from inference.metrics import Metrics
 from inference.pipeline import Pipeline
-from inference.query import Query
 from inference.service import SERVICE, RecommendationService, add_to_server
 from online_features.catalogue import Catalogue
+from online_features.crowds import Crowds
 from tests.inference.fakes import NOON_S, FakeModels, FakeStore
+from tests.inference.running import Noted, Told
 
 METHODS = tuple(pb.DESCRIPTOR.services_by_name["RecommendationService"].methods)
 
@@ -42,17 +42,6 @@ class Context:
         """End the call."""
         details = dict(status.trailing_metadata)[rpc_status.GRPC_DETAILS_METADATA_KEY]
         raise Aborted(status.code, status_pb2.Status.FromString(details))
-
-
-@dataclass
-class Noted:
-    """Impressions kept in a list."""
-
-    answers: list[tuple[Query, Answer]] = field(default_factory=list)
-
-    def record(self, query: Query, answer: Answer) -> None:
-        """Keep it."""
-        self.answers.append((query, answer))
 
 
 class _Registered:
@@ -80,11 +69,14 @@ class Direct:
         clocks: dict[str, Any] = {"clock": lambda: NOON_S, "monotonic": lambda: 0.0}
         self.service = RecommendationService(
             settings,
-            Pipeline(settings, catalogue, store, self.models, **clocks),
+            Pipeline(
+                settings, catalogue, Crowds(), store, self.models, **clocks, new_seed=lambda: 1
+            ),
             FeatureLookup(settings, store, **clocks),
             self.noted,
+            Told(),
             Metrics(),
-            monotonic=clocks["monotonic"],
+            **clocks,
             new_id=lambda: "made",
         )
         self.service.catalogue_loaded = True

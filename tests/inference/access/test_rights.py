@@ -26,7 +26,8 @@ def test_every_method_is_opened_by_one_right() -> None:
 
 def test_to_ask_is_not_to_look_behind() -> None:
     """Who may recommend sees nobody's features."""
-    assert methods_of(["recommend"]) == {"/placestream.v1.RecommendationService/Recommend"}
+    service = "/placestream.v1.RecommendationService"
+    assert methods_of(["recommend"]) == {f"{service}/Recommend", f"{service}/BatchRecommend"}
     assert "/placestream.v1.RecommendationService/GetFeatures" in methods_of(["debug"])
     assert methods_of([]) == frozenset()
 
