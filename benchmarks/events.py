@@ -1,4 +1,4 @@
-"""Interactions for benchmarks of the stream: uniform users, half as many places, four weeks."""
+"""Events for benchmarks of the stream: uniform users, half as many places, four weeks."""
 
 import time
 from collections.abc import Iterator
@@ -6,7 +6,11 @@ from datetime import UTC, datetime
 
 import numpy as np
 
-from contracts.events import encode
+from contracts.events import Impression, Location, ServedPlace, encode
+from online_features.request import RANKING_COLUMNS
+
+#: Places of an answer.
+SHOWN = 10
 
 
 def events_of(
@@ -47,3 +51,29 @@ def events_of(
         if kinds[i] == "visit":
             event["dwell_s"] = 600 + i % 3_000
         yield str(users[i]), encode(event)
+
+
+def answers_of(answers: int, entities: int, seed: int) -> Iterator[tuple[str, bytes]]:
+    """Yield (key, message) pairs of served answers, each of ten places with all their features."""
+    rng = np.random.default_rng(seed)
+    now_s = time.time()
+    for i in range(answers):
+        features = rng.normal(size=(SHOWN, len(RANKING_COLUMNS))).astype(np.float32)
+        features[:, ::3] = features[0, ::3]  # what is the user's is the same for all places
+        places = rng.integers(max(entities // 2, 1), size=SHOWN).tolist()
+        scores = np.sort(rng.normal(size=SHOWN))[::-1].tolist()
+        event = Impression(
+            request_id=f"{seed}-{i}",
+            user_id=str(rng.integers(entities)),
+            timestamp=datetime.fromtimestamp(now_s, UTC),  # they are made as they are sent
+            location=Location(40.7, -74.0),
+            variant="stable",
+            degradation="none",
+            models={"candidates": 1, "ranker": 1},
+            feature_set="benchmark",
+            places=[
+                ServedPlace(str(place), k, scores[k], 0.1, features=features[k].tobytes())
+                for k, place in enumerate(places)
+            ],
+        )
+        yield event.user_id, encode(event)

@@ -3,7 +3,8 @@
 In one run, on one real Kafka and one real Redis: placestream's worker (user and place features,
 re-key, archive); stock Faust, which only counts the same messages; and a bare confluent-kafka
 loop around the worker's own feature code. Each gets one core; Kafka, Redis and the rest share
-the others. `--sweep`: placestream against itself with two workers, more users, a hot place.
+the others. `--sweep`: placestream against itself with two workers, more users, a hot place, served
+answers to archive beside.
 """
 
 import argparse
@@ -13,7 +14,7 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +26,7 @@ from confluent_kafka.admin import AdminClient
 from pydantic import SecretStr
 
 from benchmarks.cores import pin, pinned, split
-from benchmarks.events import events_of
+from benchmarks.events import answers_of, events_of
 from benchmarks.report import Figure, publish, ratio
 from contracts.kafka import client_config, consumer_config, producer_config
 from contracts.settings import Settings
@@ -40,19 +41,18 @@ WARM_SHARE = 0.2
 TIMEOUT_S = 300
 
 
-def produce(
-    settings: Settings, events: int, entities: int, seed: int, hot: float = 0.0, bot: float = 0.0
-) -> None:
-    """Fill the interactions topic: see `benchmarks.events`."""
+def produce(settings: Settings, messages: Mapping[str, Iterable[tuple[str, bytes]]]) -> None:
+    """Fill topics, given by name: see `benchmarks.events`."""
     create_topics(AdminClient(client_config(settings)), settings.topics.all(), replication=1)
     producer = Producer(producer_config(settings))
-    for key, value in events_of(events, entities, seed, hot, bot):
-        while True:
-            try:
-                producer.produce(settings.topics.interactions.name, key=key, value=value)
-                break
-            except BufferError:
-                producer.poll(0.1)
+    for topic, its_messages in messages.items():
+        for key, value in its_messages:
+            while True:
+                try:
+                    producer.produce(topic, key=key, value=value)
+                    break
+                except BufferError:
+                    producer.poll(0.1)
     producer.flush(60)
 
 
@@ -190,13 +190,15 @@ class Contender:
     users: int | None = None
     hot: float = 0.0
     bot: float = 0.0
+    #: Served answers to be archived beside, as a share of the events.
+    answers: float = 0.0
 
 
 PLACESTREAM = Contender("placestream")
 STOCK = Contender("stock Faust that counts", ("benchmarks.stock_faust",))
 BARE = Contender("bare loop, same code", ("benchmarks.bare_loop",))
 VERSUS = (PLACESTREAM, STOCK, BARE)
-#: placestream against itself: more workers, more entities, a hot place, a bot.
+#: placestream against itself: more workers, more entities, a hot place, a bot, answers beside.
 SWEEP = (
     PLACESTREAM,
     Contender("two workers", ("placestream stream", "placestream stream")),
@@ -205,6 +207,8 @@ SWEEP = (
     Contender("one place has 10 %", hot=0.1),
     # 10,000 events a minute beside 20,000 events a second.
     Contender("one user has 0.8 %", bot=0.008),
+    # 5 KB each: half as many bytes as the events themselves.
+    Contender("an answer to 50 events", answers=0.02),
 )
 
 
@@ -224,7 +228,10 @@ def measure(
     """
     core, others = cores
     client.flushall()
-    produce(settings, events, contender.users or users, seed, contender.hot, contender.bot)
+    entities, topics = contender.users or users, settings.topics
+    answers = answers_of(round(contender.answers * events), entities, seed)
+    interactions = events_of(events, entities, seed, contender.hot, contender.bot)
+    produce(settings, {topics.impressions.name: answers, topics.interactions.name: interactions})
     if contender is STOCK:
         return stock_rate(settings, events, core)
     each = [core, others][: len(contender.commands)]

@@ -71,7 +71,7 @@ class Topics:
 
     @property
     def impressions(self) -> Topic:
-        """Answers as served, by user."""
+        """Answers as served, by user; made by the service, read by the stream for the archive."""
         return Topic(f"{self.prefix}.impressions.v1", self.partitions)
 
     @property
@@ -95,15 +95,13 @@ class Topics:
 
     def read(self) -> tuple[Topic, ...]:
         """Topics that the stream reads; each has dead letters."""
-        return (*self.inputs(), self.by_place)
+        return (*self.inputs(), self.by_place, self.impressions)
 
     def all(self) -> tuple[Topic, ...]:
         """Every topic, dead letters included."""
         return (
-            *self.inputs(),
+            *self.read(),
             self.places,
-            self.by_place,
-            self.impressions,
             self.retrain,
             self.rollout,
             *(self.dlq(topic) for topic in self.read()),

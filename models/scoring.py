@@ -12,10 +12,9 @@ from numpy.typing import NDArray
 
 from models.candidates import CandidateModel, candidate_signature
 from models.ranking_model import RankingModel, ranker_signature
+from models.served_columns import CARD as CARD
 
 CANDIDATES, RANKER = "candidates", "ranker"
-#: Beside a model's graph, where TensorFlow Serving looks for extra files.
-CARD = Path("assets.extra") / "placestream.json"
 Ids = NDArray[np.int64]
 Floats = NDArray[np.float32]
 _ROWS_AT_ONCE = 16_384

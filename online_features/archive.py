@@ -26,6 +26,7 @@ from online_features.context import ContextLog, ContextState
 from online_features.places import document_of, merge, read_update
 
 INTERACTIONS, PLACE_UPDATES, CONTEXT = "interactions", "place_updates", "context"
+IMPRESSIONS = "impressions"
 _POSITION = [
     pa.field("partition", pa.int32(), nullable=False),
     pa.field("offset", pa.int64(), nullable=False),
@@ -53,7 +54,34 @@ INTERACTION_SCHEMA = pa.schema(
 )
 #: Place updates and context: the key and the event's own bytes (null: a tombstone).
 RAW_SCHEMA = pa.schema([*_POSITION, pa.field("key", pa.string()), pa.field("raw", pa.binary())])
-SCHEMAS = {INTERACTIONS: INTERACTION_SCHEMA, PLACE_UPDATES: RAW_SCHEMA, CONTEXT: RAW_SCHEMA}
+#: One row a served answer, its places as parallel lists in their order. `raw` holds the event's own
+#: bytes only where they say something that these columns do not.
+IMPRESSION_SCHEMA = pa.schema(
+    [
+        *_POSITION,
+        pa.field("request_id", pa.string(), nullable=False),
+        pa.field("user_id", pa.string(), nullable=False),
+        pa.field("lat", pa.float64(), nullable=False),
+        pa.field("lng", pa.float64(), nullable=False),
+        pa.field("variant", pa.string(), nullable=False),
+        pa.field("degradation", pa.string(), nullable=False),
+        pa.field("models", pa.map_(pa.string(), pa.int64()), nullable=False),
+        pa.field("feature_set", pa.string(), nullable=False),
+        pa.field("place_ids", pa.list_(pa.string()), nullable=False),
+        pa.field("positions", pa.list_(pa.int32()), nullable=False),
+        pa.field("scores", pa.list_(pa.float64()), nullable=False),
+        pa.field("probabilities", pa.list_(pa.float64()), nullable=False),
+        pa.field("propensities", pa.list_(pa.float64()), nullable=False),
+        pa.field("features", pa.list_(pa.list_(pa.float32())), nullable=False),
+        pa.field("raw", pa.binary()),
+    ]
+)
+SCHEMAS = {
+    INTERACTIONS: INTERACTION_SCHEMA,
+    PLACE_UPDATES: RAW_SCHEMA,
+    CONTEXT: RAW_SCHEMA,
+    IMPRESSIONS: IMPRESSION_SCHEMA,
+}
 
 
 @dataclass(frozen=True)
@@ -93,7 +121,7 @@ def read_interactions(
         since_s, until_s: only events in `[since_s, until_s)`, Unix seconds.
     """
     columns = [name for name in INTERACTION_SCHEMA.names if name not in ("received_s", "raw")]
-    table = _read(archive_dir, INTERACTIONS, columns, since_s, until_s)
+    table = read_columns(archive_dir, INTERACTIONS, columns, since_s, until_s)
     log = EventLog(**{name: _numpy(table[name]) for name in columns})
     return log.take(np.lexsort((log.offset, log.partition, log.time_s)))
 
@@ -102,14 +130,14 @@ def read_arrivals(archive_dir: Path, partition: int | None = None) -> ArrivalLog
     """Interactions by partition and offset, each once; of one partition or of all."""
     columns = [name for name in INTERACTION_SCHEMA.names if name != "raw"]
     only = None if partition is None else pc.field("partition") == partition
-    table = _read(archive_dir, INTERACTIONS, columns, only=only)
+    table = read_columns(archive_dir, INTERACTIONS, columns, only=only)
     log = ArrivalLog(**{name: _numpy(table[name]) for name in columns})
     return log.take(np.lexsort((log.offset, log.partition)))
 
 
 def read_positions(archive_dir: Path) -> pa.Table:
     """Partition, offset and received_s of every archived interaction, each once."""
-    return _read(archive_dir, INTERACTIONS, ["partition", "offset", "received_s"])
+    return read_columns(archive_dir, INTERACTIONS, ["partition", "offset", "received_s"])
 
 
 def read_updates(archive_dir: Path, stream: str) -> list[tuple[int, int, float, str, bytes | None]]:
@@ -119,7 +147,7 @@ def read_updates(archive_dir: Path, stream: str) -> list[tuple[int, int, float, 
         (partition, offset, received_s, key, the event's bytes or `None` for a tombstone).
     """
     columns = ["partition", "offset", "received_s", "key", "raw"]
-    table = _read(archive_dir, stream, columns).sort_by(
+    table = read_columns(archive_dir, stream, columns).sort_by(
         [("partition", "ascending"), ("offset", "ascending")]
     )
     return list(zip(*(table[name].to_pylist() for name in columns), strict=True))
@@ -155,9 +183,12 @@ def read_context(archive_dir: Path) -> ContextLog:
     )
 
 
-# A worker may put one file in the place of several while we read: then we look again.
-@stamina.retry(on=FileNotFoundError, attempts=5, wait_initial=0.05)
-def _read(
+#: A worker may put one file in the place of several while we read: then we look again.
+looking_again = stamina.retry(on=FileNotFoundError, attempts=5, wait_initial=0.05)
+
+
+@looking_again
+def read_columns(
     archive_dir: Path,
     stream: str,
     columns: list[str],
@@ -165,19 +196,19 @@ def _read(
     until_s: float | None = None,
     only: pc.Expression | None = None,
 ) -> pa.Table:
-    schema = SCHEMAS[stream]
-    root = archive_dir / stream
-    if not root.exists():
-        return schema.empty_table().select(columns)
-    day = pa.field("day", pa.string())
-    data = ds.dataset(
-        str(root),
-        schema=pa.schema([*schema, day]),
-        partitioning=ds.partitioning(pa.schema([day]), flavor="hive"),
-        exclude_invalid_files=False,
-        format="parquet",
-    )
-    conditions = [c for c in (_time_filter(since_s, until_s), only) if c is not None]
+    """Some columns of a stream, one row for each position in Kafka, in no order.
+
+    Args:
+        archive_dir: root of the archive.
+        stream: a key of `SCHEMAS`.
+        columns: partition and offset must be among them.
+        since_s, until_s: only events in `[since_s, until_s)`, Unix seconds.
+        only: a further condition.
+    """
+    data = open_stream(archive_dir, stream)
+    if data is None:
+        return SCHEMAS[stream].empty_table().select(columns)
+    conditions = [c for c in (time_filter(since_s, until_s), only) if c is not None]
     wanted = functools.reduce(operator.and_, conditions) if conditions else None
     table = data.to_table(columns=columns, filter=wanted)
     # One row for each position in Kafka.
@@ -186,7 +217,23 @@ def _read(
     return table.take(pa.array(np.sort(first)))
 
 
-def _time_filter(since_s: float | None, until_s: float | None) -> pc.Expression | None:
+def open_stream(archive_dir: Path, stream: str) -> ds.Dataset | None:
+    """All files of a stream; `None` if nothing was ever written."""
+    root = archive_dir / stream
+    if not root.exists():
+        return None
+    day = pa.field("day", pa.string())
+    return ds.dataset(
+        str(root),
+        schema=pa.schema([*SCHEMAS[stream], day]),
+        partitioning=ds.partitioning(pa.schema([day]), flavor="hive"),
+        exclude_invalid_files=False,
+        format="parquet",
+    )
+
+
+def time_filter(since_s: float | None, until_s: float | None) -> pc.Expression | None:
+    """Events in `[since_s, until_s)`, and only the folders of their days."""
     conditions = []
     if since_s is not None:
         conditions += [pc.field("time_s") >= since_s, pc.field("day") >= _day(since_s)]

@@ -2,8 +2,9 @@
 
 All that one batch writes shares a hash tag, so that the atomic commit also works in a Redis
 Cluster: `{i3}` is the shard of users that partition 3 of the interactions feeds, `{b3}` that of
-places, `{d3}` place documents, `{c3}` context. The version of the definitions is in the key, so
-that new definitions start from an empty state beside the old one.
+places, `{d3}` place documents, `{c3}` context, `{s3}` served answers (only how far they are). The
+version of the definitions is in the key, so that new definitions start from an empty state beside
+the old one.
 """
 
 import re
@@ -14,8 +15,8 @@ from contracts.ids import partition_of
 from contracts.settings import Settings
 from online_features.definitions import PLACE, USER
 
-ShardKind = Literal["i", "b", "d", "c"]
-_VERSIONS: dict[str, str] = {"i": USER.version, "b": PLACE.version, "d": "1", "c": "1"}
+ShardKind = Literal["i", "b", "d", "c", "s"]
+_VERSIONS: dict[str, str] = {"i": USER.version, "b": PLACE.version, "d": "1", "c": "1", "s": "1"}
 
 #: What has a meaning in a pattern of SCAN.
 _SPECIAL = re.compile(r"[\\*?\[\]]")

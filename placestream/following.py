@@ -26,6 +26,7 @@ class Following:
             topics.context.name: "c",
             topics.interactions.name: "i",
             topics.by_place.name: "b",
+            topics.impressions.name: "s",
         }
         self._keys = Keys.of(settings)
         self._partitions = settings.partitions

@@ -84,9 +84,9 @@ class DriftWatch:
                 metrics.IMPRESSIONS_SKIPPED.labels(reason="other_version").inc()
                 continue
             seen = [
-                [*place.features, place.probability]
+                [*place.values, place.probability]
                 for place in answer.places
-                if len(place.features) == width and place.probability is not None
+                if len(place.values) == width and place.probability is not None
             ]
             if not seen:
                 metrics.IMPRESSIONS_SKIPPED.labels(reason="no_features").inc()

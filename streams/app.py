@@ -23,6 +23,7 @@ from streams.by_place import PlaceSink
 from streams.careful import CarefulAgent, Sink
 from streams.dead_letters import DeadLetters
 from streams.emitter import Emitter
+from streams.impressions import ImpressionSink
 from streams.interactions import InteractionSink
 from streams.liveness import Liveness, Stuck
 from streams.metadata import ContextUpdates, PlaceUpdates
@@ -63,6 +64,7 @@ def build_parts(settings: Settings, redis: Redis, clock: Callable[[], float]) ->
             topics.by_place.name: "b",
             topics.place_updates.name: "d",
             topics.context.name: "c",
+            topics.impressions.name: "s",
         },
     )
     shared = (shards, emitter, dead_letters, archive)
@@ -71,6 +73,7 @@ def build_parts(settings: Settings, redis: Redis, clock: Callable[[], float]) ->
         topics.by_place.name: PlaceSink(settings, shards, emitter, dead_letters),
         topics.place_updates.name: PlaceUpdates(settings, *shared),
         topics.context.name: ContextUpdates(settings, *shared),
+        topics.impressions.name: ImpressionSink(settings, *shared),
     }
     return Parts(sinks, shards, archive, emitter, dead_letters)
 

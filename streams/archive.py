@@ -28,7 +28,10 @@ DAY_S = 86_400
 MOST_HELD_BATCHES = 3
 
 #: Columns whose values repeat. To look for repeats in the others costs more than it saves.
-_REPEATED = ("partition", "user_id", "place_id", "user", "place", "kind", "age_group", "key")
+_REPEATED = (
+    *("partition", "user_id", "place_id", "user", "place", "kind", "age_group", "key"),
+    *("variant", "degradation", "feature_set"),
+)
 
 Written = Callable[[], None]
 

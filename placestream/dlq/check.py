@@ -20,6 +20,7 @@ from contracts.settings import Settings
 from online_features.places import read_update
 from placestream.dlq.letters import Letter, TopicName
 from streams.decode import decode_interactions
+from streams.impressions import decode_impressions
 
 #: The place's watermark has passed the event: the shard would take it for a replayed one.
 BY_PLACE = (
@@ -85,6 +86,8 @@ class Check:
             return self._interaction(dead, now_s)
         if topic is TopicName.CONTEXT:
             return _context(dead, now_s)
+        if topic is TopicName.IMPRESSIONS:
+            return _impression(dead, now_s)
         return _place_update(dead, now_s, named)
 
     def _interaction(self, dead: DeadLetter, now_s: float) -> Ready:
@@ -116,6 +119,15 @@ def _context(dead: DeadLetter, now_s: float) -> Ready:
     region = _own_key(dead)
     checked_time_s("timestamp", decode(_CONTEXT, dead.value).timestamp, now_s)
     return Ready(region.encode(), dead.value)
+
+
+def _impression(dead: DeadLetter, now_s: float) -> Ready:
+    """Keyed by its user."""
+    record = _Record(0, dead.offset, int(now_s * 1_000), b"", dead.value)
+    served = decode_impressions([record])
+    for _, error in served.bad:
+        raise error
+    return Ready(served.events[0].user_id.encode(), dead.value)
 
 
 def _own_key(dead: DeadLetter) -> str:

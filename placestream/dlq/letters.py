@@ -20,6 +20,7 @@ class TopicName(StrEnum):
     PLACE_UPDATES = "place-updates"
     CONTEXT = "context"
     BY_PLACE = "interactions-by-place"
+    IMPRESSIONS = "impressions"
 
     def of(self, topics: Topics) -> Topic:
         """The topic itself, in one installation."""
@@ -28,6 +29,7 @@ class TopicName(StrEnum):
             TopicName.PLACE_UPDATES: topics.place_updates,
             TopicName.CONTEXT: topics.context,
             TopicName.BY_PLACE: topics.by_place,
+            TopicName.IMPRESSIONS: topics.impressions,
         }[self]
 
 

@@ -1,11 +1,9 @@
 """Answers as they were logged: which may be compared, and under what names their values stand."""
 
-import json
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 
 import msgspec
 import numpy as np
@@ -17,14 +15,13 @@ from contracts.events import BadEvent, Impression, decode
 from contracts.kafka import consumer_config
 from contracts.settings import Settings
 from contracts.topics import Topic
+from models.served_columns import served_columns
 from online_features.definitions import FEATURE_SET
 from online_features.request import RANKING_COLUMNS
 from placestream.rebuild.kafka import passes
 
 TIMEOUT_S = 10.0
 SILENCE_S = 30.0
-#: Beside the ranker's graph: names the columns that it was trained on, and so is asked with.
-CARD = Path("assets.extra") / "placestream.json"
 _DECODER = msgspec.json.Decoder(Impression)
 
 
@@ -69,7 +66,7 @@ class AnswerLog:
         # The stream's own group, only asked how far it has come: nothing is subscribed.
         self._consumer = Consumer(consumer_config(settings, f"{settings.topic_prefix}-stream"))
         self.passed_over: Counter[str] = Counter()
-        self._columns = cache(lambda version: _card_columns(settings.models_dir, version))
+        self._columns = cache(lambda version: served_columns(settings.models_dir, version))
 
     def close(self) -> None:
         """Let Kafka go."""
@@ -177,10 +174,11 @@ class AnswerLog:
         if said.degradation != "none":
             self.passed_over["degraded"] += 1  # their features may be those of the unknown
             return None
-        values = np.array([place.features for place in said.places if place.features], np.float64)
-        if not len(said.places) or len(values) < len(said.places):
+        rows = [place.values for place in said.places]
+        if not rows or not all(map(len, rows)):
             self.passed_over["without_features"] += 1
             return None
+        values = np.array(rows, np.float64)
         current = said.feature_set == FEATURE_SET
         columns = self._names(said, values.shape[1], current)
         if columns is None:
@@ -214,11 +212,3 @@ def _position(message: Message) -> tuple[int, int]:
     if error is not None or partition is None or offset is None:
         raise Unreadable(f"Kafka: {error}")
     return partition, offset
-
-
-def _card_columns(models_dir: Path, version: int) -> tuple[str, ...] | None:
-    try:
-        card = json.loads((models_dir / "ranker" / str(version) / CARD).read_text())
-        return tuple(card["columns"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return None

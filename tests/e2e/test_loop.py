@@ -171,7 +171,7 @@ def test_impressions_hold_what_the_ranker_saw(loop: Loop) -> None:
         if mine:
             break
     assert [p.place_id for p in mine[0].places] == [p.place_id for p in answer.places]
-    assert all(len(place.features) == len(RANKING_COLUMNS) for place in mine[0].places)
+    assert all(len(place.values) == len(RANKING_COLUMNS) for place in mine[0].places)
     assert mine[0].models == dict(answer.model_versions)
 
 

@@ -61,7 +61,7 @@ def test_an_impression_holds_the_answer_in_its_order() -> None:
         ("p", 0, 1.5),
         ("q", 1, 0.5),
     ]
-    logged = np.array([p.features for p in event.places], np.float32)
+    logged = np.array([p.values for p in event.places])
     assert np.array_equal(logged, FEATURES)
     assert [p.propensity for p in event.places] == [1.0, 1.0]
 
@@ -84,7 +84,7 @@ def test_the_chance_of_being_shown_is_logged() -> None:
 def test_what_no_ranker_saw_is_left_empty() -> None:
     """An answer with no features and no probability is still logged."""
     event = impression(QUERY, answer(None, None), "stable", "f1")
-    assert [(p.features, p.probability) for p in event.places] == [([], None), ([], None)]
+    assert [(p.features, p.probability) for p in event.places] == [(b"", None), (b"", None)]
 
 
 def test_answers_reach_the_topic_by_user(settings: Settings, topics: Topics) -> None:

@@ -93,7 +93,7 @@ async def test_answers_become_impressions(
     assert event.feature_set == FEATURE_SET
     assert [p.place_id for p in event.places] == ["p0", "p1", "p2"]
     assert [p.position for p in event.places] == [0, 1, 2]
-    first = dict(zip(RANKING_COLUMNS, event.places[0].features, strict=True))
+    first = dict(zip(RANKING_COLUMNS, event.places[0].values, strict=True))
     assert first["weather_snow"] == 1
     assert first["distance_near"] == pytest.approx(0.5488, abs=0.01)  # exp(-300 / 500)
 

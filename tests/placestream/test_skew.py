@@ -70,7 +70,7 @@ class Service:
         person = user_states[users == id64(user_id)]
         features = ranking_features(person, crowd, rows, at, catalogue)
         served = [
-            ServedPlace(catalogue.ids[row], i, 0.0, features=features[i].tolist())
+            ServedPlace(catalogue.ids[row], i, 0.0, features=features[i].tobytes())
             for i, row in enumerate(rows.tolist())
         ]
         return Impression(
@@ -143,7 +143,7 @@ def test_features_that_lag_are_mismatches(compare: Callable[..., Skew], service:
     worst = found.columns["user_since_activity_log"].worst
     assert worst is not None
     column = RANKING_COLUMNS.index("user_since_activity_log")
-    assert worst.logged == pytest.approx(answer.places[0].features[column])
+    assert worst.logged == pytest.approx(answer.places[0].values[column])
     assert worst.difference == pytest.approx(worst.logged - worst.recomputed)
     assert (worst.request_id, worst.user_id) == ("r1", answer.user_id)
     assert f"{wrong['user_visits_7d_log']}" in json.dumps(json.loads(skew_report.as_json(found)))
@@ -176,7 +176,7 @@ def test_columns_by_the_card_of_the_model(
             p.place_id,
             p.position,
             p.score,
-            features=[9.0, *(p.features[RANKING_COLUMNS.index(n)] for n in logged)],
+            features=[9.0, *(float(p.values[RANKING_COLUMNS.index(n)]) for n in logged)],
         )
         for p in answer.places
     ]

@@ -106,3 +106,22 @@ def test_what_is_no_letter_is_not_sent() -> None:
     itself = dead("placestream.interactions.v1.dlq", 4, visit(), reason="not a dead letter: odd")
     one = Letter(LetterId(TopicName.INTERACTIONS, 0, 4), itself, readable=False)
     assert fault(one) == ("", "not a dead letter: odd")
+
+
+def test_a_served_answer_goes_to_its_user() -> None:
+    """And one that is still bad names its field."""
+    answer = {
+        "request_id": "r",
+        "user_id": "zoë",
+        "timestamp": "2025-01-30T00:00:00Z",
+        "location": {"lat": 1.0, "lng": 2.0},
+        "variant": "stable",
+        "degradation": "none",
+        "models": {},
+        "feature_set": "f",
+        "places": [],
+    }
+    value = msgspec.json.encode(answer)
+    assert ready(letter(value, TopicName.IMPRESSIONS, key=b"7")) == Ready("zoë".encode(), value)
+    late = msgspec.json.encode(answer | {"timestamp": "1970-01-01T00:00:00Z"})
+    assert fault(letter(late, TopicName.IMPRESSIONS))[0] == "timestamp"

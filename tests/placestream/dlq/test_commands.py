@@ -15,7 +15,7 @@ from placestream.dlq.letters import TopicName
 from placestream.stack.ports import free_port
 from tests.placestream.dlq.putting_aside import dead, messages_of, put_aside, run, visit
 
-INTERACTIONS, PLACES, CONTEXT, _ = TopicName
+INTERACTIONS, PLACES, CONTEXT, *_ = TopicName
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ from tests.placestream.dlq.putting_aside import messages_of, run, visit
 from tests.streams.stream import assert_equals_recompute, offsets, send, wait_folded, worker
 from tests.streams.test_bad_events import BAD
 
-INTERACTIONS, PLACES, CONTEXT, _ = TopicName
+INTERACTIONS, PLACES, CONTEXT, *_ = TopicName
 
 
 def counted(settings: Settings) -> int:
