@@ -154,6 +154,13 @@ class Settings(BaseSettings):
         "listwise", description="what ranks the candidates"
     )
     train_max_rows: int = Field(2_000_000, ge=1_000, description="newest interactions trained on")
+    attribution_visit_s: float = Field(
+        86_400, gt=0, description="a visit or rating within so long after an answer came of it"
+    )
+    attribution_click_s: float = Field(1_800, gt=0, description="the same for a click")
+    train_max_impressions: int = Field(
+        10_000, ge=0, description="served answers with a visit trained on; 0 = none"
+    )
     gate_auc_loss: float = Field(
         0.01, ge=0, description="AUC that a new pair may lose against the one in service"
     )

@@ -78,7 +78,7 @@ class Moments:
 def find_moments(log: EventLog, catalogue: Catalogue, rng: np.random.Generator) -> Moments:
     """All moments of choice in a log that is sorted by time."""
     rows = catalogue.rows_of(log.place)
-    chosen = _positives(log)
+    chosen = positives(log)
     chosen = chosen[rows[chosen] >= 0]
     moment = _draw_leads(log, chosen, rng)
     lat, lng = _locations(log, catalogue, rows, moment)
@@ -95,7 +95,7 @@ def find_moments(log: EventLog, catalogue: Catalogue, rng: np.random.Generator) 
     return moments.take(order[~np.isnan(lat[order])])
 
 
-def _positives(log: EventLog) -> NDArray[np.int64]:
+def positives(log: EventLog) -> NDArray[np.int64]:
     """Positions of visits, and of good ratings that no visit of the same pair went before."""
     order = _by_pair(log)
     start = _starts(log, order)
