@@ -154,9 +154,9 @@ class ServedPlace(Struct, frozen=True):
     """One place of an answer as it was served.
 
     `propensity` is the chance with which this place was shown at its position: 1 where the order
-    left nothing to chance, below it where the service explores. `features` is what the ranker saw, by column: little-endian float32
-    (base64 in JSON), a fifth of what they take as numbers, which earlier answers have. Read it as
-    `values`.
+    left nothing to chance, below it where the service explores. `features` is what the ranker saw,
+    by column: little-endian float32 (base64 in JSON), a fifth of what they take as numbers, which
+    earlier answers have. Read it as `values`.
     """
 
     place_id: str
