@@ -123,6 +123,8 @@ def read_interactions(
     columns = [name for name in INTERACTION_SCHEMA.names if name not in ("received_s", "raw")]
     table = read_columns(archive_dir, INTERACTIONS, columns, since_s, until_s)
     log = EventLog(**{name: _numpy(table[name]) for name in columns})
+    del table
+    pa.default_memory_pool().release_unused()  # as much again as the log takes
     return log.take(np.lexsort((log.offset, log.partition, log.time_s)))
 
 
@@ -255,4 +257,18 @@ def _rows(archive_dir: Path, stream: str) -> list[tuple[int, float, str, bytes |
 
 
 def _numpy(column: pa.ChunkedArray) -> Any:
+    if pa.types.is_string(column.type):
+        return _strings(column)
     return column.to_numpy(zero_copy_only=False)
+
+
+def _strings(column: pa.ChunkedArray) -> NDArray[np.object_]:
+    """One Python string for all rows that say the same: a log names few users and places."""
+    chunks = column.dictionary_encode().unify_dictionaries().chunks
+    if not chunks:
+        return np.empty(0, object)
+    values = np.array([*chunks[0].dictionary.to_pylist(), None], object)
+    none = len(values) - 1
+    codes = [chunk.indices.fill_null(none).to_numpy(zero_copy_only=False) for chunk in chunks]
+    held: NDArray[np.object_] = values[np.concatenate(codes)]
+    return held

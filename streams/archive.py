@@ -3,7 +3,7 @@
 import asyncio
 import fcntl
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -134,16 +134,21 @@ class Archive:
         self._oldest_s = self._clock()
 
     def _write(self, stream: str, rows: pa.Table) -> None:
-        days = rows["time_s"].to_numpy() // DAY_S
-        for day in np.unique(days).tolist():
-            part = rows.filter(pa.array(days == day))
-            folder = self._root / stream / f"day={_day_name(day)}"
-            folder.mkdir(parents=True, exist_ok=True)
+        for part, folder in by_day(rows, self._root / stream):
             write_whole(part, folder)
             ARCHIVE_ROWS.labels(stream).inc(part.num_rows)
             ARCHIVE_FILES.labels(stream).inc()
             if len(_small_files(folder)) > MAX_FILES:
                 merge_files(folder)
+
+
+def by_day(rows: pa.Table, stream_dir: Path) -> Iterator[tuple[pa.Table, Path]]:
+    """Rows of an archived stream by the day of their event, each with its folder, which is made."""
+    days = rows["time_s"].to_numpy() // DAY_S
+    for day in np.unique(days).tolist():
+        folder = stream_dir / f"day={_day_name(day)}"
+        folder.mkdir(parents=True, exist_ok=True)
+        yield rows.filter(pa.array(days == day)), folder
 
 
 def _day_name(day: float) -> str:

@@ -1,24 +1,25 @@
-"""A source of events as the archive that `stream` would have written, without servers."""
+"""A source of events as the archive that `stream` would have written, without servers.
 
-from collections.abc import Iterator
+Stream by stream and some events at a time, so that a log of any length can be written.
+"""
+
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
+from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from contracts.events import encode
-from online_features.archive import CONTEXT, INTERACTIONS, PLACE_UPDATES, SCHEMAS
-from placestream.simulation.source import Source, messages
+from contracts.ids import canonical_id
+from online_features.archive import CONTEXT, INTERACTIONS, PLACE_UPDATES, RAW_SCHEMA
+from placestream.simulation.source import Event, Source
+from streams.archive import by_day, write_whole
 from streams.decode import decode_interactions
 
-STREAMS = {
-    "interactions": INTERACTIONS,
-    "place_updates": PLACE_UPDATES,
-    "context": CONTEXT,
-}
+#: Events of a chunk: some 100 MB while they are decoded.
+AT_ONCE = 100_000
 
 
 @dataclass(frozen=True)
@@ -33,26 +34,43 @@ class Record:
 
 
 def write_archive(source: Source, archive_dir: Path) -> int:
-    """Write everything that the source holds, and return the number of interactions."""
-    by_stream: dict[str, list[Record]] = {stream: [] for stream in STREAMS}
-    for message in messages(source):
-        records = by_stream[message.stream]
-        at_ms = int(datetime.fromisoformat(message.event["timestamp"]).timestamp() * 1000)
-        value = encode(message.event)
-        records.append(Record(0, len(records), at_ms, message.key.encode(), value))
-    # One partition: then no event can be in another one than its user's.
-    batch = decode_interactions(by_stream["interactions"], 1)
-    assert not batch.bad
-    _write(archive_dir, INTERACTIONS, pa.table(batch.columns(), schema=SCHEMAS[INTERACTIONS]))
-    for stream in ("place_updates", "context"):
-        rows = list(_raw_rows(by_stream[stream]))
-        _write(archive_dir, STREAMS[stream], pa.Table.from_pylist(rows, SCHEMAS[STREAMS[stream]]))
-    return len(batch)
+    """Write everything that the source holds, and return the number of interactions.
+
+    Each event was received at its own time.
+    """
+    count = 0
+    for records in _chunks(source.interactions(), "user_id"):
+        # One partition: then no event can be in another one than its user's.
+        batch = decode_interactions(records, 1)
+        assert not batch.bad
+        _write(archive_dir / INTERACTIONS, batch.table())
+        count += len(batch)
+    for records in _chunks(source.place_updates(), "place_id"):
+        _write(archive_dir / PLACE_UPDATES, _raw_table(records))
+    for records in _chunks(source.context_updates(), None, source.region):
+        _write(archive_dir / CONTEXT, _raw_table(records))
+    return count
 
 
-def _raw_rows(records: list[Record]) -> Iterator[dict[str, Any]]:
-    for record in records:
-        yield {
+def _chunks(events: Iterable[Event], key: str | None, fixed: str = "") -> Iterator[list[Record]]:
+    """Events as records of one partition; their key is a field of theirs, or fixed."""
+    records = (
+        Record(
+            0,
+            offset,
+            int(datetime.fromisoformat(event["timestamp"]).timestamp() * 1000),
+            (canonical_id(event[key]) if key else fixed).encode(),
+            encode(event),
+        )
+        for offset, event in enumerate(events)
+    )
+    while chunk := list(islice(records, AT_ONCE)):
+        yield chunk
+
+
+def _raw_table(records: list[Record]) -> pa.Table:
+    rows = [
+        {
             "partition": record.partition,
             "offset": record.offset,
             "received_s": record.timestamp / 1000,
@@ -60,10 +78,11 @@ def _raw_rows(records: list[Record]) -> Iterator[dict[str, Any]]:
             "key": record.key.decode(),
             "raw": record.value,
         }
+        for record in records
+    ]
+    return pa.Table.from_pylist(rows, RAW_SCHEMA)
 
 
-def _write(archive_dir: Path, stream: str, table: pa.Table) -> None:
-    day = datetime.fromtimestamp(table["time_s"][0].as_py(), UTC).strftime("%Y-%m-%d")
-    folder = archive_dir / stream / f"day={day}"
-    folder.mkdir(parents=True)
-    pq.write_table(table, folder / "all.parquet")
+def _write(stream_dir: Path, table: pa.Table) -> None:
+    for part, folder in by_day(table, stream_dir):
+        write_whole(part, folder)
