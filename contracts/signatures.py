@@ -20,7 +20,7 @@ PARTS = (
     # the user's kinds of places
     "kind", "kind_hour", "kind_distinct",
     # from here, and the user's own visits there
-    "metres", "metres_near", "metres_first", "here", "here_hour", "here_lately",
+    "metres", "metres_near", "here", "here_hour", "here_lately",
     # the user at this moment
     "gap", "history", "hour_sin", "hour_cos", "novelty",
     # the place's crowd

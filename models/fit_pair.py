@@ -28,7 +28,7 @@ from models.two_tower_training import RATE, train_two_tower
 from online_features.archive import EventLog
 from online_features.catalogue import Catalogue
 from online_features.context import Situation
-from online_features.rings import DAY_S
+from online_features.rings import DAY_S, HOUR_S
 
 #: Epochs of each model that was trained by gradients, by its name.
 Curves = dict[str, list[Epoch]]
@@ -41,8 +41,9 @@ SKIPPED = 0.15
 #: So many of the sets know nothing of the newest up to so many days: the stream may lag behind,
 #: and what is left then (where, when, the habits of last month) must be read rightly, too.
 LAGGING, MOST_LAG_S = 0.08, 36 * DAY_S
-#: So many are asked as if by somebody who is here for the first time.
-STRANGERS, STRANGER = 0.08, np.uint64(0)
+#: So many are asked as if by somebody who is here for the first time; drawn from those that so
+#: long a pause went before, since nobody comes in the middle of an outing.
+STRANGERS, STRANGER, PAUSE_S = 0.05, np.uint64(0), 12 * HOUR_S
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,7 @@ def _sets(
     kept = np.r_[learn[order], judge]
     known = np.r_[before[order], moments.before[judge]]
     held = np.arange(len(kept)) >= len(learn)
-    strange = (rng.random(len(kept)) < STRANGERS) & ~held
+    strange = _drawn(_begins(moments)[kept] & ~held, STRANGERS * len(kept), rng)
     user = np.where(strange, STRANGER, moments.user[kept])
     moments = replace(moments.take(kept), before=known, user=user)
     with progress.stage("choice sets", len(kept) * SET) as stage:
@@ -134,6 +135,23 @@ def _chosen(
         np.sort(rng.choice(teach, min(MOST_SETS, len(teach)), replace=False)),
         np.arange(first, len(moments)),
     )
+
+
+def _drawn(among: NDArray[np.bool_], most: float, rng: np.random.Generator) -> NDArray[np.bool_]:
+    """So many of the marked ones, or all, by chance; bool[m]."""
+    share = most / max(int(among.sum()), 1)
+    drawn: NDArray[np.bool_] = among & (rng.random(len(among)) < share)
+    return drawn
+
+
+def _begins(moments: Moments) -> NDArray[np.bool_]:
+    """Which moments follow a pause of their user, or are the first; bool[m]."""
+    order = np.lexsort((moments.time_s, moments.user))
+    user, time_s = moments.user[order], moments.time_s[order]
+    goes_on = (user[1:] == user[:-1]) & (time_s[1:] - time_s[:-1] < PAUSE_S)
+    begins = np.ones(len(order), bool)
+    begins[order[1:]] = ~goes_on
+    return begins
 
 
 def _lagging(events: EventLog, moments: Moments, rng: np.random.Generator) -> NDArray[np.int64]:

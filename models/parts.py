@@ -28,8 +28,6 @@ COARSE = (
 )
 #: "Lately" in steps and in company is hours ago, in shared places days.
 STEP_LATELY_S, LATELY_S = 6 * HOUR_S, 3 * DAY_S
-#: A place within some so many metres is the very place where the request was made.
-FIRST_M = 50.0
 #: Relations are told as log(weight + LEAST).
 LEAST = 0.01
 
@@ -213,10 +211,7 @@ class Look:
         kinds = parts.kinds(past, self._past_rows)
         own = tf.stack([past.been, past.been * past.around, past.fading(LATELY_S)], axis=2)
         request = tf.stack([past.gap, tf.math.log1p(past.count), *past.waves, past.novelty], axis=1)
-        metres, near = _metres(distance_m)
-        # Somebody without a past stands where somebody with one would have been before.
-        first = (1.0 - past.any)[:, None] * tf.exp(-distance_m / FIRST_M)
-        metres = tf.stack([metres, near, first], axis=2)
+        metres = tf.stack(_metres(distance_m), axis=2)
         by_hour, by_day = parts.at_moment(rows, self._moment_s)
         columns = [
             tf.gather(parts.plain, rows),

@@ -98,6 +98,21 @@ def test_the_ranker_sees_at_least_as_many_as_are_wanted() -> None:
     assert len(ask(settings=SETTINGS.model_copy(update={"candidates": 1})).places) == 3
 
 
+def test_the_ranker_is_told_what_the_candidate_model_knows() -> None:
+    """Of each place its own parts, in whichever order they were told; none where it failed."""
+    models = FakeModels()
+    models.prefer("candidates", "p4", "p2", "p1")
+    ask(models=models)
+    (_, near, _), (_, ranked, _) = models.asked
+    position = {place: i for i, place in enumerate(near["place_ids"][0].tolist())}
+    expected = [position[place] for place in ranked["place_id"].tolist()]
+    assert ranked["parts"][:, 0].tolist() == expected
+    assert len(set(expected)) == len(PLACES)
+    models = FakeModels(errors={"candidates": ConnectionError("gone")})
+    ask(models=models)
+    assert np.isnan(models.asked[-1][1]["parts"]).all()
+
+
 def test_the_answer_holds_the_features_that_the_ranker_saw() -> None:
     """Row by row in the order of the answer, for the impressions."""
     models = FakeModels()

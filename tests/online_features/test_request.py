@@ -5,6 +5,7 @@ import pytest
 
 from contracts.events import Location, PlaceDocument
 from contracts.ids import as_int64, id64
+from contracts.signatures import PARTS
 from online_features.catalogue import Catalogue
 from online_features.columns import CLICK, VISIT, EventColumns
 from online_features.context import ContextLog, ContextState, situation
@@ -13,6 +14,7 @@ from online_features.pairs import HOUR_SIGMA, INTENT_TAU_S, TASTE_TAU_S
 from online_features.request import (
     RANKING_COLUMNS,
     candidate_inputs,
+    parts_at,
     ranker_inputs,
     ranking_features,
 )
@@ -115,6 +117,16 @@ def test_context_counts_while_it_is_fresh() -> None:
     times = NOW_S + np.array([-2 * HOUR_S, -1.0, 1.0, 5 * HOUR_S])
     past = log.at("x", np.zeros(4), np.zeros(4), times, stale_s=2 * HOUR_S)
     assert past.temp.tolist() == pytest.approx([np.nan, 9.0, 20.0, np.nan], nan_ok=True)
+
+
+def test_parts_are_found_by_position() -> None:
+    """In the order that is wanted; what was not told is unknown."""
+    told = np.arange(3 * len(PARTS), dtype=np.float32).reshape(3, -1)
+    found = parts_at(np.array([7, 2, 4]), told, np.array([4, 9, 7]))
+    np.testing.assert_array_equal(found[[0, 2]], told[[2, 0]])
+    assert np.isnan(found[1]).all()
+    nothing = parts_at(np.zeros(0, np.int32), told[:0], np.array([0, 1]))
+    assert np.isnan(nothing).all()
 
 
 def test_model_inputs_have_the_documented_shapes(catalogue: Catalogue) -> None:
