@@ -11,14 +11,27 @@ def client_config(settings: Settings) -> Config:
         "bootstrap.servers": settings.kafka_bootstrap,
         "security.protocol": settings.kafka_security_protocol,
     }
-    if settings.kafka_ca_file is not None:
-        config["ssl.ca.location"] = str(settings.kafka_ca_file)
+    if settings.kafka_security_protocol.endswith("SSL"):
+        config |= _tls(settings)
     if settings.kafka_security_protocol.startswith("SASL"):
         config |= {
             "sasl.mechanism": settings.kafka_sasl_mechanism,
             "sasl.username": settings.kafka_username,
             "sasl.password": settings.kafka_password.get_secret_value(),
         }
+    return config
+
+
+def _tls(settings: Settings) -> Config:
+    """Whom to believe, and what to show; no CA: those that the machine believes."""
+    files = {
+        "ssl.ca.location": settings.kafka_ca_file,
+        "ssl.certificate.location": settings.kafka_certificate_file,
+        "ssl.key.location": settings.kafka_key_file,
+    }
+    config: Config = {name: str(path) for name, path in files.items() if path is not None}
+    if password := settings.kafka_key_password.get_secret_value():
+        config["ssl.key.password"] = password
     return config
 
 

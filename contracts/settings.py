@@ -1,9 +1,9 @@
 """Settings of every role, typed, from the environment (`PLACESTREAM_*`) or a `.env` file."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from contracts.topics import Topics
@@ -25,10 +25,19 @@ class Settings(BaseSettings):
     kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
         "PLAINTEXT", description="how to talk to Kafka"
     )
-    kafka_sasl_mechanism: str = Field("SCRAM-SHA-512", description="SASL mechanism, if SASL is on")
+    kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field(
+        "SCRAM-SHA-512", description="SASL mechanism, if SASL is on"
+    )
     kafka_username: str = Field("", description="SASL user")
     kafka_password: SecretStr = Field(SecretStr(""), description="SASL password")
-    kafka_ca_file: Path | None = Field(None, description="CA of Kafka's certificate")
+    kafka_ca_file: Path | None = Field(None, description="CA of Kafka's certificate, PEM")
+    kafka_certificate_file: Path | None = Field(
+        None, description="certificate to show Kafka, PEM, where it wants one (mutual TLS)"
+    )
+    kafka_key_file: Path | None = Field(None, description="its private key, PEM")
+    kafka_key_password: SecretStr = Field(
+        SecretStr(""), description="password of that key, if it has one"
+    )
     kafka_declares_topics: bool = Field(
         True, description="create missing topics at start (off where the broker cannot)"
     )
@@ -42,6 +51,13 @@ class Settings(BaseSettings):
     redis_url: SecretStr = Field(
         SecretStr("redis://127.0.0.1:6379/0"), description="redis[s]://[user:password@]host:port/db"
     )
+    redis_ca_file: Path | None = Field(
+        None, description="CA of Redis's certificate, PEM; with a rediss:// URL"
+    )
+    redis_certificate_file: Path | None = Field(
+        None, description="certificate to show Redis, PEM, where it wants one (mutual TLS)"
+    )
+    redis_key_file: Path | None = Field(None, description="its private key, PEM")
     redis_timeout_ms: int = Field(
         50, ge=1, le=10_000, description="time-out of a read on the serving path, milliseconds"
     )
@@ -178,6 +194,24 @@ class Settings(BaseSettings):
         "INFO", description="least level"
     )
     log_format: Literal["json", "console"] = Field("console", description="how logs are written")
+
+    @model_validator(mode="after")
+    def _no_tls_in_vain(self) -> Self:
+        """Refuse certificates that would go unused: who names them does not mean plain text."""
+        over_tls = {
+            "kafka": self.kafka_security_protocol.endswith("SSL"),
+            "redis": self.redis_url.get_secret_value().startswith("rediss://"),
+        }
+        for server, used in over_tls.items():
+            for file in ("ca_file", "certificate_file", "key_file"):
+                if getattr(self, f"{server}_{file}") is not None and not used:
+                    how = {
+                        "kafka": "PLACESTREAM_KAFKA_SECURITY_PROTOCOL=SSL or SASL_SSL",
+                        "redis": "a PLACESTREAM_REDIS_URL that begins with rediss://",
+                    }[server]
+                    variable = f"PLACESTREAM_{server}_{file}".upper()
+                    raise ValueError(f"{variable} needs {how}; without it all is plain text")
+        return self
 
     @property
     def topics(self) -> Topics:

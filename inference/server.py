@@ -34,7 +34,7 @@ from online_features.catalogue import Catalogue
 from online_features.catalogue_feed import CatalogueFeed
 from online_features.definitions import FEATURE_SET
 from online_features.reader import OnlineReader
-from online_features.redis_client import connect
+from online_features.redis_client import client_of
 
 log = structlog.get_logger(__name__)
 
@@ -232,8 +232,8 @@ async def _settle(server: RecommendationServer) -> None:
 def _redis(settings: Settings) -> Redis:
     """A client for the serving path: short time-outs, and no retries behind our back."""
     timeout_s = settings.redis_timeout_ms / 1_000
-    return connect(
-        settings.redis_url.get_secret_value(),
+    return client_of(
+        settings,
         socket_timeout=timeout_s,
         socket_connect_timeout=timeout_s,
         retry=Retry(NoBackoff(), 0),

@@ -6,7 +6,9 @@ here the asynchronous one does too.
 """
 
 from typing import Any
+from urllib.parse import urlsplit
 
+import redis
 from redis.asyncio import Redis
 from redis.asyncio.connection import (
     Connection,
@@ -16,6 +18,8 @@ from redis.asyncio.connection import (
     parse_url,
 )
 from redis.connection import HiredisRespSerializer
+
+from contracts.settings import Settings
 
 _pack = HiredisRespSerializer().pack
 
@@ -54,3 +58,31 @@ def connect(url: str, **options: Any) -> Redis:
     parsed: dict[str, Any] = dict(parse_url(url))
     kind = _KINDS.get(parsed.pop("connection_class", Connection), _Plain)
     return Redis.from_pool(ConnectionPool(connection_class=kind, **(parsed | options)))
+
+
+def client_of(settings: Settings, **options: Any) -> Redis:
+    """An asynchronous client as the settings describe it: user and password, TLS, certificates.
+
+    Args:
+        settings: `redis_url`, and with `rediss://` the files.
+        options: of redis-py's connections, e.g. `socket_timeout`, seconds.
+    """
+    return connect(settings.redis_url.get_secret_value(), **tls_options(settings), **options)
+
+
+def blocking_client_of(settings: Settings, **options: Any) -> redis.Redis:
+    """The same as a blocking client."""
+    url = settings.redis_url.get_secret_value()
+    return redis.Redis.from_url(url, **tls_options(settings), **options)
+
+
+def tls_options(settings: Settings) -> dict[str, str]:
+    """What redis-py is told of TLS; nothing for a URL that does not ask for it."""
+    if urlsplit(settings.redis_url.get_secret_value()).scheme != "rediss":
+        return {}
+    files = {
+        "ssl_ca_certs": settings.redis_ca_file,
+        "ssl_certfile": settings.redis_certificate_file,
+        "ssl_keyfile": settings.redis_key_file,
+    }
+    return {name: str(path) for name, path in files.items() if path is not None}

@@ -13,6 +13,7 @@ from online_features.archive import read_interactions
 from online_features.definitions import PLACE, USER
 from online_features.feature_set import BadState, FeatureSet
 from online_features.keys import Keys, ShardKind
+from online_features.redis_client import blocking_client_of
 from online_features.replay import fold_all
 
 DIFFERENCES_SHOWN = 10
@@ -31,7 +32,7 @@ def run(settings: Settings, console: Console) -> bool:
         (USER, "i", log.user_id, users, user_states),
         (PLACE, "b", log.place_id, places, place_states),
     )
-    with redis.Redis.from_url(settings.redis_url.get_secret_value()) as client:
+    with blocking_client_of(settings) as client:
         for features, kind, ids, hashes, states in sides:
             counts = {"equal": 0, "different": 0, "missing": 0}
             for entity_id, verdict in _compare(

@@ -79,7 +79,9 @@ def complaints(error: ValidationError) -> list[str]:
 
 
 def _complaint(place: tuple[int | str, ...], fault: str, given: Any) -> str:
-    name = str(place[0]) if place else ""
+    if not place:  # of several settings together; the message names them
+        return fault.removeprefix("Value error, ")
+    name = str(place[0])
     field = Settings.model_fields.get(name)
     variable = variable_of(name) if field is not None else name
     secret = field is None or field.annotation is SecretStr

@@ -18,6 +18,7 @@ from contracts.events import BadEvent, RetrainRequested, decode
 from contracts.kafka import client_config, consumer_config
 from contracts.settings import Settings
 from contracts.topics import create_topics
+from online_features.redis_client import blocking_client_of
 from retrain import metrics
 from retrain.child import Trainer, nothing_to_prepare
 from retrain.dead_letters import dead_letter
@@ -71,9 +72,7 @@ def run(
     with ExitStack() as closing:
         _serve_metrics(settings, closing)
         client = closing.enter_context(
-            redis.Redis.from_url(
-                settings.redis_url.get_secret_value(), socket_timeout=5, socket_connect_timeout=5
-            )
+            blocking_client_of(settings, socket_timeout=5, socket_connect_timeout=5)
         )
         if not _wait_for_all(settings, client, stop):
             return

@@ -216,6 +216,10 @@ def _credentials(settings: Settings) -> Any:
     context = None
     if protocol.endswith("SSL"):
         context = ssl.create_default_context(cafile=settings.kafka_ca_file)
+        if settings.kafka_certificate_file is not None:
+            password = settings.kafka_key_password.get_secret_value()
+            files = (settings.kafka_certificate_file, settings.kafka_key_file)
+            context.load_cert_chain(*files, password=password or None)
     if not protocol.startswith("SASL"):
         return faust.SSLCredentials(context=context)
     return faust.SASLCredentials(

@@ -14,7 +14,7 @@ from prometheus_client import start_http_server
 from contracts.kafka import client_config
 from contracts.settings import Settings
 from contracts.topics import create_topics
-from online_features.redis_client import connect
+from online_features.redis_client import blocking_client_of, client_of
 from streams.app import build_app
 
 log = structlog.get_logger(__name__)
@@ -34,9 +34,7 @@ def run(settings: Settings) -> None:
     wait_for_kafka(settings)
     if settings.stream_metrics_port:
         start_http_server(settings.stream_metrics_port)
-    connection = connect(
-        settings.redis_url.get_secret_value(), socket_timeout=10, socket_connect_timeout=2
-    )
+    connection = client_of(settings, socket_timeout=10, socket_connect_timeout=2)
     app = build_app(settings, connection)
     # What is loaded lives as long as the process; a look of the garbage collector at all of it
     # takes 50 ms, in which no event is folded.
@@ -45,16 +43,23 @@ def run(settings: Settings) -> None:
     # A batch makes ten thousands of objects that die with it: to look for cycles among them after
     # every few hundred finds none, and takes a twentieth of the worker's time.
     gc.set_threshold(GARBAGE_OBJECTS, 20, 20)
-    worker = faust.Worker(app, loglevel=settings.log_level, redirect_stdouts=False)
+    worker = _Worker(app, loglevel=settings.log_level, redirect_stdouts=False)
     worker.execute_from_commandline()
+
+
+class _Worker(faust.Worker):
+    """Faust's, but for the logs: its own set-up would put handlers of its own in the place of those
+    that hide secrets, and at DEBUG aiokafka logs every request, that with the password too."""
+
+    def _setup_logging(self) -> None:
+        pass
 
 
 def wait_for_redis(settings: Settings) -> None:
     """Return when Redis answers; name it in the log until then."""
-    url = settings.redis_url.get_secret_value()
     while True:
         try:
-            with redis.Redis.from_url(url, socket_timeout=2, socket_connect_timeout=2) as client:
+            with blocking_client_of(settings, socket_timeout=2, socket_connect_timeout=2) as client:
                 client.ping()
                 return
         except redis.RedisError as error:

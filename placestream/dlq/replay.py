@@ -4,11 +4,11 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-import redis
 from rich.console import Console
 
 from contracts.settings import Settings
 from online_features.keys import Keys
+from online_features.redis_client import blocking_client_of
 from placestream.dlq.batches import How, Replay, Tally
 from placestream.dlq.check import Check
 from placestream.dlq.groups import groups_table
@@ -65,11 +65,10 @@ def run(settings: Settings, order: Order, console: Console, agreed: Callable[[in
         NotNoted: Redis does not answer.
     """
     topics = [letter_id.topic for letter_id in order.ids] or order.choice.topics
-    url = settings.redis_url.get_secret_value()
     how = How(named=bool(order.ids), again=order.again, edited=order.edited)
     with (
         DeadLetterReader(settings, topics) as reader,
-        redis.Redis.from_url(url, socket_timeout=10, socket_connect_timeout=2) as client,
+        blocking_client_of(settings, socket_timeout=10, socket_connect_timeout=2) as client,
     ):
         notes = Notes(client, Keys.of(settings))
         work = Replay(Check(settings), notes, how, time.time)

@@ -13,6 +13,7 @@ from rich.table import Table
 
 from contracts.settings import Settings
 from online_features.keys import Keys, ShardKind
+from online_features.redis_client import client_of
 from placestream.rebuild.plan import Refused
 from placestream.rebuild.shards import delete, scan
 
@@ -36,7 +37,7 @@ def run(settings: Settings, console: Console, confirm: Callable[[str], bool]) ->
 
 async def _run(settings: Settings, console: Console, confirm: Callable[[str], bool]) -> None:
     keys = Keys.of(settings)
-    redis = Redis.from_url(settings.redis_url.get_secret_value(), socket_timeout=60)
+    redis = client_of(settings, socket_timeout=60)
     async with aclosing(redis):
         for kind in KINDS:
             await _refuse_unless_filled(redis, keys, kind)

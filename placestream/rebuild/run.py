@@ -10,7 +10,6 @@ from collections.abc import Callable
 from contextlib import aclosing
 
 from redis import RedisError
-from redis.asyncio import Redis
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -23,6 +22,7 @@ from rich.progress import (
 from contracts.settings import Settings
 from online_features.archive import read_arrivals
 from online_features.keys import Keys, ShardKind
+from online_features.redis_client import client_of
 from placestream.rebuild.fold import Folder, Held
 from placestream.rebuild.kafka import KafkaFacts
 from placestream.rebuild.plan import Plan, Refused, make_plan
@@ -75,7 +75,7 @@ def run(
 
 async def _rebuild(settings: Settings, plan: Plan, force: bool, bar: Progress) -> set[ShardKind]:
     keys = Keys.of(settings)
-    redis = Redis.from_url(settings.redis_url.get_secret_value(), socket_timeout=60)
+    redis = client_of(settings, socket_timeout=60)
     async with aclosing(redis):
         shards = RebuildShards(redis, keys)
         kinds = await _to_fill(shards, settings, force)

@@ -221,6 +221,8 @@ class LocalStack:
         places = {
             "kafka_bootstrap": broker.bootstrap,
             "kafka_security_protocol": "PLAINTEXT",
+            **dict.fromkeys(("kafka_ca_file", "kafka_certificate_file", "kafka_key_file")),
+            **dict.fromkeys(("redis_ca_file", "redis_certificate_file", "redis_key_file")),
             "kafka_declares_topics": broker.declares_topics,
             "replication": 1,
             "redis_url": SecretStr(self._redis.url),

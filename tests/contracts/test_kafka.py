@@ -31,6 +31,24 @@ def test_credentials_go_only_where_sasl_is_on() -> None:
     assert config["ssl.ca.location"] == "ca.pem"
 
 
+def test_certificates_go_only_where_tls_is_on(tmp_path: Path) -> None:
+    """Each under the name that librdkafka has for it."""
+    files = {"kafka_certificate_file": Path("c.pem"), "kafka_key_file": Path("k.pem")}
+    secure = Settings(
+        _env_file=None,
+        kafka_security_protocol="SSL",
+        kafka_key_password=SecretStr("hunter2"),
+        **files,  # type: ignore[arg-type]
+    )
+    config = client_config(secure)
+    assert config["ssl.certificate.location"] == "c.pem"
+    assert config["ssl.key.location"] == "k.pem"
+    assert config["ssl.key.password"] == "hunter2"
+    assert "ssl.ca.location" not in config  # those that the machine believes
+    plain = Settings(_env_file=None, kafka_key_password=SecretStr("hunter2"))
+    assert not [name for name in client_config(plain) if name.startswith("ssl")]
+
+
 @given(st.text(max_size=8), st.integers(1, 65_535))
 def test_librdkafka_accepts_every_configuration(group: str, port: int) -> None:
     """It refuses unknown or contradictory settings when a client is made."""

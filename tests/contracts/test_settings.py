@@ -66,6 +66,23 @@ def test_secrets_are_not_in_the_text() -> None:
     assert "hunter2" not in f"{settings!r} {settings} {settings.model_dump()}"
 
 
+@pytest.mark.parametrize(
+    ("name", "needs"),
+    [("redis_ca_file", "rediss://"), ("kafka_certificate_file", "SECURITY_PROTOCOL=SSL")],
+)
+def test_certificates_without_tls_are_a_mistake(name: str, needs: str) -> None:
+    """Whoever names them does not mean plain text."""
+    with pytest.raises(ValidationError, match=f"{name.upper()} needs .*{needs}"):
+        Settings(_env_file=None, **{name: Path("x.pem")})  # type: ignore[arg-type]
+    secure = SecretStr("rediss://h")
+    Settings(
+        _env_file=None,
+        redis_url=secure,
+        kafka_security_protocol="SSL",
+        **{name: Path("x.pem")},  # type: ignore[arg-type]
+    )
+
+
 def test_settings_do_not_change() -> None:
     """They are handed around; nobody changes them under another's feet."""
     settings = Settings(_env_file=None)

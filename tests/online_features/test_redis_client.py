@@ -1,11 +1,14 @@
 """The client that packs in C says to Redis what redis-py's own would say."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 from redis.asyncio.connection import Connection
 
-from online_features.redis_client import connect
+from contracts.settings import Settings
+from online_features.redis_client import blocking_client_of, client_of, connect
 from placestream.stack.redis import RedisServer
 
 
@@ -41,6 +44,21 @@ def test_every_kind_of_connection_is_kept(url: str, kind: str) -> None:
     pool: Any = connect(url).connection_pool
     of = type(pool.make_connection())
     assert kind in [base.__name__ for base in of.__mro__]
+
+
+def test_certificates_go_only_where_tls_is_on() -> None:
+    """To both kinds of client, under redis-py's names."""
+    files = {"redis_ca_file": Path("ca.pem"), "redis_certificate_file": Path("c.pem")}
+    url = SecretStr("rediss://ann:swordfish@h:1/2")
+    secure = Settings(_env_file=None, redis_url=url, redis_key_file=Path("k.pem"), **files)  # type: ignore[arg-type]
+    for client in (client_of(secure), blocking_client_of(secure)):
+        options = client.connection_pool.connection_kwargs
+        assert options["ssl_ca_certs"] == "ca.pem"
+        assert (options["ssl_certfile"], options["ssl_keyfile"]) == ("c.pem", "k.pem")
+        assert (options["username"], options["password"]) == ("ann", "swordfish")
+        assert (options["host"], options["db"]) == ("h", 2)
+    plain = client_of(Settings(_env_file=None)).connection_pool.connection_kwargs
+    assert not [name for name in plain if name.startswith("ssl")]
 
 
 def test_a_foreign_url_is_refused() -> None:

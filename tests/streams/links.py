@@ -1,6 +1,7 @@
 """TCP links that a test can cut or stall: a worker reaches Redis or Kafka only through one."""
 
 import asyncio
+import ssl
 import threading
 from types import TracebackType
 from typing import Self
@@ -17,8 +18,10 @@ class Link:
     then: a write that its sender takes for lost may still arrive.
     """
 
-    def __init__(self, target_port: int, port: int = 0) -> None:
+    def __init__(self, target_port: int, port: int = 0, tls: ssl.SSLContext | None = None) -> None:
+        """Lead to `target_port`, in plain text; `tls`: what the link itself asks of its clients."""
         self.port = port or free_port()
+        self._tls = tls
         self._target_port = target_port
         self._flows = asyncio.Event()
         self._is_cut = False
@@ -29,7 +32,7 @@ class Link:
         self._flows = asyncio.Event()  # of this loop
         self._open.clear()
         self.mend()
-        return await asyncio.start_server(self._accept, LOCALHOST, self.port)
+        return await asyncio.start_server(self._accept, LOCALHOST, self.port, ssl=self._tls)
 
     def mend(self) -> None:
         """Let everything through."""
