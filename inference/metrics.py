@@ -53,10 +53,10 @@ class Metrics:
         self.registry = registry
         #: Requests that are being answered.
         self.under_way = 0
-        in_flight = Gauge(
+        self._in_flight = Gauge(
             "placestream_requests_in_flight", "Requests that are being answered", registry=registry
         )
-        in_flight.set_function(lambda: float(self.under_way))
+        self._in_flight.set_function(lambda: float(self.under_way))
         self.requests = Counter(
             "placestream_requests",
             "Requests by method and gRPC status code",
