@@ -128,6 +128,9 @@ class Settings(BaseSettings):
     serve_max_request_bytes: int = Field(
         256 * 2**10, ge=2**12, le=2**24, description="largest request that is read, bytes"
     )
+    serve_objective_ms: float = Field(
+        50, gt=0, description="latency held under load by looking at fewer candidates, milliseconds"
+    )
     candidates: int = Field(200, ge=1, le=5_000, description="places that the ranker sees")
     near_places: int = Field(10_000, ge=1, le=50_000, description="places the candidate model sees")
     radius_m: float = Field(

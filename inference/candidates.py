@@ -55,7 +55,9 @@ class CandidateStage:
 
     async def choose(self, ask: Ask, nearby: Nearby, person: Person) -> Chosen:
         """Score the places and keep the best, at least as many as the answer wants."""
-        keep = max(self._keep, ask.query.limit)
+        keep = max(round(ask.share * self._keep), ask.query.limit)
+        if keep < self._keep < len(nearby.rows):
+            ask.course.held_back(keep)
         try:
             said = await self._part.call(
                 lambda timeout_s: self._predict(ask, nearby, person, timeout_s),

@@ -45,6 +45,10 @@ class Course:
         if str(failure) not in self.causes:
             self.causes.append(str(failure))
 
+    def held_back(self, keep: int) -> None:
+        """Note that fewer candidates were looked at than usual."""
+        self.causes.append(f"busy: only {keep} candidates")
+
     @property
     def level(self) -> pb.Degradation.ValueType:
         """The step of the ladder on which the order of the places stands."""
@@ -70,6 +74,7 @@ class Ask:
         budget: the time it has.
         course: what happens to it.
         seed: of all that is random in its answer.
+        share: of the candidates that may be looked at, up to 1; less while the service is busy.
     """
 
     query: Query
@@ -77,3 +82,4 @@ class Ask:
     budget: Budget
     course: Course
     seed: int
+    share: float = 1.0

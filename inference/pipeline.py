@@ -72,10 +72,16 @@ class Pipeline:
         ranker_part = Part("ranker", monotonic, fair_s=MODEL_FAIR_S)
         self._ranking = RankingStage(catalogue, models, ranker_part)
 
-    async def recommend(self, query: Query, budget: Budget) -> Answer:
-        """Answer a query within a budget, with whatever parts answer in time."""
+    async def recommend(self, query: Query, budget: Budget, share: float = 1.0) -> Answer:
+        """Answer a query within a budget, with whatever parts answer in time.
+
+        Args:
+            query: what is wanted.
+            budget: the time it has.
+            share: of the candidates that may be looked at, see `inference.admission`.
+        """
         seed = self._new_seed() if query.page is None else query.page.seed + query.page.number
-        ask = Ask(query, self._clock(), budget, Course(self._monotonic), seed)
+        ask = Ask(query, self._clock(), budget, Course(self._monotonic), seed, share)
         stage = ask.course.stage
         person, nearby = await self._look_around(ask)
         if not len(nearby.rows):

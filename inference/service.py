@@ -12,6 +12,7 @@ from google.protobuf.message import DecodeError, Message
 from contracts.placestream.v1 import recommendation_pb2 as pb
 from contracts.settings import Settings
 from inference import errors
+from inference.admission import Admission, Overloaded
 from inference.answer import Answer, following, response
 from inference.checks import NOT_A_MESSAGE, BadRequest, Violation
 from inference.deadline import Budget, Clock
@@ -60,6 +61,7 @@ class RecommendationService:
         self._metrics = metrics
         self._monotonic = monotonic
         self._new_id = new_id
+        self._admission = Admission(settings.serve_objective_ms / 1_000, monotonic)
         self._versions: dict[str, int] = {}
         #: Until the catalogue is loaded, "no places near" would not be true.
         self.catalogue_loaded = False
@@ -87,7 +89,8 @@ class RecommendationService:
         )
         if not self.catalogue_loaded:
             raise errors.NotNow(errors.CATALOGUE_LOADING, "the catalogue is still loading")
-        answered = await self._pipeline.recommend(query, budget)
+        with self._admission.enter(budget) as share:
+            answered = await self._pipeline.recommend(query, budget, share)
         # After this answer is on its way.
         asyncio.get_running_loop().call_soon(self._note, query, answered)
         next_page = self._pages.write(following(query, answered), request) if answered.more else ""
@@ -177,6 +180,9 @@ class RecommendationService:
             return errors.bad_request(error)
         if isinstance(error, errors.NotNow):
             return errors.not_now(error)
+        if isinstance(error, Overloaded):
+            busy = grpc.StatusCode.RESOURCE_EXHAUSTED
+            return errors.refused(busy, errors.OVERLOADED, str(error), error.retry_s)
         logged_as = self._new_id()
         log.error("request_failed", method=method, logged_as=logged_as, exc_info=error)
         return errors.internal(logged_as)

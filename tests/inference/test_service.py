@@ -207,3 +207,20 @@ async def test_features_without_a_store_are_unavailable(running: Running) -> Non
     assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
     assert details(caught.value)["ErrorInfo"].reason == "FEATURE_STORE_UNAVAILABLE"
     assert await running.counted("GetFeatures", "UNAVAILABLE") == 1
+
+
+async def test_a_full_service_refuses_early_and_says_when_to_come_back(running: Running) -> None:
+    """RESOURCE_EXHAUSTED with a hint for what would be late; the others are answered in time."""
+    running.models.delay_s = {"ranker": 0.3}
+    for _ in range(3):
+        await running.stub.Recommend(request())
+    calls = [running.stub.Recommend(request()) for _ in range(60)]
+    said = await asyncio.gather(*calls, return_exceptions=True)
+    refused = [error for error in said if isinstance(error, grpc.aio.AioRpcError)]
+    assert 0 < len(refused) < len(said)
+    for error in refused:
+        assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        found = details(error)
+        assert found["ErrorInfo"].reason == "OVERLOADED"
+        assert found["RetryInfo"].retry_delay.ToTimedelta().total_seconds() > 0
+    assert await running.stub.Recommend(request())
