@@ -1,4 +1,4 @@
-"""How much a service takes on: fewer candidates when it fills up, then a refusal, before it is late.
+"""What a service takes on: fewer candidates when it fills up, then a refusal before it is late.
 
 By Little's law, of n requests under way that leave one every `gap_s`, whoever comes now leaves
 after (n + 1) * gap_s. What would come too late anyway is refused at once, with a hint when to try
