@@ -111,6 +111,68 @@ def test_no_secret_is_written(configured: Configured, log_format: str) -> None:
         assert secret not in text
 
 
+TOKEN = "pst_4hMu9lIuWhldbDjGZcXA-QzAYPyaGIaWxhwlP2urJ-Q"
+
+
+def test_tokens_and_keys_are_known_by_their_looks(configured: Configured) -> None:
+    """Nobody has set them up as secrets: they come from callers, or out of files."""
+    out = configured(SETTINGS)
+    log = structlog.get_logger("a")
+    log.info("call", metadata=(("user-agent", "x"), ("authorization", f"Bearer {TOKEN}")))
+    log.info("call", metadata={"authorization": "Basic dXNlcjpwdw"}, headers=[("cookie", "s3ss")])
+    log.info(f"no such token {TOKEN}", error=ValueError(f"authorization: bearer {TOKEN[4:]}"))
+    log.info(
+        "pem", text="-----BEGIN EC PRIVATE KEY-----\nMHcC\n-----END EC PRIVATE KEY-----\nafter"
+    )
+    logging.getLogger("b").warning("%r", ("authorization", f"Bearer {TOKEN}"))
+    text = out.getvalue()
+    for secret in (TOKEN, TOKEN[4:], "dXNlcjpwdw", "s3ss", "MHcC"):
+        assert secret not in text
+    assert text.count("***") >= 6
+    assert "after" in text
+    assert "user-agent" in text
+
+
+def test_a_password_is_hidden_without_its_url(configured: Configured) -> None:
+    """A server's complaint may name it alone; in a URL it may stand encoded."""
+    url = SecretStr("rediss://ann:p%40ss-w0rd@cache:6379/0")
+    out = configured(SETTINGS.model_copy(update={"redis_url": url}))
+    structlog.get_logger("a").info("refused", cause="no user with p@ss-w0rd or p%40ss-w0rd")
+    logging.getLogger("b").error("AUTH ann p@ss-w0rd")
+    assert "w0rd" not in out.getvalue()
+    assert "AUTH ann ***" in out.getvalue()
+
+
+def test_where_somebody_is_is_blurred(configured: Configured) -> None:
+    """To a hundredth of a degree, about a kilometre, in fields and in texts of every kind."""
+    out = configured(SETTINGS)
+    log = structlog.get_logger("a")
+    where = {"lat": 40.748817, "lng": -73.985428}
+    log.info("field", lat=40.748817, location=where, places=[where, (where, "x")])
+    log.info(f"query {json.dumps(where)}", raw=json.dumps(where).encode())
+    log.info("text", cause="Query(user_id='u', lat=40.748817, lng=-73.985428, limit=10)")
+    log.info("proto", cause="location { lat: 40.748817 lng: -73.985428 }")
+    log.info("escaped", cause=json.dumps(json.dumps({"latitude": 40.748817})))
+    try:
+        raise ValueError("longitude: -73.985428 is odd")
+    except ValueError:
+        logging.getLogger("b").exception("failed")
+    text = out.getvalue()
+    assert "40.748" not in text
+    assert "73.985" not in text
+    assert text.count("40.75") >= 8
+    assert text.count("-73.99") >= 7
+
+
+def test_libraries_that_write_whole_messages_do_not(configured: Configured) -> None:
+    """Not even at DEBUG: what people do, and passwords, go over the wire."""
+    out = configured(SETTINGS.model_copy(update={"log_level": "DEBUG"}))
+    logging.getLogger("aiokafka.conn").debug("Response: FetchResponse(b'a visit')")
+    logging.getLogger("aiokafka.conn").info("Authenticated as ann")
+    assert "a visit" not in out.getvalue()
+    assert "Authenticated" in out.getvalue()
+
+
 def test_what_is_no_secret_is_left_alone(configured: Configured) -> None:
     """Numbers stay numbers, and an address or an e-mail is no password."""
     out = configured(SETTINGS)
@@ -121,11 +183,15 @@ def test_what_is_no_secret_is_left_alone(configured: Configured) -> None:
         p=0.5,
         ok=True,
         none=None,
+        latency_s=0.12345,
+        text="flat: 1.23456, platform=2.34567, 127.0.0.1:28077",
     )
     line = json.loads(out.getvalue())
     assert line["url"] == "http://localhost:9102/metrics"
     assert line["mail"] == "to ann@example.org"
     assert (line["p"], line["ok"], line["none"]) == (0.5, True, None)
+    assert line["latency_s"] == 0.12345
+    assert line["text"] == "flat: 1.23456, platform=2.34567, 127.0.0.1:28077"
 
 
 def test_a_buffer_gets_no_colours(configured: Configured) -> None:
