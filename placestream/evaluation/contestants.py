@@ -83,7 +83,7 @@ def baselines(contest: Contest, seed: int, progress: Reporter) -> Iterator[Judge
 
 
 def fitted(known: Known, cuts: Cuts, settings: Settings, progress: Reporter) -> Scorer:
-    """Our pair: trained before `cuts.train`, stopped early on what follows up to `cuts.known`.
+    """Our pair: trained on what lies before `cuts.known`, the newest of which judges the training.
 
     What lies at and after `cuts.known` is not even handed over.
 
