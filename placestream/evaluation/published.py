@@ -3,7 +3,7 @@
 How much of the past a method may read is what such figures differ in, so three levels are told
 apart: "train" (the first part, and the trajectory so far: GETNext's), "frozen" (train and
 validation, and the trajectory so far), "stream" (everything before the moment: STHGCN's, whose
-hypergraph holds all trajectories that ended earlier). Weights know the train part only.
+hypergraph holds all trajectories that ended earlier). Weights know train and validation.
 """
 
 from collections.abc import Iterator
