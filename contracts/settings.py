@@ -180,6 +180,12 @@ class Settings(BaseSettings):
     train_max_impressions: int = Field(
         10_000, ge=0, description="served answers with a visit trained on; 0 = none"
     )
+    train_sets: int = Field(
+        28_000, ge=100, description="most choice sets that the default models learn from"
+    )
+    train_memory_mb: int = Field(
+        2_048, ge=1, description="training rows that take more go through files in models_dir"
+    )
     gate_auc_loss: float = Field(
         0.01, ge=0, description="AUC that a new pair may lose against the one in service"
     )

@@ -6,13 +6,13 @@ often each place is expected in its set is kept, so that a softmax over the set 
 to one over the whole city (logQ; Bengio and Senecal, 2008).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from contracts.signatures import CROWD
 from models.dataset import pick
 from models.listwise import NOT_THERE
 from models.moments import Moments
@@ -24,8 +24,8 @@ from online_features.columns import VISIT
 from online_features.context import Situation
 from online_features.crowds import crowd_of
 from online_features.geo import distance_m
-from online_features.replay import Queries, States, point_in_time
-from online_features.request import RANKING_COLUMNS, ranking_features
+from online_features.replay import Queries, Replay, States
+from online_features.request import ranking_features
 
 #: Known places of a set, the newest; a few users know more.
 KNOWN = 48
@@ -34,14 +34,15 @@ POPULAR, CLOSEST, CLOSE, ANYWHERE = 20, 12, 10, 8
 DRAWN = POPULAR + CLOSEST + CLOSE + ANYWHERE
 CLOSEST_OF, CLOSE_OF = 40, 400
 SET = 1 + KNOWN + DRAWN
-#: Requests whose places are replayed at once: some 120 MB of states.
-_AT_ONCE = 500
+#: Requests whose places are replayed at once: some 120 MB of states. Places are drawn for more of
+#: them at once, in some 300 MB.
+_AT_ONCE, _DRAWN_AT_ONCE = 500, 2**15
 Report = Callable[[int], None]
 
 
 @dataclass(frozen=True)
 class ChoiceSets:
-    """m choice sets; column 0 is what was chosen.
+    """m choice sets, with what more is made of them; column 0 is what was chosen.
 
     Attributes:
         places: int32[m, SET], catalogue rows; -1 pads.
@@ -64,15 +65,15 @@ class ChoiceSets:
         return len(self.places)
 
 
-def build_sets(
+def choice_sets(
     log: EventLog,
     catalogue: Catalogue,
     moments: Moments,
     at: Situation,
     rng: np.random.Generator,
     report: Report = lambda rows: None,
-) -> ChoiceSets:
-    """Choice sets of some moments.
+) -> Iterator[ChoiceSets]:
+    """Choice sets of some moments, in their order, some at a time: so any number can be made.
 
     Args:
         log: sorted by time; a moment sees what lies before it.
@@ -82,39 +83,58 @@ def build_sets(
         rng: draws the places that were not chosen.
         report: told the number of rows after each step.
     """
-    places, log_expected = _places(log, catalogue, moments, rng)
-    users = user_states(log, moments)
-    features = np.empty((*places.shape, len(RANKING_COLUMNS)), np.float16)
-    crowd = np.empty((*places.shape, len(CROWD)), np.uint8)
+    city, replay = _City.of(log, catalogue), Replay(log)
     hashes = np.r_[catalogue.hash, np.uint64(0)]
-    queries = Queries(
-        np.repeat(moments.before, SET), np.zeros(places.size, np.uint64), hashes[places.ravel()]
-    )
-    for asked, _, states in point_in_time(log, queries, chunk=_AT_ONCE * SET):
-        of = np.arange(asked.start // SET, asked.stop // SET)
-        rows = places[of].ravel().astype(np.int64)
-        request = np.repeat(np.arange(len(of)), SET)
-        values = ranking_features(users[of], states, rows, pick(at, of), catalogue, request)
-        features[of] = np.clip(values, -60_000, 60_000).reshape(len(of), SET, -1)
-        crowd[of] = crowd_of(states, moments.time_s[of][request]).reshape(len(of), SET, -1)
-        report(len(rows))
-    return ChoiceSets(places.astype(np.int32), log_expected, features, crowd, users, moments)
+    for start in range(0, len(moments), _DRAWN_AT_ONCE):
+        drawn = np.arange(start, min(start + _DRAWN_AT_ONCE, len(moments)))
+        places, log_expected = _places(city, moments.take(drawn), rng)
+        for first in range(0, len(drawn), _AT_ONCE):
+            part = slice(first, first + _AT_ONCE)
+            asked, rows = moments.take(drawn[part]), places[part]
+            users, states = replay.at(Queries(asked.before, asked.user, hashes[rows]))
+            of, shape = np.repeat(np.arange(len(asked)), SET), (*rows.shape, -1)
+            situation = pick(at, drawn[part])
+            values = ranking_features(users, states, rows.ravel(), situation, catalogue, of)
+            yield ChoiceSets(
+                places=rows.astype(np.int32),
+                log_expected=log_expected[part],
+                features=np.clip(values, -60_000, 60_000).astype(np.float16).reshape(shape),
+                crowd=crowd_of(states, asked.time_s[of]).reshape(shape),
+                users=users,
+                moments=asked,
+            )
+            report(rows.size)
 
 
-def user_states(log: EventLog, moments: Moments) -> States:
-    """How the users stood at their moments."""
-    nowhere = np.zeros(len(moments), np.uint64)
-    found = point_in_time(log, Queries(moments.before, moments.user, nowhere))
-    return np.concatenate([users for _, users, _ in found])
+@dataclass(frozen=True)
+class _City:
+    """What drawing reads of a log, worked out once.
+
+    Attributes:
+        catalogue: all places.
+        visits: of the log.
+        visited: int64[events], catalogue row of each visit; -1 for other events.
+        visits_before: int64[events + 1], visits among the first events.
+    """
+
+    catalogue: Catalogue
+    visits: Visits
+    visited: NDArray[np.int64]
+    visits_before: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, log: EventLog, catalogue: Catalogue) -> Self:
+        rows = catalogue.rows_of(log.place)
+        visited = np.where(log.kind == VISIT, rows, -1)
+        before = np.r_[0, np.cumsum(visited >= 0)]
+        return cls(catalogue, Visits(log, rows, len(catalogue)), visited, before)
 
 
 def _places(
-    log: EventLog, catalogue: Catalogue, moments: Moments, rng: np.random.Generator
+    city: _City, moments: Moments, rng: np.random.Generator
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    rows = catalogue.rows_of(log.place)
-    visits = Visits(log, rows, len(catalogue))
-    known = _known(visits, moments)
-    drawn, expected = _drawn(log, rows, catalogue, moments, visits, rng)
+    known = _known(city.visits, moments)
+    drawn, expected = _drawn(city, moments, rng)
     places = np.concatenate([moments.place[:, None], known, drawn], axis=1)
     every = np.concatenate([moments.place[:, None], drawn], axis=1)
     chosen_known = (known == moments.place[:, None]).any(axis=1)
@@ -122,7 +142,7 @@ def _places(
     first = np.where(chosen_known, 0.0, log_expected[:, :1].T[0])
     of_known = np.where((known >= 0) & (known != moments.place[:, None]), 0.0, NOT_THERE)
     again = (drawn[:, :, None] == known[:, None, :]).any(axis=2)
-    again |= (drawn == moments.place[:, None]) | catalogue.closed[drawn]
+    again |= (drawn == moments.place[:, None]) | city.catalogue.closed[drawn]
     of_drawn = np.where(again, NOT_THERE, log_expected[:, 1:])
     both = np.concatenate([first[:, None], of_known, of_drawn], axis=1).astype(np.float32)
     return places, both
@@ -146,18 +166,12 @@ def _known(visits: Visits, moments: Moments) -> NDArray[np.int64]:
 
 
 def _drawn(
-    log: EventLog,
-    rows: NDArray[np.int64],
-    catalogue: Catalogue,
-    moments: Moments,
-    visits: Visits,
-    rng: np.random.Generator,
+    city: _City, moments: Moments, rng: np.random.Generator
 ) -> tuple[NDArray[np.int64], Callable[[NDArray[np.int64]], NDArray[np.float64]]]:
     """Places drawn without regard to the user, and a function that tells their expected counts."""
-    count = len(moments)
-    visited = np.where(log.kind == VISIT, rows, -1)
+    count, catalogue, visits = len(moments), city.catalogue, city.visits
     before = np.maximum(moments.before, 1)[:, None]
-    popular = visited[(rng.random((count, POPULAR)) * before).astype(np.int64)]
+    popular = city.visited[(rng.random((count, POPULAR)) * before).astype(np.int64)]
     popular = np.where(popular >= 0, popular, rng.integers(0, len(catalogue), popular.shape))
     rings = [
         (Neighbours.of(catalogue, moments.lat, moments.lng, k), each)
@@ -165,7 +179,7 @@ def _drawn(
     ]
     near = [ring.draw(np.arange(count), each, rng).astype(np.int64) for ring, each in rings]
     anywhere = rng.integers(0, len(catalogue), (count, ANYWHERE))
-    seen_before = np.r_[0, np.cumsum(visited >= 0)][moments.before][:, None] / before
+    seen_before = city.visits_before[moments.before][:, None] / before
 
     def expected(places: NDArray[np.int64]) -> NDArray[np.float64]:
         each = places.shape[1]

@@ -4,6 +4,7 @@ Both default models learn from the same choice sets, of the newest choices befor
 part; the plain ones (matrix factorisation, two towers, wide & deep) from the rows of the data set.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -13,7 +14,7 @@ from contracts.settings import Settings
 from models import listwise
 from models.calibration import fit_platt
 from models.candidates import CandidateModel, ServedTwoTower
-from models.choice_sets import SET, ChoiceSets, build_sets
+from models.choice_sets import SET, ChoiceSets, choice_sets
 from models.dataset import Dataset, pick
 from models.fitting import Epoch, Schedule
 from models.listwise_ranker import NETWORKS, train_listwise
@@ -22,8 +23,10 @@ from models.moments import Moments
 from models.progress import Reporter
 from models.ranker import predict, train_ranker
 from models.ranking_model import RankingModel
+from models.row_store import RowStore
+from models.rows import Columns, Rows, gathered
 from models.scoring import CANDIDATES, RANKER
-from models.table_candidates import out_of_fold, train_tables
+from models.table_candidates import PastParts, train_tables
 from models.two_tower_training import RATE, train_two_tower
 from online_features.archive import EventLog
 from online_features.catalogue import Catalogue
@@ -32,8 +35,8 @@ from online_features.rings import DAY_S, HOUR_S
 
 #: Epochs of each model that was trained by gradients, by its name.
 Curves = dict[str, list[Epoch]]
-#: Most choice sets to learn from, and to judge by out of a large validation part.
-MOST_SETS, MOST_HELD = 28_000, 2_000
+#: Most choice sets to judge by, out of a large validation part.
+MOST_HELD = 2_000
 #: The first choices of a log know too little of their users to be like those to come.
 SKIPPED = 0.15
 
@@ -50,15 +53,16 @@ STRANGERS, STRANGER, PAUSE_S = 0.05, np.uint64(0), 12 * HOUR_S
 class _Sets:
     """Choice sets, ascending by what they know of the log.
 
+    Columns: `places`, `log_expected`, `features` (see `ChoiceSets`), `number` (of the set), and,
+    if the candidate model tells any, `parts`, float16[SET, len(PARTS)], out of fold.
+
     Attributes:
-        sets: to learn from and to judge by.
-        held: bool[m], those that judge and do not teach.
-        parts: float16[m, SET, len(PARTS)], out of fold; None if the candidate model has none.
+        learn: to learn from.
+        judge: to judge by.
     """
 
-    sets: ChoiceSets
-    held: NDArray[np.bool_]
-    parts: NDArray[np.float16] | None
+    learn: Rows
+    judge: Columns
 
 
 def needs_rows(settings: Settings) -> bool:
@@ -101,7 +105,7 @@ def _sets(
             for name, values in vars(data.train.at).items()
         }
     )
-    learn, judge = _chosen(moments, len(data.train.moments), rng)
+    learn, judge = _chosen(moments, len(data.train.moments), settings.train_sets, rng)
     before = _lagging(events, moments.take(learn), rng)
     order = np.argsort(before, kind="stable")
     kept = np.r_[learn[order], judge]
@@ -110,18 +114,32 @@ def _sets(
     strange = _drawn(_begins(moments)[kept] & ~held, STRANGERS * len(kept), rng)
     user = np.where(strange, STRANGER, moments.user[kept])
     moments = replace(moments.take(kept), before=known, user=user)
-    with progress.stage("choice sets", len(kept) * SET) as stage:
-        sets = build_sets(events, catalogue, moments, pick(at, kept), rng, stage.advance)
     parts = None
     if settings.candidate_model == "tables":
-        with progress.stage("tables of the past", 1) as stage:
-            parts = out_of_fold(events, catalogue, sets, held)
-            stage.advance()
-    return _Sets(sets, held, parts)
+        parts = PastParts(events, catalogue, known, len(learn))
+    with progress.stage("choice sets", len(kept) * SET) as stage:
+        sets = choice_sets(events, catalogue, moments, pick(at, kept), rng, stage.advance)
+        rows = RowStore.of(settings).keep(_columns(sets, parts), len(kept), cut=len(learn))
+    return _Sets(rows.part(0, len(learn)), gathered(rows.part(len(learn), len(kept))))
+
+
+def _columns(sets: Iterator[ChoiceSets], parts: PastParts | None) -> Iterator[Columns]:
+    """What is kept of choice sets: what is learned from."""
+    done = 0
+    for some in sets:
+        number = np.arange(done, done + len(some))
+        done += len(some)
+        kept: Columns = {
+            "places": some.places,
+            "log_expected": some.log_expected,
+            "features": some.features,
+            "number": number,
+        }
+        yield kept if parts is None else kept | {"parts": parts.of(some)}
 
 
 def _chosen(
-    moments: Moments, validation: int, rng: np.random.Generator
+    moments: Moments, validation: int, most: int, rng: np.random.Generator
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Which moments teach and which judge: the newest of the validation part, if it is large.
 
@@ -132,7 +150,7 @@ def _chosen(
     known[: int(SKIPPED * validation)] = False
     teach = np.flatnonzero(known)
     return (
-        np.sort(rng.choice(teach, min(MOST_SETS, len(teach)), replace=False)),
+        np.sort(rng.choice(teach, min(most, len(teach)), replace=False)),
         np.arange(first, len(moments)),
     )
 
@@ -171,11 +189,11 @@ def _train_candidates(
     progress: Reporter,
     curves: Curves,
 ) -> CandidateModel:
-    if sets is not None and sets.parts is not None:
+    if sets is not None and settings.candidate_model == "tables":
         how = listwise.Schedule(epochs=min(settings.train_epochs, listwise.Schedule.epochs))
         with progress.stage("candidate model", how.epochs) as stage:
             tables, curves[CANDIDATES] = train_tables(
-                events, catalogue, sets.sets, sets.parts, sets.held, how, settings.seed, stage
+                events, catalogue, sets.learn, sets.judge, how, settings.seed, stage
             )
         return tables
     if settings.candidate_model == "matrix-factorisation":
@@ -207,7 +225,7 @@ def _train_ranker(
         how = listwise.Schedule(epochs=min(settings.train_epochs, listwise.Schedule.epochs))
         with progress.stage("ranker", NETWORKS * how.epochs) as stage:
             ranker, curves[RANKER] = train_listwise(
-                sets.sets, sets.parts, sets.held, catalogue, how, settings.seed, stage
+                sets.learn, sets.judge, catalogue, how, settings.seed, stage
             )
         return ranker
     schedule = Schedule(epochs=settings.train_epochs)

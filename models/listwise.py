@@ -5,6 +5,7 @@ rows, as boosted trees see it) and on its own scale. The loss is the softmax ove
 corrected for how the set was drawn.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -16,11 +17,18 @@ from models.fitting import Epoch
 from models.networks import Dense, embedding
 from models.optimizer import Adam
 from models.progress import Stage
+from models.row_stream import stream
+from models.rows import Columns, Rows, groups, length, steps, take, total
 
 #: log of the expected count of what must not count: as if it were there without end.
 NOT_THERE = 80.0
 CLIP = 4.0
 CATEGORY_WIDTH = 8
+#: Rows that scales are taken from.
+SAMPLED = 100_000
+_JUDGED_AT_ONCE = 512
+#: Sets and places in them, int64[n] each.
+Cells = tuple[NDArray[np.int64], NDArray[np.int64]]
 
 
 @dataclass(frozen=True)
@@ -116,33 +124,88 @@ class Network(tf.Module):  # type: ignore[misc]  # TensorFlow is untyped
         return self._last(hidden)[:, 0]
 
 
+def _equal_weight(sets: Columns) -> NDArray[np.float32]:
+    return np.ones(length(sets), np.float32)
+
+
+@dataclass(frozen=True)
+class View:
+    """How a network sees choice sets: b of them as columns, and the cells that count.
+
+    Cells are n pairs of a set and a place in it, int64[n] each.
+
+    Attributes:
+        x: what the network reads, float[n, F].
+        category: int32[n].
+        weight: what each set counts, float32[b].
+    """
+
+    x: Callable[[Columns, Cells], NDArray[np.floating]]
+    category: Callable[[Columns, Cells], NDArray[np.int32]]
+    weight: Callable[[Columns], NDArray[np.float32]] = _equal_weight
+
+
+def scales_of(learn: Rows, view: View, rng: np.random.Generator) -> Scales:
+    """Scales of the columns, from a sample of the places that count and of the chosen ones."""
+    counts = [_there(sets["log_expected"]) for sets in groups(learn.only("log_expected"))]
+    edges = np.r_[0, np.cumsum([int(there.sum()) for there in counts])]
+    drawn = rng.choice(edges[-1], min(SAMPLED, int(edges[-1])), replace=False)
+    every, rest = max(total(learn) // SAMPLED, 1), 0
+    rows: NDArray[np.floating] | None = None
+    chosen = []
+    for sets, there, first, end in zip(groups(learn), counts, edges, edges[1:], strict=False):
+        mine = np.flatnonzero((drawn >= first) & (drawn < end))
+        request, place = np.nonzero(there)
+        at = drawn[mine] - first
+        found = view.x(sets, (request[at], place[at]))
+        rows = np.empty((len(drawn), found.shape[1]), found.dtype) if rows is None else rows
+        rows[mine] = found
+        some = np.arange(rest, len(there), every)
+        rest = (rest - len(there)) % every
+        chosen.append(view.x(sets, (some, np.zeros_like(some))))
+    assert rows is not None
+    return Scales.of(rows, np.concatenate(chosen))
+
+
+def inputs_of(sets: Columns, view: View) -> Columns:
+    """What a step reads of some choice sets: rows of the places that count, and where they stand.
+
+    A third of the places are padding, or stand there twice: they cost nothing.
+    """
+    request, place = np.nonzero(_there(sets["log_expected"]))
+    return {
+        "rows": view.x(sets, (request, place)),
+        "kind": view.category(sets, (request, place)),
+        "cells": np.stack([request, place], axis=1).astype(np.int32),
+        "expected": sets["log_expected"],
+        "of": view.weight(sets),
+    }
+
+
 def train_network(
     network: Any,
-    x: NDArray[np.floating],
-    category: NDArray[np.int32],
-    log_expected: NDArray[np.float32],
-    held: NDArray[np.bool_],
+    learn: Rows,
+    judge: Columns,
+    view: View,
     schedule: Schedule,
     seed: int,
     stage: Stage,
-    weight: NDArray[np.float32] | None = None,
 ) -> list[Epoch]:
     """Train on choice sets, column 0 of which was chosen.
 
     Args:
         network: a module like `Network`; is changed.
-        x: float[m, SET, F]; category int32[m, SET]; log_expected float32[m, SET].
-        held: bool[m], sets to judge by, not to learn from.
+        learn: sets to learn from. Has the column `log_expected`, float32[SET], and what the view
+            looks at.
+        judge: sets to judge by; may be none.
+        view: how the network sees them.
         schedule: how long and how fast.
         seed: of the order.
         stage: told after each epoch.
-        weight: float32[m], of the sets.
 
     Raises:
         FloatingPointError: a loss is not finite.
     """
-    weights = np.ones(len(x), np.float32) if weight is None else weight
-    learn, judge = np.flatnonzero(~held), np.flatnonzero(held)
     rng = np.random.default_rng(seed)
     variables = list(network.trainable_variables)
     optimizer = Adam(variables, schedule.rate)
@@ -155,14 +218,15 @@ def train_network(
         lost = tf.reduce_logsumexp(logits, axis=1) - logits[:, 0]
         return tf.reduce_sum(lost * of) / tf.reduce_sum(of)
 
-    float32, int32 = tf.float32, tf.int32
-    shapes = [
-        tf.TensorSpec([None, x.shape[2]], x.dtype),
-        tf.TensorSpec([None], int32),
-        tf.TensorSpec([None, 2], int32),
-        tf.TensorSpec([None, None], float32),
-        tf.TensorSpec([None], float32),
-    ]
+    batches = stream(
+        learn,
+        schedule.batch,
+        rng,
+        epochs=schedule.epochs,
+        whole=True,
+        make=lambda sets: inputs_of(sets, view),
+    )
+    shapes = list(batches.element_spec.values())
 
     @tf.function(input_signature=shapes)  # type: ignore[untyped-decorator]
     def step(rows: Any, kind: Any, cells: Any, expected: Any, of: Any) -> Any:
@@ -172,33 +236,34 @@ def train_network(
         return loss
 
     judged = tf.function(loss_of, input_signature=shapes)
-
-    def batch(at: NDArray[np.int64]) -> tuple[Any, ...]:
-        expected = log_expected[at]
-        # A third of the places are padding, or stand there twice: they cost nothing.
-        request, place = np.nonzero(~(expected >= NOT_THERE))
-        cells = np.stack([request, place], axis=1).astype(np.int32)
-        flat = at[request] * x.shape[1] + place
-        rows, kind = x.reshape(-1, x.shape[2])[flat], category.reshape(-1)[flat]
-        return tuple(tf.constant(part) for part in (rows, kind, cells, expected, weights[at]))
-
-    steps, epochs, done = max(len(learn) // schedule.batch, 1), [], 0
-    warm_up = max(1, min(schedule.warm_up, steps * schedule.epochs // 10))
+    parts = np.array_split(np.arange(length(judge)), max(length(judge) // _JUDGED_AT_ONCE, 1))
+    held = [_tensors(inputs_of(take(judge, part), view)) for part in parts if len(part)]
+    coming = iter(batches)
+    each, epochs, done = steps(total(learn), schedule.batch, whole=True), [], 0
+    warm_up = max(1, min(schedule.warm_up, each * schedule.epochs // 10))
     for number in range(schedule.epochs):
-        order, total = rng.permutation(learn), 0.0
-        for i in range(steps):
-            progress = done / (steps * schedule.epochs)
+        lost = 0.0
+        for _ in range(each):
+            progress = done / (each * schedule.epochs)
             warm = min(1.0, (done + 1) / warm_up)
             optimizer.rate.assign(schedule.rate * warm * 0.5 * (1 + np.cos(np.pi * progress)))
-            at = np.sort(order[i * schedule.batch : (i + 1) * schedule.batch])
-            total += float(step(*batch(at)))
+            lost += float(step(**next(coming)))
             done += 1
-        parts = np.array_split(judge, max(len(judge) // 512, 1))
-        losses = [float(judged(*batch(part))) for part in parts if len(part)]
-        validation = float(np.mean(losses)) if losses else total / steps
-        epoch = Epoch(number, total / steps, validation, float(optimizer.rate.numpy()))
+        losses = [float(judged(**part)) for part in held]
+        validation = float(np.mean(losses)) if losses else lost / each
+        epoch = Epoch(number, lost / each, validation, float(optimizer.rate.numpy()))
         if not np.isfinite([epoch.train_loss, epoch.validation_loss]).all():
             raise FloatingPointError(f"the loss of epoch {number} is not finite: {epoch}")
         epochs.append(epoch)
         stage.advance(1, note=f"validation loss {validation:.4f}")
     return epochs
+
+
+def _there(log_expected: NDArray[np.float32]) -> NDArray[np.bool_]:
+    # A NaN counts, so that it is found.
+    there: NDArray[np.bool_] = ~(log_expected >= NOT_THERE)
+    return there
+
+
+def _tensors(columns: Columns) -> dict[str, Any]:
+    return {name: tf.constant(column) for name, column in columns.items()}

@@ -4,6 +4,7 @@ It has the signature of wide & deep (`models.ranker`) and knows no ids but categ
 new user or a new place is ranked by what is known of it, like any other.
 """
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,10 +12,20 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from models.calibration import fit_platt
-from models.choice_sets import ChoiceSets
 from models.fitting import Epoch
-from models.listwise import NOT_THERE, Network, Scales, Schedule, train_network
+from models.listwise import (
+    SAMPLED,
+    Cells,
+    Network,
+    Scales,
+    Schedule,
+    View,
+    inputs_of,
+    scales_of,
+    train_network,
+)
 from models.progress import Stage
+from models.rows import Columns, Rows, groups, length, total
 from models.vocabulary import Vocabulary
 from online_features.catalogue import Catalogue
 
@@ -23,8 +34,6 @@ HIDDEN = (96, 48)
 NETWORKS = 2
 #: Of so many sets the parts are hidden: the candidate model may fail to tell them.
 HIDDEN_SHARE = 0.03
-#: Rows that scales are taken from.
-_SAMPLED = 100_000
 
 
 class ListwiseRanker(tf.Module):  # type: ignore[misc]  # TensorFlow is untyped
@@ -74,62 +83,86 @@ class ListwiseRanker(tf.Module):  # type: ignore[misc]  # TensorFlow is untyped
 
 
 def train_listwise(
-    sets: ChoiceSets,
-    parts: NDArray[np.float16] | None,
-    held: NDArray[np.bool_],
+    learn: Rows,
+    judge: Columns,
     catalogue: Catalogue,
     schedule: Schedule,
     seed: int,
     stage: Stage,
 ) -> tuple[ListwiseRanker, list[Epoch]]:
-    """Train on choice sets, and calibrate on those `held` (bool[m]), which judge.
+    """Train on choice sets, and calibrate on those that judge.
 
     Args:
-        sets: choice sets.
-        parts: float16[m, SET, len(PARTS)], what the candidate model tells of the places, out of
-            fold; None trains without.
-        held: sets to judge by, not to learn from.
+        learn: choice sets to learn from. Columns are those of `ChoiceSets`, `number` (of the set),
+            and `parts`, float16[SET, len(PARTS)], what the candidate model tells of the places,
+            out of fold; without them it trains without.
+        judge: the same of those to judge by.
         catalogue: all places.
         schedule: how long and how fast.
         seed: of the first weights and the order.
         stage: told after each epoch.
     """
     rng = np.random.default_rng(seed)
-    x = sets.features if parts is None else np.concatenate([sets.features, parts], axis=2)
-    hashes = np.r_[catalogue.category_hash, np.uint64(0)][sets.places]
-    categories = Vocabulary.of(hashes[:, 0])
-    counts = sets.log_expected < NOT_THERE
-    at = np.flatnonzero(counts & ~held[:, None])
-    at = rng.choice(at, min(_SAMPLED, len(at)), replace=False)
-    scales = Scales.of(x.reshape(-1, x.shape[2])[at], x[~held, 0])
-    if parts is not None:
-        told = parts.shape[2]
-        hidden = np.flatnonzero((rng.random(len(x)) < HIDDEN_SHARE) & ~held)
-        x[hidden, :, -told:] = scales.mean[-told:]
-    model = ListwiseRanker(scales, categories, rng, NETWORKS, parts=parts is not None)
+    hashes = np.r_[catalogue.category_hash, np.uint64(0)]
+    chosen = [sets["places"][:, 0] for sets in (*groups(learn.only("places")), judge)]
+    categories = Vocabulary.of(hashes[np.concatenate(chosen)])
+    view = View(_columns, _Codes(categories.rows_of(hashes)))
+    scales = scales_of(learn, view, rng)
+    parts = "parts" in judge
+    if parts:
+        hidden = rng.random(total(learn) + length(judge)) < HIDDEN_SHARE
+        hidden[total(learn) :] = False
+        view = View(_Hiding(hidden, scales.mean), view.category)
+    model = ListwiseRanker(scales, categories, rng, NETWORKS, parts=parts)
     epochs: list[Epoch] = []
-    code = categories.rows_of(hashes)
     for number, network in enumerate(model.networks):
-        epochs = train_network(
-            network, x, code, sets.log_expected, held, schedule, seed + number, stage
-        )
-    model.calibration.assign(_calibration(model, x, code, sets.log_expected, held))
+        epochs = train_network(network, learn, judge, view, schedule, seed + number, stage)
+    model.calibration.assign(_calibration(model, inputs_of(judge, view)))
     return model, epochs
 
 
-def _calibration(
-    model: ListwiseRanker,
-    x: NDArray[np.float16],
-    code: NDArray[np.int32],
-    log_expected: NDArray[np.float32],
-    held: NDArray[np.bool_],
-) -> tuple[float, float]:
-    """Platt scaling on the held sets; see `models.calibration`."""
-    there = (log_expected < NOT_THERE) & held[:, None]
-    rows, kind = x[there].astype(np.float32), code[there]
+def _columns(sets: Columns, cells: Cells) -> NDArray[np.float16]:
+    """Features, and parts behind them where there are any."""
+    x: NDArray[np.float16] = sets["features"][cells]
+    return np.concatenate([x, sets["parts"][cells]], axis=1) if "parts" in sets else x
+
+
+@dataclass(frozen=True)
+class _Codes:
+    """Category rows of places, by catalogue row; the last is that of padding."""
+
+    code: NDArray[np.int32]
+
+    def __call__(self, sets: Columns, cells: Cells) -> NDArray[np.int32]:
+        return self.code[sets["places"][cells]]
+
+
+@dataclass(frozen=True)
+class _Hiding:
+    """`_columns`, but for some of the sets the parts are as usual.
+
+    Attributes:
+        hidden: bool[m], those sets by number.
+        usual: float32[F], what stands there instead.
+    """
+
+    hidden: NDArray[np.bool_]
+    usual: NDArray[np.float32]
+
+    def __call__(self, sets: Columns, cells: Cells) -> NDArray[np.float16]:
+        x = _columns(sets, cells)
+        told = sets["parts"].shape[2]
+        x[self.hidden[sets["number"][cells[0]]], -told:] = self.usual[-told:]
+        return x
+
+
+def _calibration(model: ListwiseRanker, held: Columns) -> tuple[float, float]:
+    """Platt scaling on the held sets, as the networks read them; see `models.calibration`."""
+    rows, kind = held["rows"].astype(np.float32), held["kind"]
     parts = [
         model.logits(tf.constant(rows[part]), tf.constant(kind[part])).numpy()
-        for part in (slice(i, i + _SAMPLED) for i in range(0, len(rows), _SAMPLED))
+        for part in (slice(i, i + SAMPLED) for i in range(0, len(rows), SAMPLED))
     ]
-    chosen = np.broadcast_to(np.arange(there.shape[1]) == 0, there.shape)[there]
-    return fit_platt(np.concatenate(parts), np.exp(log_expected[there]), chosen)
+    request, place = held["cells"].T
+    expected = np.exp(held["expected"][request, place])
+    return fit_platt(np.concatenate(parts), expected, place == 0)

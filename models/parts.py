@@ -41,26 +41,15 @@ class Parts(tf.Module):  # type: ignore[misc]  # TensorFlow is untyped
         #: Places known; the row of an unknown one.
         self.places = len(tables.hashes)
         self._rows = Vocabulary(tables.hashes[order]).table(order + 1)
-        categories = len(tables.follows)
-        self._category = _held(np.r_[tables.category, categories - 1])
-        plain = (
-            tables.visits,
-            tables.visitors,
-            tables.category_visits,
-            tables.around,
-            tables.density,
-        )
-        self.plain = _held(np.stack([np.r_[column, column.mean()] for column in plain], axis=1))
-        by_hour = (tables.hour, tables.category_hour, tables.around_hour)
-        self._by_hour = _held(np.stack([_padded(table) for table in by_hour], axis=2))
-        self._by_day = _held(_padded(tables.weekday))
-        self._follows = _held(tables.follows)
-        relations = (tables.shared, tables.company, tables.next, tables.close)
-        none = np.full((1, len(relations) * NEIGHBOURS), self.places, np.int32)
-        row = np.concatenate([relation.row for relation in relations], axis=1)
-        self._neighbour = _held(np.r_[np.where(row < 0, self.places, row), none].astype(np.int32))
-        weight = np.concatenate([relation.weight for relation in relations], axis=1)
-        self._strength = _held(np.r_[weight, 0.0 * none].astype(np.float32))
+        held = [_held(values) for values in _arrays(tables)]
+        self._all = held
+        self._category, self.plain, self._by_hour, self._by_day, self._follows = held[:5]
+        self._neighbour, self._strength = held[5:]
+
+    def assign(self, tables: Tables) -> None:
+        """Read other tables, of the same places, from now on; what was traced reads them, too."""
+        for variable, values in zip(self._all, _arrays(tables), strict=True):
+            variable.assign(values)
 
     @property
     def categories(self) -> int:
@@ -251,6 +240,32 @@ def _crowd(codes: Any) -> Any:
 
 def _metres(distance_m: Any) -> tuple[Any, Any]:
     return tf.math.log1p(distance_m / 100.0), tf.exp(-distance_m / 1_000.0)
+
+
+def _arrays(tables: Tables) -> list[NDArray[Any]]:
+    """What the graph holds of tables: see `Parts.__init__` for the order."""
+    places, categories = len(tables.hashes), len(tables.follows)
+    plain = (
+        tables.visits,
+        tables.visitors,
+        tables.category_visits,
+        tables.around,
+        tables.density,
+    )
+    by_hour = (tables.hour, tables.category_hour, tables.around_hour)
+    relations = (tables.shared, tables.company, tables.next, tables.close)
+    none = np.full((1, len(relations) * NEIGHBOURS), places, np.int32)
+    row = np.concatenate([relation.row for relation in relations], axis=1)
+    weight = np.concatenate([relation.weight for relation in relations], axis=1)
+    return [
+        np.r_[tables.category, categories - 1],
+        np.stack([np.r_[column, column.mean()] for column in plain], axis=1),
+        np.stack([_padded(table) for table in by_hour], axis=2),
+        _padded(tables.weekday),
+        tables.follows,
+        np.r_[np.where(row < 0, places, row), none].astype(np.int32),
+        np.r_[weight, 0.0 * none].astype(np.float32),
+    ]
 
 
 def _held(values: Any) -> Any:

@@ -9,17 +9,19 @@ other way, took seven times as long to read (0.24 s against 0.035 s for 64 MB of
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from models.rows import Columns, length
+from models.rows import Columns, joined, length, take
 
 #: Uncompressed size of a group, about.
 GROUP_BYTES = 32 * 2**20
+#: Pools are of so many groups unless something else is said.
+POOL_GROUPS = 16
 _DTYPE, _SHAPE = b"dtype", b"shape"
 
 
@@ -27,15 +29,14 @@ class RowWriter:
     """Writes rows to a file while they are made; holds at most a group of them.
 
     Args:
-        path: of the file; its directory is made.
+        where: path of the file, or the file itself, open for writing and left open.
         group_rows: rows of a group; `None`: as many as make `GROUP_BYTES`.
 
     Use as a context manager: a file that was not closed cannot be read.
     """
 
-    def __init__(self, path: Path, group_rows: int | None = None) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._path = path
+    def __init__(self, where: Path | BinaryIO, group_rows: int | None = None) -> None:
+        self._where = where
         self._group_rows = group_rows
         self._file: pq.ParquetWriter | None = None
         self._schema: pa.Schema | None = None
@@ -56,29 +57,25 @@ class RowWriter:
         """
         if not length(columns):
             return
-        schema = schema_of(columns)
-        if self._schema is None or self._group_rows is None:
-            self._begin(columns, schema)
-        elif not schema.equals(self._schema, check_metadata=True):
+        schema = _schema_of(columns)
+        room = self._begin(columns, schema)
+        if not schema.equals(self._schema, check_metadata=True):
             raise ValueError(f"rows of {schema}, in a file of {self._schema}")
-        assert self._group_rows is not None
         start = 0
         while start < length(columns):
-            room = self._group_rows - self._held
-            part = {name: column[start : start + room] for name, column in columns.items()}
+            part = take(columns, slice(start, start + room - self._held))
             self._waiting.append(part)
             self._held += length(part)
             start += length(part)
-            if self._held == self._group_rows:
+            if self._held == room:
                 self.cut()
 
     def cut(self) -> None:
         """End the group here: what follows begins a new one."""
-        if not self._waiting:
+        if self._file is None or not self._held:
             return
-        assert self._file is not None
-        whole = {n: np.concatenate([w[n] for w in self._waiting]) for n in self._waiting[0]}
-        self._file.write_table(_table(whole, self._schema), row_group_size=self._held)
+        table = _table(joined(self._waiting), self._schema)
+        self._file.write_table(table, row_group_size=self._held)
         self._waiting, self._held = [], 0
 
     def close(self) -> None:
@@ -88,13 +85,16 @@ class RowWriter:
             self._file.close()
             self._file = None
 
-    def _begin(self, columns: Columns, schema: pa.Schema) -> None:
-        row_bytes = sum(column[:1].nbytes for column in columns.values())
-        self._group_rows = self._group_rows or max(1, GROUP_BYTES // row_bytes)
-        self._schema = schema
-        self._file = pq.ParquetWriter(
-            self._path, schema, compression="lz4", use_dictionary=False, write_statistics=False
-        )
+    def _begin(self, columns: Columns, schema: pa.Schema) -> int:
+        """Open the file if it is not yet open, and return the rows of a group."""
+        if self._file is None:
+            self._schema = schema
+            self._file = pq.ParquetWriter(
+                self._where, schema, compression="lz4", use_dictionary=False, write_statistics=False
+            )
+        if self._group_rows is None:
+            self._group_rows = max(1, GROUP_BYTES // row_bytes(columns))
+        return self._group_rows
 
 
 @dataclass(frozen=True)
@@ -102,27 +102,34 @@ class RowFile:
     """Rows of a file that `RowWriter` wrote; see `models.rows.Rows`.
 
     Attributes:
-        path: of the file.
+        file: the file.
+        pool_rows: so many rows are mixed with each other.
         names: columns to read; `None`: all.
-        numbers: row groups that belong to it; `None`: all.
+        numbers: row groups that belong to it.
     """
 
-    path: Path
-    names: tuple[str, ...] | None = None
-    numbers: range | None = None
+    file: pq.ParquetFile
+    pool_rows: int
+    names: tuple[str, ...] | None
+    numbers: range
+
+    @classmethod
+    def open(cls, where: Path | BinaryIO, pool_rows: int | None = None) -> "RowFile":
+        """All rows of a file; by default `POOL_GROUPS` of its groups make a pool."""
+        file = pq.ParquetFile(where)
+        numbers = range(file.num_row_groups)
+        first = file.metadata.row_group(0).num_rows if numbers else 0
+        return cls(file, pool_rows or POOL_GROUPS * first, None, numbers)
 
     @cached_property
     def sizes(self) -> tuple[int, ...]:
         """Rows of each group."""
-        of_file = self._file.metadata
-        return tuple(of_file.row_group(number).num_rows for number in self._numbers)
+        return tuple(self.file.metadata.row_group(number).num_rows for number in self.numbers)
 
     def read(self, group: int) -> Columns:
         """The columns of one group."""
         # The threads of a training have other work than unpacking in parallel.
-        table = self._file.read_row_group(
-            self._numbers[group], columns=self.names, use_threads=False
-        )
+        table = self.file.read_row_group(self.numbers[group], columns=self.names, use_threads=False)
         return {name: _array(table[name], table.schema.field(name)) for name in table.column_names}
 
     def only(self, *names: str) -> "RowFile":
@@ -133,23 +140,20 @@ class RowFile:
         """The rows from one position to another.
 
         Raises:
-            ValueError: a group does not end there (see `RowWriter.cut`).
+            ValueError: groups do not end there (see `RowWriter.cut`).
         """
         edges = [0, *np.cumsum(self.sizes).tolist()]
         if start not in edges or stop not in edges:
             raise ValueError(f"rows {start} to {stop} are not whole groups: those end at {edges}")
-        return replace(self, numbers=self._numbers[edges.index(start) : edges.index(stop)])
-
-    @cached_property
-    def _file(self) -> pq.ParquetFile:
-        return pq.ParquetFile(self.path)
-
-    @cached_property
-    def _numbers(self) -> range:
-        return range(self._file.num_row_groups) if self.numbers is None else self.numbers
+        return replace(self, numbers=self.numbers[edges.index(start) : edges.index(stop)])
 
 
-def schema_of(columns: Columns) -> pa.Schema:
+def row_bytes(columns: Columns) -> int:
+    """Bytes of a row in memory."""
+    return sum(column[:1].nbytes for column in columns.values())
+
+
+def _schema_of(columns: Columns) -> pa.Schema:
     """How columns are written; a field's metadata tells the type and shape of a row."""
     return pa.schema([_field(name, column) for name, column in columns.items()])
 

@@ -4,6 +4,7 @@ It is trained on choice sets whose parts come from tables of an earlier time (ou
 table that had counted the visits it explains would be trusted far too much.
 """
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,14 +14,15 @@ from numpy.typing import NDArray
 from contracts.ids import as_int64
 from models.choice_sets import ChoiceSets
 from models.fitting import Epoch
-from models.listwise import NOT_THERE, Network, Scales, Schedule, train_network
+from models.listwise import Network, Schedule, View, scales_of, train_network
 from models.parts import COARSE, PARTS, WIDTH, Look, Parts
 from models.progress import Stage
+from models.rows import Columns, Rows
 from models.tables import Geography, Tables
 from online_features.archive import EventLog
 from online_features.catalogue import Catalogue
 from online_features.geo import distance_m
-from online_features.history import history
+from online_features.history import HISTORY, history
 
 HIDDEN = (48, 24)
 #: Folds of the training rows by time, each read with the tables of what lies before it.
@@ -34,7 +36,6 @@ TOLD = 256
 #: What keeps the others below them, in their own order.
 BELOW = 1e4
 _AT_ONCE = 64
-_SAMPLED = 100_000
 
 
 class Coarse(tf.Module):  # type: ignore[misc]  # TensorFlow is untyped
@@ -92,75 +93,93 @@ class TableCandidates(tf.Module):  # type: ignore[misc]  # TensorFlow is untyped
         }
 
 
-def parts_of(
-    parts: Parts, sets: ChoiceSets, which: NDArray[np.int64], catalogue: Catalogue
-) -> NDArray[np.float16]:
-    """Parts of the places of some choice sets, float16[len(which), SET, WIDTH]."""
+class PastParts:
+    """Parts of choice sets, each from tables of what lies before its fold.
 
-    @tf.function(reduce_retracing=True)  # type: ignore[untyped-decorator]
-    def call(ids: Any, age_s: Any, kind: Any, places: Any, *asked: Any) -> Any:
-        metres, moment_s, crowd = asked
-        look = Look(parts, ids, age_s, kind, moment_s)
-        return look(places, parts.rows(places), metres, crowd)
+    Args:
+        log: sorted by time.
+        catalogue: all places.
+        before: int64[m], how much each set knows of the log, ascending.
+        learn: the first so many sets make `FOLDS` folds; the others, which judge, one.
+    """
 
-    hashes = np.r_[catalogue.hash, np.uint64(0)]
-    found = []
-    for start in range(0, len(which), _AT_ONCE):
-        at = which[start : start + _AT_ONCE]
-        moments = sets.moments.take(at)
-        past = history(sets.users[at])
-        places = sets.places[at]
+    def __init__(
+        self, log: EventLog, catalogue: Catalogue, before: NDArray[np.int64], learn: int
+    ) -> None:
+        self._log, self._catalogue, self._before = log, catalogue, before
+        self._geography = Geography.of(catalogue)
+        folds = [len(fold) for fold in np.array_split(np.arange(learn), FOLDS)]
+        self._ends = np.cumsum([*folds, len(before) - learn]).tolist()
+        self._done = 0
+        self._parts: Parts | None = None
+        self._call: Any = None
+
+    def of(self, sets: ChoiceSets) -> NDArray[np.float16]:
+        """Parts of the places of the next sets, float16[len(sets), SET, WIDTH]."""
+        found, start = [], 0
+        while start < len(sets):
+            if self._done in (0, *self._ends):
+                self._learn()
+            end = next(end for end in self._ends if end > self._done)
+            stop = min(len(sets), start + end - self._done, start + _AT_ONCE)
+            found.append(self._some(sets, slice(start, stop)))
+            self._done += stop - start
+            start = stop
+        return np.concatenate(found)
+
+    def _learn(self) -> None:
+        """Tables of what lies before the fold that begins here."""
+        log = self._log.take(slice(0, int(self._before[self._done])))
+        tables = Tables.learn(log, self._catalogue, self._geography)
+        if self._parts is None:
+            self._parts = Parts(tables)
+            self._call = _calling(self._parts)
+        else:
+            # The graph that was made of the first ones reads these, too.
+            self._parts.assign(tables)
+
+    def _some(self, sets: ChoiceSets, part: slice) -> NDArray[np.float16]:
+        catalogue, moments, places = self._catalogue, sets.moments.take(part), sets.places[part]
+        past = history(sets.users[part])
         metres = distance_m(
             moments.lat[:, None],
             moments.lng[:, None],
             catalogue.lat[places],
             catalogue.lng[places],
         )
-        values = call(
+        values = self._call(
             tf.constant(as_int64(past.ids)),
             tf.constant(past.age_s(moments.time_s)),
             tf.constant(past.kind.astype(np.int64)),
-            tf.constant(as_int64(hashes[places])),
+            tf.constant(as_int64(np.r_[catalogue.hash, np.uint64(0)][places])),
             tf.constant(np.nan_to_num(metres, nan=1e6).astype(np.float32)),
             tf.constant(moments.time_s.astype(np.int64)),
-            tf.constant(sets.crowd[at]),
+            tf.constant(sets.crowd[part]),
         )
-        found.append(values.numpy().astype(np.float16))
-    return np.concatenate(found)
+        half: NDArray[np.float16] = values.numpy().astype(np.float16)
+        return half
 
 
-def out_of_fold(
-    log: EventLog, catalogue: Catalogue, sets: ChoiceSets, held: NDArray[np.bool_]
-) -> NDArray[np.float16]:
-    """Parts of all choice sets, each from tables of what lies before its fold.
+def _calling(parts: Parts) -> Any:
+    """Parts of the places of choice sets, traced once."""
+    history = [tf.TensorSpec([None, HISTORY], kind) for kind in (tf.int64, tf.float32, tf.int64)]
+    places = [tf.TensorSpec([None, None], kind) for kind in (tf.int64, tf.float32)]
+    moment, crowd = tf.TensorSpec([None], tf.int64), tf.TensorSpec([None, None, None], tf.uint8)
 
-    Args:
-        log: sorted by time.
-        catalogue: all places.
-        sets: choice sets, ascending by what they know of the log.
-        held: bool[m], sets that judge; a fold of their own.
+    @tf.function(input_signature=[*history, *places, moment, crowd])  # type: ignore[untyped-decorator]
+    def call(ids: Any, age_s: Any, kind: Any, places: Any, *asked: Any) -> Any:
+        metres, moment_s, crowd = asked
+        look = Look(parts, ids, age_s, kind, moment_s)
+        return look(places, parts.rows(places), metres, crowd)
 
-    Returns:
-        float16[m, SET, WIDTH].
-    """
-    geography = Geography.of(catalogue)
-    x = np.empty((*sets.places.shape, WIDTH), np.float16)
-    folds = [*np.array_split(np.flatnonzero(~held), FOLDS), np.flatnonzero(held)]
-    for fold in folds:
-        if not len(fold):
-            continue
-        before = int(sets.moments.before[fold].min())
-        tables = Tables.learn(log.take(slice(0, before)), catalogue, geography)
-        x[fold] = parts_of(Parts(tables), sets, fold, catalogue)
-    return x
+    return call
 
 
 def train_tables(
     log: EventLog,
     catalogue: Catalogue,
-    sets: ChoiceSets,
-    x: NDArray[np.float16],
-    held: NDArray[np.bool_],
+    learn: Rows,
+    judge: Columns,
     schedule: Schedule,
     seed: int,
     stage: Stage,
@@ -170,28 +189,31 @@ def train_tables(
     Args:
         log: what the served tables know, sorted by time.
         catalogue: all places.
-        sets: choice sets.
-        x: their parts, `out_of_fold`.
-        held: bool[m], sets that judge.
+        learn: choice sets to learn from: `places`, `log_expected` and `parts` (of `PastParts`).
+        judge: the same of those to judge by.
         schedule: of the network.
         seed: of the first weights and the order.
         stage: told after each epoch.
     """
     rng = np.random.default_rng(seed)
-    at = np.flatnonzero((sets.log_expected < NOT_THERE) & ~held[:, None])
-    at = rng.choice(at, min(_SAMPLED, len(at)), replace=False)
-    scales = Scales.of(x.reshape(-1, WIDTH)[at], x[~held, 0])
+    learn = learn.only("places", "log_expected", "parts")
     parts = Parts(Tables.learn(log, catalogue, Geography.of(catalogue)))
-    network = Network(scales, parts.categories, HIDDEN, rng)
-    category = parts.category_of_rows(sets.places)
-    new = (sets.places[:, 1:] != sets.places[:, :1]).all(axis=1) & (sets.log_expected[:, 0] != 0)
-    weight = np.where(new, NEW_WEIGHT, 1.0).astype(np.float32)
+    view = View(
+        x=lambda sets, cells: sets["parts"][cells],
+        category=lambda sets, cells: parts.category_of_rows(sets["places"][cells]),
+        weight=_weight,
+    )
+    network = Network(scales_of(learn, view, rng), parts.categories, HIDDEN, rng)
     coarse, columns = Coarse(), [PARTS.index(name) for name in COARSE]
     how = Schedule(epochs=min(2, schedule.epochs), rate=0.02)
-    train_network(
-        coarse, x[:, :, columns], category, sets.log_expected, held, how, seed, stage, weight
-    )
-    epochs = train_network(
-        network, x, category, sets.log_expected, held, schedule, seed, stage, weight
-    )
+    cheap = replace(view, x=lambda sets, cells: view.x(sets, cells)[:, columns])
+    train_network(coarse, learn, judge, cheap, how, seed, stage)
+    epochs = train_network(network, learn, judge, view, schedule, seed, stage)
     return TableCandidates(parts, network, coarse), epochs
+
+
+def _weight(sets: Columns) -> NDArray[np.float32]:
+    """What sets count: a choice that was new to its user more."""
+    places, log_expected = sets["places"], sets["log_expected"]
+    new = (places[:, 1:] != places[:, :1]).all(axis=1) & (log_expected[:, 0] != 0)
+    return np.where(new, NEW_WEIGHT, 1.0).astype(np.float32)

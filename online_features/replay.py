@@ -39,6 +39,10 @@ class Queries:
         """Places of a query."""
         return self.place.shape[1] if self.place.ndim == 2 else 1
 
+    def take(self, part: slice) -> "Queries":
+        """Some of them."""
+        return Queries(self.before[part], self.user[part], self.place[part])
+
     @classmethod
     def of_users(cls, before: Index, user: Hashes) -> "Queries":
         """About users alone."""
@@ -51,10 +55,14 @@ class _Side:
     def __init__(self, features: FeatureSet, hashes: Hashes) -> None:
         self.features = features
         self.hashes = np.unique(hashes)
-        self.states = features.empty(len(self.hashes))
+        # The last is that of all whom the log does not mention.
+        self.states = features.empty(len(self.hashes) + 1)
 
     def rows(self, hashes: Hashes) -> Index:
-        return np.searchsorted(self.hashes, hashes).astype(np.int64)
+        nobody = len(self.hashes)
+        at = np.searchsorted(self.hashes, hashes)
+        known = np.append(self.hashes, np.uint64(0))[at] == hashes
+        return np.where(known & (at < nobody), at, nobody)
 
     def play(
         self, events: EventColumns, event_rows: Index, query_rows: Index, query_before: Index
@@ -103,6 +111,55 @@ def _groups(numbers: Index) -> dict[int, Index]:
     return dict(zip(values.tolist(), parts, strict=True)) if len(numbers) else {}
 
 
+class Replay:
+    """A log that is played once, and asked on the way how users and places stood.
+
+    Args:
+        events: the log, in the order in which it shall be folded.
+    """
+
+    def __init__(self, events: EventColumns) -> None:
+        self._events = events
+        self._users, self._places = _Side(USER, events.user), _Side(PLACE, events.place)
+        self._done = 0
+
+    def at(self, queries: Queries) -> tuple[States, States]:
+        """Play on to the last of some queries.
+
+        Args:
+            queries: ascending in `before`, also from call to call; so many that the states fit
+                into memory (a place's is 2 KB, a user's 4 KB).
+
+        Returns:
+            A user state for each query (but for what tells duplicates); and the place states,
+            those of one query after those of another.
+
+        Raises:
+            ValueError: a query lies before what was played already.
+        """
+        before = np.r_[self._done, queries.before]
+        if np.any(np.diff(before) < 0):
+            raise ValueError("queries must be ascending in `before`")
+        block = self._events.take(slice(self._done, int(before[-1])))
+        user_rows = self._users.rows(block.user)
+        new = mark_new(self._users.states["seen"], user_rows, block.event_hash)
+        counted = block.take(new)
+        # Positions among the events that count.
+        counted_before = np.r_[0, np.cumsum(new)][before[1:] - self._done]
+        self._done = int(before[-1])
+        users, places = self._users, self._places
+        user_answers = users.play(counted, user_rows[new], users.rows(queries.user), counted_before)
+        # Judged ahead for the whole block, and nothing that a reader needs.
+        user_answers["seen"] = 0
+        place_answers = places.play(
+            counted,
+            places.rows(counted.place),
+            places.rows(queries.place.ravel()),
+            np.repeat(counted_before, queries.places_each),
+        )
+        return user_answers, place_answers
+
+
 def point_in_time(
     events: EventColumns, queries: Queries, chunk: int = 20_000
 ) -> Iterator[tuple[slice, States, States]]:
@@ -111,53 +168,24 @@ def point_in_time(
     Args:
         events: the log, in the order in which it shall be folded.
         queries: ascending in `before`.
-        chunk: about how many places to answer for at once (a state is some 3 KB).
+        chunk: about how many places to answer for at once.
 
     Yields:
-        The slice of `queries` that is answered; a user state for each (but for what tells
-        duplicates); and the place states, those of one query after those of another.
+        The slice of `queries` that is answered, and what `Replay.at` answers to it.
 
     Raises:
         ValueError: `queries.before` is not ascending.
     """
-    if np.any(np.diff(queries.before) < 0):
-        raise ValueError("queries must be ascending in `before`")
-    users = _Side(USER, np.concatenate([events.user, queries.user]))
-    places = _Side(PLACE, np.concatenate([events.place, queries.place.ravel()]))
-    start_event, at_once = 0, max(chunk // max(queries.places_each, 1), 1)
+    replay, at_once = Replay(events), max(chunk // max(queries.places_each, 1), 1)
     for first in range(0, len(queries), at_once):
         asked = slice(first, min(first + at_once, len(queries)))
-        end_event = int(queries.before[asked.stop - 1])
-        block = events.take(slice(start_event, end_event))
-        before = queries.before[asked] - start_event
-        yield (asked, *_play_block(users, places, block, queries, asked, before))
-        start_event = end_event
+        yield (asked, *replay.at(queries.take(asked)))
 
 
-def _play_block(
-    users: _Side,
-    places: _Side,
-    block: EventColumns,
-    queries: Queries,
-    asked: slice,
-    before: Index,
-) -> tuple[States, States]:
-    user_rows = users.rows(block.user)
-    new = mark_new(users.states["seen"], user_rows, block.event_hash)
-    counted = block.take(new)
-    # Positions among the events that count.
-    counted_before = np.r_[0, np.cumsum(new)][before]
-    user_answers = users.play(
-        counted, user_rows[new], users.rows(queries.user[asked]), counted_before
-    )
-    user_answers["seen"] = 0  # judged ahead for the whole block, and nothing that a reader needs
-    place_answers = places.play(
-        counted,
-        places.rows(counted.place),
-        places.rows(queries.place[asked].ravel()),
-        np.repeat(counted_before, queries.places_each),
-    )
-    return user_answers, place_answers
+def user_states(events: EventColumns, before: Index, user: Hashes) -> States:
+    """How users (by hash) stood before positions of a log that ascend."""
+    found = [users for _, users, _ in point_in_time(events, Queries.of_users(before, user))]
+    return np.concatenate([USER.empty(0), *found])
 
 
 def fold_all(events: EventColumns) -> tuple[Hashes, States, Hashes, States]:
@@ -170,4 +198,4 @@ def fold_all(events: EventColumns) -> tuple[Hashes, States, Hashes, States]:
         counted = block.take(new)
         USER.fold(users.states, rows[new], counted)
         PLACE.fold(places.states, places.rows(counted.place), counted)
-    return users.hashes, users.states, places.hashes, places.states
+    return users.hashes, users.states[:-1], places.hashes, places.states[:-1]

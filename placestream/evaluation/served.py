@@ -22,10 +22,8 @@ from models.crowd_history import CrowdHistory
 from models.quality.ranks import rank_in_lists
 from models.quality.requests import Questions
 from models.scoring import Scorer
-from online_features.archive import EventLog
 from online_features.context import Situation
-from online_features.definitions import USER
-from online_features.replay import Queries, States, point_in_time
+from online_features.replay import Queries, States, point_in_time, user_states
 from online_features.request import (
     RANKING_COLUMNS,
     candidate_inputs,
@@ -225,12 +223,6 @@ class Served:
             order = np.r_[first, order[~np.isin(order, first)]]
             served[i, np.flatnonzero(held)[order]] = -np.arange(len(order))
         return served
-
-
-def user_states(events: EventLog, before: Index, user: NDArray[np.uint64]) -> States:
-    """How users (by hash) stood before positions of the log that ascend."""
-    found = [users for _, users, _ in point_in_time(events, Queries.of_users(before, user))]
-    return np.concatenate(found) if found else USER.empty(0)
 
 
 def _one(at: Situation, i: int) -> Situation:

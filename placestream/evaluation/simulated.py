@@ -21,9 +21,10 @@ from models.progress import Reporter
 from models.quality.requests import Cuts
 from online_features.columns import EventColumns
 from online_features.context import ContextLog, ContextState
+from online_features.replay import user_states
 from placestream.evaluation.contestants import fitted, serve
 from placestream.evaluation.material import Known, catalogue_of, log_of
-from placestream.evaluation.served import Asked, user_states
+from placestream.evaluation.served import Asked
 from placestream.simulation.city import City
 from placestream.simulation.places import distance_m
 

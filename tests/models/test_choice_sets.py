@@ -3,27 +3,20 @@
 import numpy as np
 import pytest
 
-from models.choice_sets import DRAWN, KNOWN, ChoiceSets, build_sets
+from models import choice_sets as module
+from models.choice_sets import DRAWN, KNOWN, ChoiceSets, choice_sets
 from models.dataset import situations
 from models.listwise import NOT_THERE
-from models.moments import find_moments
 from online_features.columns import VISIT
 from online_features.request import RANKING_COLUMNS
 from tests.models.conftest import Data
-
-
-def _build(data: Data, most: int, log: object = None) -> ChoiceSets:
-    events = data.log if log is None else log
-    moments = find_moments(events, data.catalogue, np.random.default_rng(1))  # type: ignore[arg-type]
-    moments = moments.take(slice(len(moments) // 2, len(moments) // 2 + most))
-    at = situations(data.context, data.catalogue, moments, stale_s=10_800)
-    return build_sets(events, data.catalogue, moments, at, np.random.default_rng(2))  # type: ignore[arg-type]
+from tests.models.drawn_sets import drawn_sets, joined
 
 
 @pytest.fixture(scope="module")
 def sets(data: Data) -> ChoiceSets:
     """Three hundred sets from the middle of the log."""
-    return _build(data, 300)
+    return drawn_sets(data, 300)
 
 
 def test_a_set_holds_the_choice_the_known_and_some_others(sets: ChoiceSets, data: Data) -> None:
@@ -69,11 +62,28 @@ def test_expected_counts_add_up_to_what_is_drawn(data: Data, sets: ChoiceSets) -
 def test_a_row_knows_nothing_of_what_follows(sets: ChoiceSets, data: Data) -> None:
     """The same features from a log that ends just before the newest moment."""
     cut = int(sets.moments.before[-1]) + 1
-    again = _build(data, 300)
+    again = drawn_sets(data, 300)
     shorter = data.log.take(slice(0, cut))
     at = situations(data.context, data.catalogue, sets.moments, stale_s=10_800)
-    short = build_sets(shorter, data.catalogue, sets.moments, at, np.random.default_rng(2))
+    rng = np.random.default_rng(2)
+    short = joined(choice_sets(shorter, data.catalogue, sets.moments, at, rng))
     np.testing.assert_array_equal(again.features, sets.features)
     np.testing.assert_array_equal(short.places, sets.places)
     np.testing.assert_array_equal(short.features, sets.features)
     assert short.features.shape[2] == len(RANKING_COLUMNS)
+
+
+def test_sets_are_the_same_in_whatever_pieces_they_are_made(
+    data: Data, sets: ChoiceSets, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Drawn some at a time, other places are drawn, too; what is known stays."""
+    monkeypatch.setattr(module, "_AT_ONCE", 70)
+    again = drawn_sets(data, 300)
+    for name in ("places", "log_expected", "features", "crowd", "users"):
+        np.testing.assert_array_equal(getattr(again, name), getattr(sets, name))
+    monkeypatch.setattr(module, "_DRAWN_AT_ONCE", 130)
+    other = drawn_sets(data, 300)
+    known = slice(0, 1 + KNOWN)
+    np.testing.assert_array_equal(other.places[:, known], sets.places[:, known])
+    np.testing.assert_array_equal(other.features[:, known], sets.features[:, known])
+    assert (other.places[:130] == sets.places[:130]).all(axis=1).mean() < 0.1

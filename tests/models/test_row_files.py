@@ -34,14 +34,14 @@ def _written(path: Path, columns: Columns, group_rows: int | None, chunk: int = 
     with RowWriter(path, group_rows) as writer:
         for start in range(0, COUNT, chunk):
             writer.append(take(columns, slice(start, start + chunk)))
-    return RowFile(path)
+    return RowFile.open(path)
 
 
 @pytest.mark.parametrize("group_rows", [64, 400, None])
 def test_rows_come_back_to_the_bit(tmp_path: Path, group_rows: int | None) -> None:
     """Types and shapes too, however rows were cut into chunks and groups."""
     columns = _columns()
-    back = gathered(_written(tmp_path / "in" / "rows.parquet", columns, group_rows))
+    back = gathered(_written(tmp_path / "rows.parquet", columns, group_rows))
     assert list(back) == list(columns)
     for name, column in columns.items():
         assert (back[name].dtype, back[name].shape) == (column.dtype, column.shape)
@@ -64,7 +64,7 @@ def test_some_columns_of_some_groups_can_be_read(tmp_path: Path) -> None:
         writer.append(take(columns, slice(0, 750)))
         writer.cut()
         writer.append(take(columns, slice(750, None)))
-    rows = RowFile(path)
+    rows = RowFile.open(path)
     assert rows.sizes == (300, 300, 150, 250)
     held = rows.part(750, 1_000).only("half", "id")
     found = gathered(held)
@@ -83,7 +83,7 @@ def test_other_columns_than_the_first_are_refused(tmp_path: Path) -> None:
             with pytest.raises(ValueError, match="in a file of"):
                 writer.append({"x": other})
         writer.append({"x": np.ones((5, 3), np.float16)})
-    assert RowFile(tmp_path / "rows.parquet").sizes == (10,)
+    assert RowFile.open(tmp_path / "rows.parquet").sizes == (10,)
 
 
 def test_strided_columns_are_written_as_they_read(tmp_path: Path) -> None:
@@ -91,4 +91,6 @@ def test_strided_columns_are_written_as_they_read(tmp_path: Path) -> None:
     wide = np.arange(60, dtype=np.float32).reshape(10, 6)
     with RowWriter(tmp_path / "rows.parquet") as writer:
         writer.append({"x": wide[:, ::2]})
-    np.testing.assert_array_equal(gathered(RowFile(tmp_path / "rows.parquet"))["x"], wide[:, ::2])
+    np.testing.assert_array_equal(
+        gathered(RowFile.open(tmp_path / "rows.parquet"))["x"], wide[:, ::2]
+    )

@@ -1,17 +1,23 @@
 """The candidate model from tables: its cheap first look, and what it makes of people and places."""
 
+from dataclasses import fields
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from contracts.ids import as_int64, id64
 from models import table_candidates
+from models.choice_sets import ChoiceSets
 from models.listwise import Network, Scales
 from models.parts import COARSE, PARTS, WIDTH, Look, Parts
-from models.table_candidates import BELOW, Coarse, TableCandidates
+from models.table_candidates import BELOW, Coarse, PastParts, TableCandidates
+from models.tables import Geography, Tables
 from models.train import TrainedPair
 from online_features.columns import VISIT
 from online_features.history import HISTORY
+from tests.models.conftest import Data
+from tests.models.drawn_sets import drawn_sets
 from tests.models.test_tables import _tables
 
 PLACES = ["a", "b", "c", "new"]
@@ -80,3 +86,42 @@ def test_known_places_come_first_and_strangers_get_an_order(pair: TrainedPair) -
     assert (known > known[-1]).sum() < 0.1 * len(known)
     assert np.isfinite(unknown).all()
     assert unknown.std() > 0
+
+
+@pytest.fixture(scope="module")
+def sets(data: Data) -> ChoiceSets:
+    """A hundred and twenty sets."""
+    return drawn_sets(data, 120)
+
+
+def _parts(data: Data, sets: ChoiceSets, blocks: int) -> tuple[np.ndarray, PastParts]:
+    """Their parts, made block by block; the first hundred teach."""
+    past = PastParts(data.log, data.catalogue, sets.moments.before, 100)
+    pieces = [_piece(sets, at) for at in np.array_split(np.arange(len(sets)), blocks)]
+    return np.concatenate([past.of(piece) for piece in pieces]), past
+
+
+def _piece(sets: ChoiceSets, at: np.ndarray) -> ChoiceSets:
+    arrays = {f.name: getattr(sets, f.name)[at] for f in fields(ChoiceSets) if f.name != "moments"}
+    return ChoiceSets(**arrays, moments=sets.moments.take(at))
+
+
+def test_parts_of_a_set_know_nothing_of_its_fold(data: Data, sets: ChoiceSets) -> None:
+    """As read from tables of the log up to the first set of the fold: five of twenty, and one."""
+    found, _ = _parts(data, sets, 1)
+    geography = Geography.of(data.catalogue)
+    for first in range(0, 120, 20):
+        log = data.log.take(slice(0, int(sets.moments.before[first])))
+        parts = Parts(Tables.learn(log, data.catalogue, geography))
+        rows = sets.places[first : first + 20]
+        visits = parts.plain.numpy()[np.where(rows < 0, parts.places, rows), 0]
+        column = found[first : first + 20, :, PARTS.index("visits")]
+        np.testing.assert_array_equal(column, visits.astype(np.float16))
+
+
+def test_parts_do_not_depend_on_the_pieces_they_are_made_in(data: Data, sets: ChoiceSets) -> None:
+    """And their graph is made once for all folds: each anew would take seconds."""
+    whole, past = _parts(data, sets, 1)
+    pieces, _ = _parts(data, sets, 7)
+    np.testing.assert_allclose(pieces, whole, atol=2e-3)
+    assert past._call.experimental_get_tracing_count() == 1
