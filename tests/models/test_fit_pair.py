@@ -1,13 +1,15 @@
 """Which moments become choice sets: who judges, who lags, who is a stranger."""
 
+from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 
 from contracts.settings import Settings
 from models import dataset, fit_pair
-from models.choice_sets import KNOWN
+from models.choice_sets import KNOWN, ChoiceSets, choice_sets
 from models.fit_pair import LAGGING, MOST_LAG_S, PAUSE_S, SKIPPED, STRANGER, STRANGERS
 from models.moments import Moments
 from models.progress import SILENT
@@ -34,14 +36,14 @@ def _moments(count: int = COUNT) -> Moments:
 def test_the_newest_of_the_validation_part_judge(monkeypatch: pytest.MonkeyPatch) -> None:
     """All else but the log's beginning teaches, the older part of the validation included."""
     monkeypatch.setattr(fit_pair, "MOST_HELD", 50)
-    learn, judge = fit_pair._chosen(_moments(), VALIDATION, np.random.default_rng(1))
+    learn, judge = fit_pair._chosen(_moments(), VALIDATION, COUNT, np.random.default_rng(1))
     assert judge.tolist() == list(range(950, 1_000))
     assert learn.tolist() == list(range(int(SKIPPED * VALIDATION), 950))
 
 
 def test_a_small_validation_part_judges_whole() -> None:
     """Then only the train part teaches."""
-    learn, judge = fit_pair._chosen(_moments(), VALIDATION, np.random.default_rng(1))
+    learn, judge = fit_pair._chosen(_moments(), VALIDATION, COUNT, np.random.default_rng(1))
     assert judge.tolist() == list(range(VALIDATION, COUNT))
     assert learn.max() == VALIDATION - 1
 
@@ -52,7 +54,7 @@ def test_what_became_known_after_the_judged_began_does_not_teach() -> None:
     known_s = moments.known_s.copy()
     known_s[700] = moments.time_s[VALIDATION] + 1
     moments = replace(moments, known_s=known_s)
-    learn, _ = fit_pair._chosen(moments, VALIDATION, np.random.default_rng(1))
+    learn, _ = fit_pair._chosen(moments, VALIDATION, COUNT, np.random.default_rng(1))
     assert 700 not in learn
     assert 701 in learn
 
@@ -91,7 +93,9 @@ def test_as_many_are_drawn_as_asked_for() -> None:
     assert (fit_pair._drawn(marked, 6_000, np.random.default_rng(1)) == marked).all()
 
 
-def test_strangers_have_no_past_and_judge_nothing(data: Data, training: Settings) -> None:
+def test_strangers_have_no_past_and_judge_nothing(
+    data: Data, training: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A share of the sets knows no place of its user and no event of theirs."""
     built = dataset.build(
         data.log,
@@ -102,9 +106,20 @@ def test_strangers_have_no_past_and_judge_nothing(data: Data, training: Settings
         stale_s=10_800,
         train_rows=False,
     )
-    sets = fit_pair._sets(data.log, data.catalogue, built, training, SILENT)
-    strange = sets.sets.moments.user == STRANGER
+    made: list[ChoiceSets] = []
+
+    def noted(*args: Any) -> Iterator[ChoiceSets]:
+        for some in choice_sets(*args):
+            made.append(some)
+            yield some
+
+    monkeypatch.setattr(fit_pair, "choice_sets", noted)
+    fit_pair._sets(data.log, data.catalogue, built, training, SILENT)
+    user = np.concatenate([some.moments.user for some in made])
+    places = np.concatenate([some.places for some in made])
+    states = np.concatenate([some.users for some in made])
+    strange = user == STRANGER
     assert 0 < strange.mean() < 2 * STRANGERS
-    assert not strange[sets.held].any()
-    assert (sets.sets.places[strange, 1 : 1 + KNOWN] == -1).all()
-    assert not history(sets.sets.users[strange]).ids.any()
+    assert not strange[-len(built.validation.moments) :].any()
+    assert (places[strange, 1 : 1 + KNOWN] == -1).all()
+    assert not history(states[strange]).ids.any()
