@@ -2,6 +2,10 @@
 
 Layout: `<archive>/<stream>/day=YYYY-MM-DD/*.parquet`, by day of the event (UTC). A crash may
 leave an event in two files, so readers keep one row for each partition and offset.
+
+Of an erased interaction only the position is kept, in a row whose `user` is 0: without it, those
+who fold the archive would take it for one that is missing. Readers pass over such rows, and over
+those of whoever is on the list of the erased (`online_features.erased`).
 """
 
 import functools
@@ -20,9 +24,11 @@ import stamina
 from numpy.typing import NDArray
 
 from contracts.events import ContextUpdate, decode
+from contracts.ids import id64
 from online_features.catalogue import Catalogue
 from online_features.columns import EventColumns
 from online_features.context import ContextLog, ContextState
+from online_features.erased import Erased
 from online_features.places import document_of, merge, read_update
 
 INTERACTIONS, PLACE_UPDATES, CONTEXT = "interactions", "place_updates", "context"
@@ -82,6 +88,10 @@ SCHEMAS = {
     CONTEXT: RAW_SCHEMA,
     IMPRESSIONS: IMPRESSION_SCHEMA,
 }
+#: By which columns an event is known for one of the erased.
+_WHOSE = ("user", "user_id", "time_s", "received_s")
+_DAY_S = 86_400
+_NOBODY = pa.scalar(0, pa.uint64())  # a plain 0 is signed, and hashes are not
 
 
 @dataclass(frozen=True)
@@ -138,8 +148,10 @@ def read_arrivals(archive_dir: Path, partition: int | None = None) -> ArrivalLog
 
 
 def read_positions(archive_dir: Path) -> pa.Table:
-    """Partition, offset and received_s of every archived interaction, each once."""
-    return read_columns(archive_dir, INTERACTIONS, ["partition", "offset", "received_s"])
+    """Partition, offset and received_s of every archived interaction, each once; also of the
+    erased."""
+    columns = ["partition", "offset", "received_s"]
+    return read_columns(archive_dir, INTERACTIONS, columns, erased_too=True)
 
 
 def read_updates(archive_dir: Path, stream: str) -> list[tuple[int, int, float, str, bytes | None]]:
@@ -197,6 +209,8 @@ def read_columns(
     since_s: float | None = None,
     until_s: float | None = None,
     only: pc.Expression | None = None,
+    *,
+    erased_too: bool = False,
 ) -> pa.Table:
     """Some columns of a stream, one row for each position in Kafka, in no order.
 
@@ -206,17 +220,76 @@ def read_columns(
         columns: partition and offset must be among them.
         since_s, until_s: only events in `[since_s, until_s)`, Unix seconds.
         only: a further condition.
+        erased_too: whether the positions of what was erased are among them.
     """
     data = open_stream(archive_dir, stream)
     if data is None:
         return SCHEMAS[stream].empty_table().select(columns)
-    conditions = [c for c in (time_filter(since_s, until_s), only) if c is not None]
+    schema = SCHEMAS[stream]
+    erased = Erased.read(archive_dir)
+    personal = "user_id" in schema.names and not erased_too
+    # What tells whether an event is erased.
+    wanted_too = _WHOSE if personal and erased else ()
+    more = [name for name in wanted_too if name in schema.names and name not in columns]
+    not_erased = pc.field("user") != _NOBODY if personal and "user" in schema.names else None
+    filters = (time_filter(since_s, until_s), only, not_erased)
+    conditions = [c for c in filters if c is not None]
     wanted = functools.reduce(operator.and_, conditions) if conditions else None
-    table = data.to_table(columns=columns, filter=wanted)
+    table = data.to_table(columns=[*columns, *more], filter=wanted)
     # One row for each position in Kafka.
     position = np.stack([_numpy(table["partition"]), _numpy(table["offset"])])
     _, first = np.unique(position, axis=1, return_index=True)
-    return table.take(pa.array(np.sort(first)))
+    table = table.take(pa.array(np.sort(first)))
+    if personal and erased:
+        table = table.filter(pa.array(~erased_rows(table, erased))).select(columns)
+    return table
+
+
+def erased_rows(table: pa.Table, erased: Erased) -> NDArray[np.bool_]:
+    """Which rows of a table with a `user_id` are erased; rows with no time are, whenever it was."""
+    ids, has = _numpy(table["user_id"]), set(table.column_names)
+    user = _numpy(table["user"]) if "user" in has else np.array([id64(str(i)) for i in ids], "u8")
+    times = [_numpy(table[name]) for name in ("time_s", "received_s") if name in has]
+    earliest_s = np.min(times, axis=0) if times else np.full(len(ids), -np.inf)
+    return erased.events(user, ids, earliest_s)
+
+
+def without_erased(stream: str, rows: pa.Table, erased: Erased) -> pa.Table:
+    """Rows as they may be written: interactions of the erased keep their position alone."""
+    if not erased or "user_id" not in rows.column_names:
+        return rows
+    gone = erased_rows(rows, erased)
+    return cleared(stream, rows, gone) if gone.any() else rows
+
+
+def cleared(stream: str, rows: pa.Table, gone: NDArray[np.bool_]) -> pa.Table:
+    """Rows without some of them, of which interactions leave their positions."""
+    kept = rows.filter(pa.array(~gone))
+    if stream != INTERACTIONS:
+        return kept
+    return pa.concat_tables([kept, blank(rows.filter(pa.array(gone)))])
+
+
+def blank(rows: pa.Table) -> pa.Table:
+    """The positions of interactions, and nothing else of them but the day."""
+    n = rows.num_rows
+    columns: dict[str, Any] = {
+        field.name: pa.nulls(n, field.type) if field.nullable else _nothing(field.type, n)
+        for field in rows.schema
+    }
+    columns |= {name: rows[name] for name in ("partition", "offset", "received_s")}
+    columns["time_s"] = _numpy(rows["time_s"]) // _DAY_S * _DAY_S
+    return pa.table(columns, schema=rows.schema)
+
+
+def _nothing(kind: pa.DataType, n: int) -> Any:
+    if pa.types.is_floating(kind):
+        return np.full(n, np.nan, kind.to_pandas_dtype())
+    if pa.types.is_unsigned_integer(kind):  # of ids, whose hashes are never 0
+        return np.zeros(n, kind.to_pandas_dtype())
+    if pa.types.is_integer(kind):
+        return np.full(n, -1, kind.to_pandas_dtype())
+    return pa.array([b"" if pa.types.is_binary(kind) else ""] * n, kind)
 
 
 def open_stream(archive_dir: Path, stream: str) -> ds.Dataset | None:

@@ -18,6 +18,9 @@ from online_features.definitions import PLACE, USER
 ShardKind = Literal["i", "b", "d", "c", "s"]
 _VERSIONS: dict[str, str] = {"i": USER.version, "b": PLACE.version, "d": "1", "c": "1", "s": "1"}
 
+#: Kinds whose entities are people: what `placestream erase-user` removes.
+USER_KINDS: tuple[ShardKind, ...] = ("i",)
+
 #: What has a meaning in a pattern of SCAN.
 _SPECIAL = re.compile(r"[\\*?\[\]]")
 
@@ -58,6 +61,16 @@ class Keys:
         pattern = rf"{re.escape(self.prefix)}:(\w+):\{{([ib])\d+\}}([:#].+)"
         match = re.fullmatch(pattern, key, re.DOTALL)
         return None if match is None else (match[2], match[1], match[3])
+
+    def patterns_of_user(self, user_id: str) -> list[str]:
+        """What SCAN matches of a person, in every kind that holds people and in every version."""
+        prefix, escaped = (_SPECIAL.sub(r"\\\g<0>", text) for text in (self.prefix, user_id))
+        partition = partition_of(user_id, self.partitions)
+        return [f"{prefix}:*:{{{kind}{partition}}}:{escaped}" for kind in USER_KINDS]
+
+    def shard_of(self, key: str) -> str:
+        """The shard of a key of an entity, of the same kind, partition and version."""
+        return f"{key.partition('}')[0]}}}#shard"
 
     def replayed(self, topic: str) -> str:
         """Hash of the dead letters of a topic that were replayed: true for every version."""

@@ -14,6 +14,7 @@ from rich.console import Console
 from placestream import show_settings
 from placestream.command import EXIT_FAILED, give_up, load_settings, run_role, run_task
 from placestream.dlq import command as dlq
+from placestream.erase.command import erase_user
 from placestream.evaluation.command import evaluate
 from placestream.rebuild.command import rebuild
 from placestream.skew.command import skew
@@ -170,6 +171,7 @@ def replay() -> None:
 app.command(rich_help_panel=DATA)(evaluate)
 app.command(rich_help_panel=DATA)(skew)
 app.command(rich_help_panel=DATA)(rebuild)
+app.command("erase-user", rich_help_panel=ACCESS)(erase_user)
 
 
 @app.command(rich_help_panel=TRY)

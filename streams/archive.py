@@ -15,7 +15,8 @@ import pyarrow.parquet as pq
 import structlog
 
 from contracts.settings import Settings
-from online_features.archive import SCHEMAS
+from online_features.archive import SCHEMAS, without_erased
+from online_features.erased import writing
 from streams.metrics import ARCHIVE_FILES, ARCHIVE_ROWS
 
 log = structlog.get_logger(__name__)
@@ -134,6 +135,10 @@ class Archive:
         self._oldest_s = self._clock()
 
     def _write(self, stream: str, rows: pa.Table) -> None:
+        with writing(self._root) as erased:
+            self._write_days(stream, without_erased(stream, rows, erased))
+
+    def _write_days(self, stream: str, rows: pa.Table) -> None:
         for part, folder in by_day(rows, self._root / stream):
             write_whole(part, folder)
             ARCHIVE_ROWS.labels(stream).inc(part.num_rows)

@@ -1,7 +1,7 @@
 """From Kafka records to columns: what a micro-batch of interactions says, and what is bad."""
 
 import operator
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, fields
 from itertools import compress
 from typing import Any, TypeAlias
@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import xxhash
 from aiokafka import ConsumerRecord
+from numpy.typing import NDArray
 
 from contracts.events import BadEvent, checked_interaction, read_interaction
 from contracts.ids import id64, partitions_of
@@ -73,6 +74,10 @@ class Interactions:
         """All columns by name, the bad ones left out."""
         return {name: value for name, value in vars(self).items() if name != "bad"}
 
+    def take(self, wanted: Sequence[bool] | NDArray[np.bool_]) -> "Interactions":
+        """Some of the good ones."""
+        return Interactions(**{n: list(compress(v, wanted)) for n, v in self.columns().items()})
+
 
 def decode_interactions(records: Iterable[Record], partitions: int) -> Interactions:
     """Decode and check interactions.
@@ -95,7 +100,7 @@ def decode_interactions(records: Iterable[Record], partitions: int) -> Interacti
 
 
 def _without_misplaced(batch: Interactions, own: list[bool], records: list[Record]) -> Interactions:
-    columns = {n: list(compress(values, own)) for n, values in batch.columns().items()}
+    columns = batch.take(own).columns()
     misplaced = compress(records, map(operator.not_, own))
     return Interactions(**columns, bad=batch.bad + [(record, MISPLACED) for record in misplaced])
 

@@ -12,6 +12,7 @@ from contracts.settings import Settings
 from online_features.archive import INTERACTIONS
 from online_features.definitions import USER
 from online_features.duplicates import mark_new
+from online_features.erased import followed
 from online_features.keys import Keys
 from streams.archive import Archive
 from streams.dead_letters import DeadLetters
@@ -50,6 +51,7 @@ class InteractionSink:
         self._dead_letters = dead_letters
         self._archive = archive
         self._clock = clock
+        self._erased = followed(settings.archive_dir)
 
     async def process(self, poll: Poll, consumer: PollConsumer) -> None:
         """Fold one poll; on return it is committed, or was refused and will be fetched again."""
@@ -57,7 +59,8 @@ class InteractionSink:
         taken = take(poll, self._shards, consumer)
         self._archive_replayed(taken)
         batch = decode_interactions(fresh_records(taken), self._partitions)
-        writes = await self._fold(batch, [part.shard for part in taken if part.fresh], consumer)
+        kept = self._not_erased(batch)
+        writes = await self._fold(kept, [part.shard for part in taken if part.fresh], consumer)
         if writes is None:
             return
         self._send_bad(batch.bad)
@@ -74,6 +77,16 @@ class InteractionSink:
         for received_s in batch.received_s[:: max(1, len(batch) // 64)]:
             EVENT_AGE_SECONDS.observe(max(now_s - received_s, 0.0))
         self._store_away(batch, done, {p.shard.tp: p.seen_to for p in taken}, consumer)
+
+    def _not_erased(self, batch: Interactions) -> Interactions:
+        """Leave out what people did who have been erased: it came late, or comes again."""
+        erased = self._erased()
+        if not erased or not len(batch):
+            return batch
+        earliest_s = np.minimum(batch.time_s, batch.received_s)
+        gone = erased.events(np.array(batch.user, np.uint64), batch.user_id, earliest_s)
+        EVENTS.labels(self._topic, "erased").inc(int(gone.sum()))
+        return batch.take(~gone) if gone.any() else batch
 
     async def _fold(
         self, batch: Interactions, shards: list[Shard], consumer: PollConsumer

@@ -4,7 +4,7 @@ from prometheus_client import Counter, Gauge, Histogram
 
 EVENTS = Counter(
     "placestream_stream_events_total",
-    "Events by what became of them: folded, duplicate, replayed, late or dead_letter.",
+    "Events by what became of them: folded, duplicate, replayed, late, erased or dead_letter.",
     ["topic", "outcome"],
 )
 BATCH_SECONDS = Histogram(

@@ -17,6 +17,7 @@ from contracts.settings import Settings
 from contracts.topics import Topic
 from models.served_columns import served_columns
 from online_features.definitions import FEATURE_SET
+from online_features.erased import Erased
 from online_features.request import RANKING_COLUMNS
 from placestream.rebuild.kafka import passes
 
@@ -65,6 +66,7 @@ class AnswerLog:
         self._settings = settings
         # The stream's own group, only asked how far it has come: nothing is subscribed.
         self._consumer = Consumer(consumer_config(settings, f"{settings.topic_prefix}-stream"))
+        self._erased = Erased.read(settings.archive_dir)
         self.passed_over: Counter[str] = Counter()
         self._columns = cache(lambda version: served_columns(settings.models_dir, version))
 
@@ -170,6 +172,9 @@ class AnswerLog:
             said = decode(_DECODER, message.value())
         except BadEvent:
             self.passed_over["unreadable"] += 1
+            return None
+        if self._erased.has(said.user_id, said.timestamp.timestamp()):
+            self.passed_over["erased"] += 1  # the archive knows nothing of them any more
             return None
         if said.degradation != "none":
             self.passed_over["degraded"] += 1  # their features may be those of the unknown

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from contracts.ids import id64
 from online_features.archive import INTERACTION_SCHEMA, INTERACTIONS, read_interactions
 from streams.archive import by_day, write_whole
 
@@ -16,6 +17,7 @@ def _rows(first: int, users: list[str], request_ids: list[str | None]) -> pa.Tab
     columns = {
         "offset": offset,
         "time_s": 1.7e9 + 3_600.0 * offset,
+        "user": [id64(user) for user in users],
         "user_id": users,
         "place_id": ["p"] * count,
         "request_id": request_ids,

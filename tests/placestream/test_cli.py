@@ -43,6 +43,7 @@ COMMANDS = {
     "demo",
     "up",
     "token",
+    "erase-user",
     "settings",
 }
 Run = Callable[..., Any]

@@ -1,6 +1,7 @@
 """`placestream skew`: answers logged as a brute-force recompute would have made them, and worse."""
 
 import json
+import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from contracts.topics import Topics
 from online_features.archive import ArrivalLog, read_arrivals, read_catalogue
 from online_features.context import situation
 from online_features.definitions import FEATURE_SET, PLACE
+from online_features.erased import erase
 from online_features.past import ContextPast
 from online_features.replay import fold_all
 from online_features.request import RANKING_COLUMNS, ranking_features
@@ -95,15 +97,17 @@ def service(archive_dir: Path) -> Service:
 @pytest.fixture
 def compare(settings: Settings, topics: Topics, archive_dir: Path) -> Callable[..., Skew]:
     """Log answers in Kafka, then compare."""
-    settings = settings.model_copy(update={"archive_dir": archive_dir})
 
-    def log_and_compare(*answers: Impression, in_flight_s: float = 1.0) -> Skew:
+    def log_and_compare(
+        *answers: Impression, in_flight_s: float = 1.0, archive: Path = archive_dir
+    ) -> Skew:
         producer = Producer(producer_config(settings))
         for answer in answers:
             producer.produce(topics.impressions.name, encode(answer), answer.user_id.encode())
         assert producer.flush(30) == 0
         # As if a while had passed: what is stamped in the very last second is left for later.
-        return run(settings, Asked(0.0, 100, in_flight_s=in_flight_s), lambda: time.time() + 60)
+        used = settings.model_copy(update={"archive_dir": archive})
+        return run(used, Asked(0.0, 100, in_flight_s=in_flight_s), lambda: time.time() + 60)
 
     return log_and_compare
 
@@ -200,6 +204,21 @@ def test_what_cannot_be_compared_is_told(compare: Callable[..., Skew], service: 
     older = changed(good, feature_set="0-0")
     found = compare(good, older)
     assert found.passed_over == {"degraded": 1, "without_features": 1, "columns_unknown": 1}
+    assert found.answers == 1
+
+
+def test_the_erased_are_passed_over(
+    compare: Callable[..., Skew], service: Service, archive_dir: Path, tmp_path: Path
+) -> None:
+    """The archive knows nothing of them any more: all of their features would be wrong."""
+    (at,) = quiet_times(service.log, 1, around_s=1.0)
+    theirs, another = service.answer(1, at), service.answer(2, at)
+    assert theirs.user_id != another.user_id
+    archive = tmp_path / "archive"
+    shutil.copytree(archive_dir, archive)
+    erase(archive, [theirs.user_id], at + 1)
+    found = compare(theirs, another, archive=archive)
+    assert found.passed_over == {"erased": 1}
     assert found.answers == 1
 
 

@@ -1,13 +1,17 @@
 """The archive: whole files by day, not many small ones, nothing lost, nothing seen twice."""
 
 import asyncio
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
+from contracts.ids import id64
 from contracts.settings import Settings
 from online_features.archive import (
     CONTEXT,
@@ -15,7 +19,9 @@ from online_features.archive import (
     INTERACTIONS,
     RAW_SCHEMA,
     read_interactions,
+    read_positions,
 )
+from online_features.erased import erase
 from streams.archive import MAX_FILES, MOST_HELD_BATCHES, Archive
 
 DAY_S = 86_400.0
@@ -56,7 +62,7 @@ def rows(offsets: range, *, partition: int = 0, time_s: float = NOON_S) -> pa.Ta
         "time_s": time_s + 3_600.0 * np.arange(n),
         "user_id": ["u"] * n,
         "place_id": ["p"] * n,
-        "user": np.ones(n, np.uint64),
+        "user": np.full(n, id64("u"), np.uint64),
         "place": np.ones(n, np.uint64),
         "kind": np.zeros(n, np.int8),
         "rating": np.full(n, np.nan, np.float32),
@@ -74,6 +80,11 @@ def rows(offsets: range, *, partition: int = 0, time_s: float = NOON_S) -> pa.Ta
 def offsets(archive_dir: Path) -> list[int]:
     """Offsets in the archive, in order of time."""
     return list(read_interactions(archive_dir).offset.tolist())
+
+
+def files_of(archive_dir: Path) -> list[Path]:
+    """All files of an archive."""
+    return sorted(archive_dir.rglob("*.parquet"))
 
 
 async def test_rows_are_durable_only_once_they_are_on_disk(
@@ -179,6 +190,41 @@ async def test_a_disk_that_does_not_take_it_holds_the_stream_back(
             await asyncio.wait_for(archive.room(), 0.05)
     await archive.flush()
     await asyncio.wait_for(archive.room(), 1)
+
+
+async def test_rows_of_the_erased_are_not_written(archive: Archive, tmp_path: Path) -> None:
+    """Whoever is erased while rows wait in memory does not come back with them; the positions do,
+    so that nobody takes them for missing."""
+    archive.append(INTERACTIONS, rows(range(3)), lambda: None)
+    erase(tmp_path, ["u"], NOON_S + 3_600)
+    archive.append(INTERACTIONS, rows(range(3, 6)), lambda: None)
+    archive.append(INTERACTIONS, rows(range(6, 8), time_s=NOON_S + DAY_S), lambda: None)
+    await archive.flush()
+    assert offsets(tmp_path) == [6, 7]
+    assert sorted(read_positions(tmp_path)["offset"].to_pylist()) == list(range(8))
+    written = [pq.ParquetFile(file).read() for file in files_of(tmp_path)]
+    assert sum(table["raw"].to_pylist().count(b"{}") for table in written) == 2
+
+
+async def test_whoever_is_erased_waits_for_who_is_writing(
+    archive: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file that is begun under an older list is there, to be rewritten, when `erase` returns."""
+    archive.append(INTERACTIONS, rows(range(3)), lambda: None)
+    began = threading.Event()
+    write = archive._write_days
+
+    def slow(stream: str, table: pa.Table) -> None:
+        began.set()
+        time.sleep(0.3)
+        write(stream, table)
+
+    monkeypatch.setattr(archive, "_write_days", slow)
+    flushed = asyncio.create_task(archive.flush())
+    await asyncio.to_thread(began.wait, 10)
+    await asyncio.to_thread(erase, tmp_path, ["u"], NOON_S)
+    assert len(files_of(tmp_path)) == 1
+    await flushed
 
 
 def test_many_bytes_are_due_at_once(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:

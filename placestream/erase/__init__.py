@@ -1,0 +1,1 @@
+"""`placestream erase-user`: a person leaves Redis, the archive and later trainings."""

@@ -1,0 +1,86 @@
+"""Where something of an erased person remains, why, and until when."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from contracts.settings import Settings
+from contracts.topics import Topic
+
+#: Kafka deletes whole segments; one is closed after a week (`segment.ms`), or at a gigabyte.
+SEGMENT = timedelta(days=7)
+
+
+@dataclass(frozen=True)
+class Letters:
+    """Dead letters that name them, by their ids; or why nobody looked."""
+
+    ids: tuple[str, ...] = ()
+    not_looked: str = ""
+
+
+def remains(
+    settings: Settings, erased_at: datetime, letters: Letters
+) -> tuple[tuple[str, str], ...]:
+    """(Where, what stays there and until when)."""
+    topics = settings.topics
+    events, by_place = topics.interactions, topics.by_place
+    return (
+        (
+            events.name,
+            f"their events, until {_until(events, erased_at)}; nothing of them comes back: "
+            "workers, trainings and rebuilds go by the list",
+        ),
+        (
+            by_place.name,
+            "the same by place, with a 64-bit hash in the place of the id, until "
+            + _until(by_place, erased_at),
+        ),
+        (
+            topics.impressions.name,
+            f"answers that they were given, until {_until(topics.impressions, erased_at)}",
+        ),
+        (topics.dlq(events).name, _letters(letters)),
+        (
+            "Redis, places",
+            "counts, hours, age groups and dwell times, which cannot be taken apart; and of each "
+            "of the last 7 days on which a place had at most 32 visitors, 32 bits of a hash of "
+            "each, which go when the place is visited later",
+        ),
+        (
+            "Redis, files",
+            "what was removed, in the append-only file until it is rewritten (BGREWRITEAOF does "
+            "that now), and in the snapshot until the next one",
+        ),
+        (
+            "archive",
+            "the positions in Kafka of their interactions, by which a rebuild knows that nothing "
+            "is missing",
+        ),
+        ("the list", "a salted hash of each id, so that nothing of them comes back"),
+        (
+            "models",
+            "nothing that is learned for one person; what was learned of all, until the next "
+            "training (`placestream retrain --now erasure`)",
+        ),
+        (
+            "backups",
+            "of Redis and of the archive that were made before: erase again after playing one back",
+        ),
+    )
+
+
+def _until(topic: Topic, erased_at: datetime) -> str:
+    kept = timedelta(milliseconds=topic.retention_ms or 0)
+    first, last = erased_at + kept, erased_at + kept + SEGMENT
+    return f"{first:%Y-%m-%d} to {last:%Y-%m-%d}, by when Kafka has deleted them"
+
+
+def _letters(letters: Letters) -> str:
+    if letters.not_looked:
+        return f"not looked at ({letters.not_looked})"
+    if not letters.ids:
+        return "no letter names them"
+    return (
+        f"{len(letters.ids)} letters name them, the last one is {letters.ids[-1]}. Kafka cannot "
+        "delete single messages: `kafka-delete-records.sh` deletes all up to one"
+    )
