@@ -17,6 +17,7 @@ from models.candidates import CandidateModel, ServedTwoTower
 from models.choice_sets import SET, ChoiceSets, choice_sets
 from models.dataset import Dataset, pick
 from models.fitting import Epoch, Schedule
+from models.leaks import check_parts
 from models.listwise_ranker import NETWORKS, train_listwise
 from models.mf import train_factorisation
 from models.moments import Moments
@@ -80,7 +81,9 @@ def fit_pair(
 
     Raises:
         FloatingPointError: a training diverged.
+        Leak: a part, or a table, knows what it is to foretell.
     """
+    check_parts([data.train.moments, data.validation.moments, data.test.moments])
     curves: Curves = {}
     # What is judged in the end must be known to no model; all before it may be.
     test = data.test.moments.before

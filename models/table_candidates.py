@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from contracts.ids import as_int64
 from models.choice_sets import ChoiceSets
 from models.fitting import Epoch
+from models.leaks import Knowledge, check_out_of_fold
 from models.listwise import Network, Schedule, View, scales_of, train_network
 from models.parts import COARSE, PARTS, WIDTH, Look, Parts
 from models.progress import Stage
@@ -111,11 +112,16 @@ class PastParts:
         folds = [len(fold) for fold in np.array_split(np.arange(learn), FOLDS)]
         self._ends = np.cumsum([*folds, len(before) - learn]).tolist()
         self._done = 0
+        self._knows = Knowledge(0, -np.inf)
         self._parts: Parts | None = None
         self._call: Any = None
 
     def of(self, sets: ChoiceSets) -> NDArray[np.float16]:
-        """Parts of the places of the next sets, float16[len(sets), SET, WIDTH]."""
+        """Parts of the places of the next sets, float16[len(sets), SET, WIDTH].
+
+        Raises:
+            Leak: the tables of a fold know what one of its sets does not.
+        """
         found, start = [], 0
         while start < len(sets):
             if self._done in (0, *self._ends):
@@ -130,6 +136,7 @@ class PastParts:
     def _learn(self) -> None:
         """Tables of what lies before the fold that begins here."""
         log = self._log.take(slice(0, int(self._before[self._done])))
+        self._knows = Knowledge.of(log)
         tables = Tables.learn(log, self._catalogue, self._geography)
         if self._parts is None:
             self._parts = Parts(tables)
@@ -140,6 +147,7 @@ class PastParts:
 
     def _some(self, sets: ChoiceSets, part: slice) -> NDArray[np.float16]:
         catalogue, moments, places = self._catalogue, sets.moments.take(part), sets.places[part]
+        check_out_of_fold(self._knows, moments)
         past = history(sets.users[part])
         metres = distance_m(
             moments.lat[:, None],
