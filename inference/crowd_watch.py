@@ -22,6 +22,8 @@ log = structlog.get_logger(__name__)
 AT_ONCE, AT_ONCE_FIRST = 64, 512
 #: After the first round, so many places a second: a fiftieth of a core.
 PLACES_A_SECOND = 2_000
+#: Nor is a round of a small city over sooner: within seconds no count here tells anything new.
+ROUND_S = 5.0
 RETRY_S = 1.0
 
 
@@ -62,14 +64,15 @@ class CrowdWatch:
         """
         began_s = self._clock()
         at_once = AT_ONCE if self.first.is_set() else AT_ONCE_FIRST
+        pause_s = at_once * max(1 / PLACES_A_SECOND, ROUND_S / max(len(self._catalogue), at_once))
         for start in range(0, len(self._catalogue), at_once):
+            if self.first.is_set():
+                await asyncio.sleep(pause_s)
             rows = np.arange(start, min(start + at_once, len(self._catalogue)))
             ids = [self._catalogue.ids[row] for row in rows.tolist()]
             states, _ = await self._store.places(ids)
             self.crowds.put(rows, crowd_of(states, self._clock()))
-            if self.first.is_set():
-                await asyncio.sleep(at_once / PLACES_A_SECOND)
         self.crowds.as_of_s = began_s
         self.first.set()
-        # Even an empty catalogue must let others run.
-        await asyncio.sleep(at_once / PLACES_A_SECOND)
+        if not len(self._catalogue):  # nothing to read must not be an endless loop
+            await asyncio.sleep(pause_s)

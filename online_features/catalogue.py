@@ -6,7 +6,7 @@ from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from contracts.events import PlaceDocument
 from contracts.ids import id64
@@ -16,6 +16,7 @@ from online_features.hours import CLOSED as CLOSED
 from online_features.hours import OPEN as OPEN
 from online_features.hours import UNKNOWN as UNKNOWN
 from online_features.hours import Hours
+from online_features.rings import Moments, moments_of
 
 #: Within this radius, and below this latitude, squared distances in the plane are within 2 % of
 #: those on the sphere (the cosine of the latitude changes by less).
@@ -192,7 +193,7 @@ class Catalogue:
         likely: NDArray[np.int64] = rows[squared <= bound]
         return likely
 
-    def open_state(self, rows: NDArray[np.int64], at_s: ArrayLike) -> NDArray[np.int8]:
+    def open_state(self, rows: NDArray[np.int64], at_s: Moments | float) -> NDArray[np.int8]:
         """Whether places are open at a moment: int8[n] of `UNKNOWN`, `OPEN`, `CLOSED`.
 
         Where the hours, or the time zone to read them in, are not known, nobody knows.
@@ -201,7 +202,7 @@ class Catalogue:
             rows: int64[n].
             at_s: Unix seconds, one for all or one a place.
         """
-        moments = np.broadcast_to(np.asarray(at_s, np.float64), rows.shape)
+        moments = moments_of(at_s, len(rows))
         state = self._hours.state(rows, self._local_minute(rows, moments))
         return np.where(self._data["zone"][rows] >= 0, state, UNKNOWN).astype(np.int8)
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from contracts.signatures import CROWD, CROWD_SCALE
 from online_features.aggregations import Count
 from online_features.definitions import PLACE
-from online_features.rings import Moments, States
+from online_features.rings import Moments, States, moments_of
 
 Codes = NDArray[np.uint8]
 _VISITS = next(feature for feature in PLACE.features if feature.name == "visits")
@@ -45,8 +45,7 @@ def crowd_of(places: States, now_s: Moments | float) -> Codes:
         places: `PLACE` states, [n].
         now_s: Unix seconds, one for all or one a place.
     """
-    moments = np.broadcast_to(np.asarray(now_s, np.float64), (len(places),))
-    states = places[FIELD]
+    states, moments = places[FIELD], moments_of(now_s, len(places))
     return encoded(np.stack([ring.read(states, moments)[:, 0] for ring in RINGS], axis=1))
 
 

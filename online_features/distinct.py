@@ -83,18 +83,17 @@ class Distinct(Aggregation):
             _insert_one_each(states, rows[now], slots[now], hashes[now])
 
     def read(self, states: States, now_s: Moments) -> NDArray[np.floating]:
-        now_tile = (now_s // self.ring.width_s).astype(np.int64)
-        tile = self.ring.tile_of_slot(states["head"].astype(np.int64))
-        age = np.maximum(now_tile[:, None] - tile, 0)
+        count = states["count"]
+        filled, packed = count > 0, count == DENSE
         result = np.zeros((len(states), len(self.ring.spans)))
-        for column, span in enumerate(self.ring.spans):
-            live = (age >= span.newest) & (age < span.oldest) & (states["count"] > 0)
-            dense = (live & (states["count"] == DENSE)).any(axis=1)
+        for column, live in enumerate(self.ring.live(states["head"], now_s)):
+            live &= filled
+            dense = (live & packed).any(axis=1)
             some = np.flatnonzero(live.any(axis=1) & ~dense)
             result[some, column] = _union(states[some], live[some])
             for row in np.flatnonzero(dense).tolist():
-                cells, count = states["cells"][row][live[row]], states["count"][row][live[row]]
-                result[row, column] = _estimate(cells, count)
+                cells = states["cells"][row][live[row]]
+                result[row, column] = _estimate(cells, count[row][live[row]])
         return result
 
 

@@ -14,7 +14,7 @@ from contracts.events import EVENT_TYPES
 from online_features.aggregations import Aggregation
 from online_features.columns import EventColumns
 from online_features.duplicates import SEEN_DTYPE
-from online_features.rings import Moments, Rows, States
+from online_features.rings import Moments, Rows, States, moments_of
 
 
 @dataclass(frozen=True)
@@ -128,9 +128,10 @@ class FeatureSet:
             KeyError: there is no such feature.
         """
         feature = self._by_name[name]
-        moments = np.broadcast_to(np.asarray(now_s, np.float64), (len(states),))
-        values = feature.aggregation.read(states[name], moments)
-        return np.where(np.isnan(values), feature.missing, values).astype(np.float32)
+        values = feature.aggregation.read(states[name], moments_of(now_s, len(states)))
+        read = values.astype(np.float32)
+        read[np.isnan(read)] = feature.missing
+        return read
 
     @cached_property
     def _by_name(self) -> dict[str, Feature]:

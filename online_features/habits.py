@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from online_features.definitions import NEVER_S
 from online_features.geo import distance_m
-from online_features.pairs import Column, Pairs, filled, log1p
+from online_features.pairs import Column, Pairs, filled, log1p, picked
 from online_features.rings import DAY_S, HOUR_S
 
 #: Shares are of so much weight more than there is, so that one old visit is no certainty.
@@ -41,7 +41,7 @@ class Occasions:
         """Catalogue row of the visit before each past visit, [r, history]; -1 none or unknown."""
         at = self._before
         rows = np.where(self.pairs.been, self.pairs.past_rows, -1)
-        return np.where(at >= 0, np.take_along_axis(rows, np.maximum(at, 0), axis=1), -1)
+        return np.where(at >= 0, picked(rows, np.maximum(at, 0)), -1)
 
     @cached_property
     def _before(self) -> NDArray[np.int64]:
@@ -57,7 +57,7 @@ class Occasions:
     def gap_s(self) -> Column:
         """Seconds between each past visit and the one before it, [r, history]; NaN none."""
         time_s, at = self.pairs.past.time_s, self._before
-        earlier = np.take_along_axis(time_s, np.maximum(at, 0), axis=1)
+        earlier = picked(time_s, np.maximum(at, 0))
         return np.where(at >= 0, time_s - earlier, np.nan)
 
     @cached_property
@@ -132,7 +132,7 @@ class Occasions:
     def gap_before_s(self) -> Column:
         """Gap between the two newest visits, [r]; `NEVER_S` with fewer."""
         newest = self.pairs.newest[:, None]
-        gap = np.take_along_axis(self.gap_s, newest, axis=1)[:, 0]
+        gap = picked(self.gap_s, newest)[:, 0]
         before: Column = filled(gap, NEVER_S)
         return before
 

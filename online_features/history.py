@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from online_features.definitions import LOOKS_KEPT, VISITS_KEPT
+from online_features.rings import moments_of
 
 HISTORY = VISITS_KEPT + LOOKS_KEPT
 
@@ -26,8 +27,8 @@ class History:
 
     def age_s(self, now_s: NDArray[np.float64] | float) -> NDArray[np.float32]:
         """Seconds since each event, float32[n, 144]; 0 where there is none."""
-        moments = np.broadcast_to(np.asarray(now_s, np.float64), (len(self.ids),))
-        age = np.where(self.ids != 0, np.maximum(moments[:, None] - self.time_s, 0), 0)
+        moments = moments_of(now_s, len(self.ids))[:, None]
+        age = np.where(self.ids != 0, np.maximum(moments - self.time_s, 0), 0)
         return age.astype(np.float32)
 
 
@@ -36,13 +37,14 @@ def history(user_states: NDArray[np.void]) -> History:
     visits, looks = user_states["last_visits"], user_states["last_looks"]
     time_s = np.concatenate([visits["time_s"], looks["time_s"]], axis=1).astype(np.float64)
     order = np.argsort(-time_s, axis=1, kind="stable")
+    user = np.arange(len(order))[:, None]
 
     def ordered(name: str) -> NDArray[np.generic]:
         both = np.concatenate([visits[name], looks[name]], axis=1)
-        return np.take_along_axis(both, order, axis=1)
+        return np.asarray(both[user, order])
 
     return History(
         ids=ordered("place").astype(np.uint64),
-        time_s=np.take_along_axis(time_s, order, axis=1),
+        time_s=time_s[user, order],
         kind=ordered("kind").astype(np.int8),
     )

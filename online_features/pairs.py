@@ -167,7 +167,8 @@ class Pairs:
     @cached_property
     def been(self) -> Flags:
         """Which of the history were visits (or ratings), [r, history]."""
-        been: Flags = (self.past.ids != 0) & np.isin(self.past.kind, (VISIT, RATE))
+        kind = self.past.kind
+        been: Flags = (self.past.ids != 0) & ((kind == VISIT) | (kind == RATE))
         return been
 
     @cached_property
@@ -256,7 +257,7 @@ class Pairs:
     def last_row(self) -> NDArray[np.int64]:
         """Catalogue row of the place visited last, [r]; -1 none or unknown."""
         rows = np.where(self.been, self.past_rows, -1)
-        last: NDArray[np.int64] = np.take_along_axis(rows, self.newest[:, None], axis=1)[:, 0]
+        last: NDArray[np.int64] = picked(rows, self.newest[:, None])[:, 0]
         return last
 
     @cached_property
@@ -313,9 +314,14 @@ ColumnOf = Callable[[Pairs], Column]
 
 def ratio(top: Column, bottom: Column, missing: float = 0.0) -> Column:
     """top / bottom, and `missing` where the bottom is not above 0."""
-    result = np.full(np.broadcast_shapes(np.shape(top), np.shape(bottom)), missing)
-    np.divide(top, bottom, out=result, where=np.asarray(bottom) > 0)
-    return result
+    some = np.asarray(bottom) > 0
+    return np.where(some, top / np.where(some, bottom, 1.0), missing)
+
+
+def picked(values: Column, at: NDArray[np.int64]) -> Column:
+    """Of each row of values [r, m], those at some positions [r, k]."""
+    chosen: Column = values[np.arange(len(values))[:, None], at]
+    return chosen
 
 
 def log1p(values: Column) -> Column:
@@ -337,4 +343,4 @@ def _nanmedian(values: Column) -> Column:
     """Lower median of each row, NaN where a row has no number."""
     ordered = np.sort(values, axis=1)  # NaN goes last
     middle = np.maximum((~np.isnan(values)).sum(axis=1) - 1, 0) // 2
-    return np.take_along_axis(ordered, middle[:, None], axis=1)[:, 0]
+    return picked(ordered, middle[:, None])[:, 0]

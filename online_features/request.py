@@ -20,7 +20,7 @@ from online_features.geo import distance_m
 from online_features.habits import HABITS, Occasions
 from online_features.history import history
 from online_features.pairs import ARRIVAL_SPEED_M_S as ARRIVAL_SPEED_M_S
-from online_features.pairs import Column, Pairs, filled, log1p, log_km, ratio
+from online_features.pairs import Column, Pairs, filled, log1p, log_km, picked, ratio
 from online_features.rings import DAY_S, HOUR_S
 
 
@@ -38,11 +38,9 @@ def _from_centre(p: Pairs) -> Column:
 
 def _hist_share(counts: Column, code: Column, prior: float) -> Column:
     """Smoothed share of one bin of a histogram, times the number of bins: 1 is "as usual"."""
-    picked = np.take_along_axis(
-        counts, np.broadcast_to(code.astype(np.int64), (len(counts),))[:, None], axis=1
-    )[:, 0]
+    count = picked(counts, code.astype(np.int64)[:, None])[:, 0]
     bins = counts.shape[1]
-    share: Column = (picked + prior / bins) / (counts.sum(axis=1) + prior) * bins
+    share: Column = (count + prior / bins) / (counts.sum(axis=1) + prior) * bins
     return share
 
 
@@ -168,8 +166,9 @@ def ranking_features(
     if of is None:
         requests = max(len(user_states), len(at.now_s))
         of = np.zeros(len(rows), np.int64) if requests == 1 else np.arange(len(rows))
-        user_states = np.broadcast_to(user_states, (requests,))
-        at = Situation(*(np.broadcast_to(getattr(at, f.name), (requests,)) for f in fields(at)))
+        if requests > 1:
+            user_states = np.broadcast_to(user_states, (requests,))
+            at = Situation(*(np.broadcast_to(getattr(at, f.name), (requests,)) for f in fields(at)))
     pairs = Pairs(user_states, place_states, rows, at, catalogue, of)
     result = np.empty((len(rows), len(RANKING_COLUMNS)), np.float32)
     for i, column in enumerate(_COLUMNS.values()):

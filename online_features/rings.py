@@ -1,6 +1,7 @@
 """Sliding windows as rings of tiles, and the shapes that states and folds share."""
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +11,13 @@ States = NDArray[np.void]
 Moments = NDArray[np.float64]
 Field = tuple[str, type[np.generic], tuple[int, ...]]
 MINUTE_S, HOUR_S, DAY_S = 60, 3_600, 86_400
+
+
+def moments_of(now_s: Moments | float, n: int) -> Moments:
+    """One moment each for n rows, from one for all or from as many; float64[n]."""
+    moments = np.asarray(now_s, np.float64)
+    # What has its shape already is left alone: numpy's broadcast costs more than most columns.
+    return moments if moments.shape == (n,) else np.broadcast_to(moments, (n,))
 
 
 @dataclass(frozen=True)
@@ -64,36 +72,49 @@ class Ring:
 
     def read(self, states: States, now_s: Moments, *, active: bool = False) -> NDArray[np.float64]:
         """Sum of each span at a moment, or how many of its tiles are not empty; [n, spans]."""
-        tiles = np.ascontiguousarray(states[f"{self.name}_tiles"])
+        tiles = states[f"{self.name}_tiles"]
         if active:
             tiles = np.minimum(tiles, 1)
-        age = self._age(states[f"{self.name}_head"].astype(np.int64), now_s)
-        sums = [
-            (tiles * ((age >= s.newest) & (age < s.oldest))).sum(axis=1, dtype=np.uint64)
-            for s in self.spans
-        ]
-        return np.stack(sums, axis=1).astype(np.float64)
+        sums = np.empty((len(states), len(self.spans)))
+        for column, live in enumerate(self.live(states[f"{self.name}_head"], now_s)):
+            sums[:, column] = np.vecdot(tiles, live, dtype=np.uint64)
+        return sums
 
-    def _age(self, head: NDArray[np.int64], now_s: Moments) -> NDArray[np.int16]:
-        """How many tiles each slot lies back at a moment, int16[n, tiles].
+    def live(self, head: NDArray[np.uint32], now_s: Moments) -> list[NDArray[np.bool_]]:
+        """Which slots lie in each span at a moment, each bool[n, tiles].
 
-        In small integers and with no division by slot: a training reads billions of them.
+        A slot is as old as it lies behind the head, and the head behind now; an event that runs a
+        little ahead of the clock counts as of now. It takes one comparison of small integers a
+        bound: a request reads dozens of rings, a training billions of slots.
         """
-        slots = np.arange(self.tiles, dtype=np.int16)
-        behind = (head % self.tiles).astype(np.int16)[:, None] - slots
-        behind += np.int16(self.tiles) * (behind < 0)
-        since = (now_s // self.width_s).astype(np.int64) - head
-        # Beyond these bounds a slot is as of now, or too old for any span.
-        since = np.clip(since, -self.tiles, self.tiles).astype(np.int16)
-        # An event may run a little ahead of the clock: it counts as of now.
-        age: NDArray[np.int16] = np.maximum(behind + since[:, None], np.int16(0))
-        return age
+        newest = head.astype(np.int64)
+        behind = _behind(self.tiles)[newest % self.tiles]
+        since = (now_s // self.width_s).astype(np.int64) - newest
+        masks = []
+        for span in self.spans:
+            live = behind < _bound(span.oldest - since, self.tiles)
+            if span.newest:
+                live &= behind >= _bound(span.newest - since, self.tiles)
+            masks.append(live)
+        return masks
 
     def tile_of_slot(self, head: NDArray[np.int64]) -> NDArray[np.int64]:
         """Which tile each slot holds when `head` is the newest: int64[n, tiles]."""
         slots = np.arange(self.tiles)
         result: NDArray[np.int64] = head[:, None] - (head[:, None] - slots) % self.tiles
         return result
+
+
+@cache
+def _behind(tiles: int) -> NDArray[np.int16]:
+    """How many tiles each slot lies behind the head, by the head's slot: int16[tiles, tiles]."""
+    slots = np.arange(tiles, dtype=np.int16)
+    return (slots[:, None] - slots) % np.int16(tiles)
+
+
+def _bound(age: NDArray[np.int64], tiles: int) -> NDArray[np.int16]:
+    """Ages [n] to compare slots with, int16[n, 1]; beyond the ring, all are alike."""
+    return np.minimum(np.maximum(age, 0), tiles).astype(np.int16)[:, None]
 
 
 def window(name: str, width_s: int, tiles: int, *, before: bool = False) -> Ring:

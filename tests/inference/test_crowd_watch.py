@@ -6,7 +6,7 @@ import numpy as np
 from redis.exceptions import ConnectionError as RedisGone
 from structlog.testing import capture_logs
 
-from inference.crowd_watch import RETRY_S, CrowdWatch
+from inference.crowd_watch import RETRY_S, ROUND_S, CrowdWatch
 from online_features.crowds import encoded
 from tests.inference.fakes import NOON_S, FakeStore, catalogue_of, events, place
 from tests.inference.leaping import leap
@@ -25,7 +25,7 @@ def test_every_place_is_read_then_read_again() -> None:
         assert not watch.crowds.of(np.arange(150), NOON_S).any()
         assert sum(len(asked) - 1 for asked in store.asked) == 150
         store.happened = events(("u", "p7", "visit", 60.0))
-        await asyncio.sleep(1.0)
+        await asyncio.sleep(2 * ROUND_S)
         found = watch.crowds.of(np.arange(150), NOON_S)
         assert np.flatnonzero(found.any(axis=1)).tolist() == [7]
         assert found[7].tolist() == encoded(np.ones(4)).tolist()
@@ -61,9 +61,9 @@ def test_an_empty_catalogue_lets_others_run() -> None:
     async def main() -> None:
         watch = CrowdWatch(catalogue, store, lambda: NOON_S)
         running = asyncio.create_task(watch.run())
-        await asyncio.sleep(1.0)
+        await asyncio.sleep(2 * ROUND_S)
         catalogue.upsert(PLACES[0])
-        await asyncio.sleep(1.0)
+        await asyncio.sleep(2 * ROUND_S)
         assert watch.crowds.of(np.array([0]), NOON_S).any()
         running.cancel()
 
