@@ -2,30 +2,29 @@
 
 import base64
 import uuid
-from collections.abc import Callable
 from pathlib import Path
-from typing import Self
 
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
-from placestream.stack.child import Child, never
+from placestream.stack.child import Child
 from placestream.stack.kafka_jars import ensure_jars, find_java
+from placestream.stack.one_child import OneChild
 from placestream.stack.ports import LOCALHOST, answers, free_port
 
 START_TIMEOUT_S = 90
-#: A clean stop hands over every partition and writes its index.
-STOP_GRACE_S = 20
 _LOG4J = Path(__file__).with_name("kafka-log4j2.properties")
 
 
-class KafkaBroker:
+class KafkaBroker(OneChild):
     """Kafka on a data directory of its own, which a restart finds again, killed or not.
 
     What a producer was told is written survives `kill()`: the process dies, the page cache of
     the machine does not.
     """
 
+    #: A clean stop hands over every partition and writes its index.
+    stop_grace_s = 20
     declares_topics = True
 
     def __init__(
@@ -45,17 +44,11 @@ class KafkaBroker:
         self._controller_port = free_port()
         self._heap_mb = heap_mb
         self._short_lived = short_lived
-        self._child: Child | None = None
 
     @property
     def bootstrap(self) -> str:
         """`host:port` for clients."""
         return f"{LOCALHOST}:{self._port}"
-
-    @property
-    def children(self) -> list[Child]:
-        """Its process, if it was started."""
-        return [self._child] if self._child is not None else []
 
     def start(self, timeout_s: float = START_TIMEOUT_S) -> None:
         """Start it and wait until it answers.
@@ -80,36 +73,10 @@ class KafkaBroker:
         ]
         if not (self._data / "meta.properties").exists():
             self._format([*options, "kafka.tools.StorageTool"], config)
-        self._child = Child.spawn(
+        child = Child.spawn(
             "kafka", [*options, "kafka.Kafka", str(config)], self._dir / "kafka.log", cwd=self._dir
         )
-        try:
-            self._child.wait_ready(self._answers, timeout_s)
-        except BaseException:
-            self._child.kill()
-            raise
-
-    def stop(self, hurry: Callable[[], bool] = never) -> None:
-        """Stop it cleanly, or after a grace (or in a hurry) by force. Its data stays."""
-        if self._child is not None:
-            self._child.stop(STOP_GRACE_S, hurry)
-
-    def kill(self) -> None:
-        """Kill it with SIGKILL, as a crash would."""
-        if self._child is not None:
-            self._child.kill()
-
-    def restart(self) -> None:
-        """Start it again on the same data and port, stopped cleanly first if it runs."""
-        self.stop()
-        self.start()
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
+        self._begin(child, self._answers, timeout_s)
 
     @property
     def _data(self) -> Path:

@@ -1,19 +1,18 @@
 """A broker in memory, for machines where neither Java nor Kafka's jars can be had."""
 
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Self
 
 import structlog
 
 from contracts.topics import Topic
-from placestream.stack.child import Child, never
+from placestream.stack.child import Child
+from placestream.stack.one_child import OneChild
 
 log = structlog.get_logger(__name__)
 
 START_TIMEOUT_S = 30
-STOP_GRACE_S = 2
 #: What a stand-in must say about itself (librdkafka 2.16, `rdkafka_mock.c`).
 LIMITS = (
     "nothing is kept once it stops",
@@ -25,29 +24,24 @@ LIMITS = (
 )
 
 
-class MockKafka:
+class MockKafka(OneChild):
     """librdkafka's mock cluster in a process of its own, with the topics it is given.
 
     Producers (idempotent ones too), consumer groups and offset commits work as with a broker,
     for librdkafka and aiokafka alike. `LIMITS` says what does not.
     """
 
+    stop_grace_s = 2
     declares_topics = False
 
     def __init__(self, run_dir: Path, topics: Iterable[Topic]) -> None:
         self._dir = run_dir.resolve()
         self._topics = tuple(topics)
-        self._child: Child | None = None
 
     @property
     def bootstrap(self) -> str:
         """`host:port` for clients, known once it has started."""
         return self._bootstrap_file.read_text()
-
-    @property
-    def children(self) -> list[Child]:
-        """Its process, if it was started."""
-        return [self._child] if self._child is not None else []
 
     def start(self, timeout_s: float = START_TIMEOUT_S) -> None:
         """Start it, and say in the log what it does not keep.
@@ -60,25 +54,9 @@ class MockKafka:
         topics = [f"{topic.name}:{topic.partitions}" for topic in self._topics]
         module = "placestream.stack.mock_kafka_child"
         command = [sys.executable, "-m", module, str(self._bootstrap_file), *topics]
-        self._child = Child.spawn("mock-kafka", command, self._dir / "mock-kafka.log")
-        try:
-            self._child.wait_ready(self._bootstrap_file.exists, timeout_s)
-        except BaseException:
-            self._child.kill()
-            raise
+        child = Child.spawn("mock-kafka", command, self._dir / "mock-kafka.log")
+        self._begin(child, self._bootstrap_file.exists, timeout_s)
         log.warning("broker_is_a_stand_in", broker="librdkafka mock cluster", limits=LIMITS)
-
-    def stop(self, hurry: Callable[[], bool] = never) -> None:
-        """Stop it. What it held is gone."""
-        if self._child is not None:
-            self._child.stop(STOP_GRACE_S, hurry)
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
 
     @property
     def _bootstrap_file(self) -> Path:

@@ -2,18 +2,16 @@
 
 import os
 import shutil
-from collections.abc import Callable
 from pathlib import Path
-from typing import Literal, Self
+from typing import Literal
 
 import redis
 
-from placestream.stack.child import Child, never
+from placestream.stack.child import Child
+from placestream.stack.one_child import OneChild
 from placestream.stack.ports import LOCALHOST, free_port
 
 START_TIMEOUT_S = 60
-#: It may write its whole memory to disk before it ends.
-STOP_GRACE_S = 20
 
 AppendOnly = Literal["off", "everysec", "always"]
 
@@ -39,7 +37,7 @@ def find_redis_server() -> str:
     return str(bundled)
 
 
-class RedisServer:
+class RedisServer(OneChild):
     """Redis on a data directory of its own.
 
     A clean stop keeps the data. A kill keeps what the append-only file holds: nothing with
@@ -47,11 +45,13 @@ class RedisServer:
     (on a process kill even `everysec` loses nothing that was written to the file).
     """
 
+    #: It may write its whole memory to disk before it ends.
+    stop_grace_s = 20
+
     def __init__(self, run_dir: Path, *, port: int = 0, append_only: AppendOnly = "off") -> None:
         self._dir = run_dir.resolve()
         self._port = port or free_port()
         self._append_only = append_only
-        self._child: Child | None = None
 
     @property
     def port(self) -> int:
@@ -62,11 +62,6 @@ class RedisServer:
     def url(self) -> str:
         """URL for clients."""
         return f"redis://{LOCALHOST}:{self._port}/0"
-
-    @property
-    def children(self) -> list[Child]:
-        """Its process, if it was started."""
-        return [self._child] if self._child is not None else []
 
     def start(self, timeout_s: float = START_TIMEOUT_S) -> None:
         """Start it and wait until it has loaded its data and answers.
@@ -80,38 +75,12 @@ class RedisServer:
         config = self._dir / "redis.conf"
         config.write_text(self._config())
         log_file = self._dir / "redis.log"
-        self._child = Child.spawn("redis", [program, str(config)], log_file, cwd=self._dir)
-        try:
-            self._child.wait_ready(self._answers, timeout_s)
-        except BaseException:
-            self._child.kill()
-            raise
-
-    def stop(self, hurry: Callable[[], bool] = never) -> None:
-        """Stop it cleanly (it saves its data first), or after a grace (or in a hurry) by force."""
-        if self._child is not None:
-            self._child.stop(STOP_GRACE_S, hurry)
-
-    def kill(self) -> None:
-        """Kill it with SIGKILL, as a crash would."""
-        if self._child is not None:
-            self._child.kill()
-
-    def restart(self) -> None:
-        """Start it again on the same data and port, stopped cleanly first if it runs."""
-        self.stop()
-        self.start()
+        child = Child.spawn("redis", [program, str(config)], log_file, cwd=self._dir)
+        self._begin(child, self._answers, timeout_s)
 
     def client(self) -> redis.Redis:
         """Return a new synchronous client."""
         return redis.Redis(host=LOCALHOST, port=self._port)
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
 
     def _answers(self) -> bool:
         try:
