@@ -123,9 +123,9 @@ def test_every_recorded_series_is_used() -> None:
 def test_labels_that_rules_ask_for_exist() -> None:
     """A label in a selector or a grouping is one that the metric has."""
     labels = {
-        name + suffix: set(getattr(collector, "_labelnames", ()))
+        name + suffix: {*getattr(collector, "_labelnames", ()), *own}
         for name, collector in collectors().items()
-        for suffix in ("", "_total", "_bucket")
+        for suffix, own in (("", ()), ("_total", ()), ("_bucket", ("le",)))
     }
     for rule in rules():
         for name, body in re.findall(r"\b(placestream_\w+)\{([^}]*)\}", rule["expr"]):
