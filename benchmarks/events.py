@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import numpy as np
 
 from contracts.events import Impression, Location, ServedPlace, encode
+from contracts.signatures import PARTS
 from online_features.request import RANKING_COLUMNS
 
 #: Places of an answer.
@@ -54,12 +55,13 @@ def events_of(
 
 
 def answers_of(answers: int, entities: int, seed: int) -> Iterator[tuple[str, bytes]]:
-    """Yield (key, message) pairs of served answers, each of ten places with all their features."""
+    """Yield (key, message) pairs of served answers, each of ten places with all that is logged."""
     rng = np.random.default_rng(seed)
     now_s = time.time()
     for i in range(answers):
         features = rng.normal(size=(SHOWN, len(RANKING_COLUMNS))).astype(np.float32)
         features[:, ::3] = features[0, ::3]  # what is the user's is the same for all places
+        parts = rng.normal(size=(SHOWN, len(PARTS))).astype(np.float32)
         places = rng.integers(max(entities // 2, 1), size=SHOWN).tolist()
         scores = np.sort(rng.normal(size=SHOWN))[::-1].tolist()
         event = Impression(
@@ -72,7 +74,14 @@ def answers_of(answers: int, entities: int, seed: int) -> Iterator[tuple[str, by
             models={"candidates": 1, "ranker": 1},
             feature_set="benchmark",
             places=[
-                ServedPlace(str(place), k, scores[k], 0.1, features=features[k].tobytes())
+                ServedPlace(
+                    str(place),
+                    k,
+                    scores[k],
+                    0.1,
+                    features=features[k].tobytes(),
+                    parts=parts[k].tobytes(),
+                )
                 for k, place in enumerate(places)
             ],
         )

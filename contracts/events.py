@@ -156,7 +156,8 @@ class ServedPlace(Struct, frozen=True):
     `propensity` is the chance with which this place was shown at its position: 1 where the order
     left nothing to chance, below it where the service explores. `features` is what the ranker saw,
     by column: little-endian float32 (base64 in JSON), a fifth of what they take as numbers, which
-    earlier answers have. Read it as `values`.
+    earlier answers have. Read it as `values`. `parts` is what the candidate model told the ranker
+    of it, packed the same; empty where it told nothing, and in earlier answers.
     """
 
     place_id: str
@@ -165,10 +166,13 @@ class ServedPlace(Struct, frozen=True):
     probability: float | None = None
     propensity: Annotated[float, Meta(gt=0, le=1)] = 1.0
     features: list[float] | bytes = b""
+    parts: bytes = b""
 
     def __post_init__(self) -> None:
         if isinstance(self.features, bytes) and len(self.features) % PACKED.itemsize:
             raise ValueError("features are no whole number of float32 values")
+        if len(self.parts) % PACKED.itemsize:
+            raise ValueError("parts are no whole number of float32 values")
 
     @property
     def values(self) -> NDArray[np.float32]:
@@ -176,6 +180,11 @@ class ServedPlace(Struct, frozen=True):
         if isinstance(self.features, bytes):
             return np.frombuffer(self.features, PACKED)
         return np.array(self.features, np.float32)
+
+    @property
+    def told(self) -> NDArray[np.float32]:
+        """What the candidate model told, float32[parts]; empty where it told nothing."""
+        return np.frombuffer(self.parts, PACKED)
 
 
 class Impression(Struct, frozen=True):

@@ -39,6 +39,8 @@ class Answer:
         places: best first.
         features: float32[places, RANKING_COLUMNS] that the ranker was asked with; None where
             it was not asked.
+        parts: float32[places, PARTS], what the candidate model told the ranker of them; NaN where
+            nothing, None where the ranker was not asked.
         level: value of `pb.Degradation`.
         causes: what forced the degradation, for a person.
         shortfall: value of `pb.Shortfall`.
@@ -71,6 +73,7 @@ class Answer:
     seed: int = 0
     more: bool = False
     read_your_writes: pb.ReadYourWrites.ValueType = pb.READ_YOUR_WRITES_UNSPECIFIED
+    parts: NDArray[np.float32] | None = None
 
     @property
     def level_name(self) -> str:

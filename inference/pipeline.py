@@ -7,9 +7,6 @@ A stage whose part is slow or gone is stood in for by the step below it (DESIGN.
 import asyncio
 from collections.abc import Callable
 
-import numpy as np
-from numpy.typing import NDArray
-
 from contracts.placestream.v1 import recommendation_pb2 as pb
 from contracts.settings import Settings
 from inference.answer import Answer, AnsweredPlace
@@ -20,7 +17,7 @@ from inference.features import FeatureStage
 from inference.near import Nearby, NearStage
 from inference.person import Person
 from inference.ports import Models, Store
-from inference.post_processing import finish
+from inference.post_processing import Logged, finish
 from inference.query import Query
 from inference.ranking import RankingStage
 from online_features.catalogue import Catalogue
@@ -93,8 +90,8 @@ class Pipeline:
         with stage("ranking"):
             ranked = await self._ranking.rank(ask, chosen, seen.features)
         with stage("post_processing"):
-            places, features = finish(ask, chosen, seen, ranked, person, self._catalogue)
-        return self._answer(ask, nearby, person, places, features)
+            places, logged = finish(ask, chosen, seen, ranked, person, self._catalogue)
+        return self._answer(ask, nearby, person, places, logged)
 
     async def _look_around(self, ask: Ask) -> tuple[Person, Nearby]:
         """First stage, while the store is asked for the user."""
@@ -118,13 +115,14 @@ class Pipeline:
         nearby: Nearby,
         person: Person,
         places: list[AnsweredPlace],
-        features: NDArray[np.float32] | None,
+        logged: Logged | None,
     ) -> Answer:
         course = ask.course
         age_s = None if person.latest_s is None else max(0.0, ask.now_s - person.latest_s)
         return Answer(
             places=tuple(places),
-            features=features,
+            features=None if logged is None else logged.features,
+            parts=None if logged is None else logged.parts,
             level=course.level if places else course.best_level,
             causes=tuple(course.causes),
             shortfall=_shortfall(ask.query, nearby, len(places)),

@@ -1,6 +1,7 @@
 """Fifth stage: the places of the answer, in order, each with what a caller wants to know."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,19 @@ from inference.selection import Selection, select
 from online_features.catalogue import Catalogue
 
 
+@dataclass(frozen=True)
+class Logged:
+    """What the ranker saw of the places of an answer, in their order.
+
+    Attributes:
+        features: float32[n, RANKING_COLUMNS].
+        parts: float32[n, PARTS]; NaN where the candidate model told nothing.
+    """
+
+    features: NDArray[np.float32]
+    parts: NDArray[np.float32]
+
+
 def finish(
     ask: Ask,
     chosen: Chosen,
@@ -24,11 +38,11 @@ def finish(
     ranked: Ranked,
     person: Person,
     catalogue: Catalogue,
-) -> tuple[list[AnsweredPlace], NDArray[np.float32]]:
+) -> tuple[list[AnsweredPlace], Logged]:
     """Order the places and describe the first `limit` of them.
 
     Returns:
-        The places, and their rows of the features.
+        The places, and what the ranker saw of them.
     """
     opening = open_state(seen.features)
     # Training learns from what a ranker ordered; without one there is nothing to find out.
@@ -51,7 +65,8 @@ def finish(
         selection.propensity.tolist(),
         strict=True,
     )
-    return [_place(catalogue, *column) for column in columns], features
+    places = [_place(catalogue, *column) for column in columns]
+    return places, Logged(features, chosen.parts[at])
 
 
 def _with_explored(

@@ -80,6 +80,8 @@ IMPRESSION_SCHEMA = pa.schema(
         pa.field("propensities", pa.list_(pa.float64()), nullable=False),
         pa.field("features", pa.list_(pa.list_(pa.float32())), nullable=False),
         pa.field("raw", pa.binary()),
+        # Files of earlier versions do not have it.
+        pa.field("parts", pa.list_(pa.list_(pa.float32()))),
     ]
 )
 SCHEMAS = {

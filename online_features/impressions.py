@@ -4,6 +4,7 @@ The features of all answers of a month are many gigabytes, and a training takes 
 thousand: so they are read apart, batch by batch.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Self
@@ -25,7 +26,7 @@ from online_features.archive import (
 
 #: `degradation` of an answer behind which every stage stood.
 WHOLE = "none"
-_APART = {"raw", "features", "scores", "variant", "received_s"}
+_APART = {"raw", "features", "parts", "scores", "variant", "received_s"}
 _BATCH_ROWS = 2_000
 
 
@@ -40,6 +41,7 @@ class ImpressionLog:
         user: uint64[n], hash of the user.
         lat, lng: float64[n], of the request, degrees.
         whole: bool[n], whether no part of the service had to be stood in for.
+        candidates: int64[n], version of the candidate model that chose its places; -1 none.
         ranker: int64[n], version of the ranker that ordered it; -1 none.
         feature_set: object[n], version of the definitions behind the features.
         first: int64[n + 1], where the places of each answer begin among the r.
@@ -56,6 +58,7 @@ class ImpressionLog:
     lat: NDArray[np.float64]
     lng: NDArray[np.float64]
     whole: NDArray[np.bool_]
+    candidates: NDArray[np.int64]
     ranker: NDArray[np.int64]
     feature_set: NDArray[np.object_]
     first: NDArray[np.int64]
@@ -109,7 +112,7 @@ def read_impressions(
     order = [(name, "ascending") for name in ("time_s", "partition", "offset")]
     table = table.sort_by(order).combine_chunks()
     count = _numpy(pc.list_value_length(table["place_ids"]))
-    ranker = pc.map_lookup(table["models"], pa.scalar("ranker"), "first")
+    candidates, ranker = (_version(table["models"], name) for name in ("candidates", "ranker"))
     return ImpressionLog(
         partition=_numpy(table["partition"]),
         offset=_numpy(table["offset"]),
@@ -119,7 +122,8 @@ def read_impressions(
         lat=_numpy(table["lat"]),
         lng=_numpy(table["lng"]),
         whole=_numpy(pc.equal(table["degradation"], WHOLE)),
-        ranker=_numpy(pc.fill_null(ranker, -1)),
+        candidates=candidates,
+        ranker=ranker,
         feature_set=_numpy(table["feature_set"]),
         first=np.r_[0, np.cumsum(count)].astype(np.int64),
         place=_hashes(pc.list_flatten(table["place_ids"])),
@@ -129,29 +133,57 @@ def read_impressions(
 
 
 @looking_again
-def read_features(archive_dir: Path, log: ImpressionLog, width: int) -> NDArray[np.float32]:
-    """What the ranker saw of the places of some answers, float32[r, width].
+def read_seen(
+    archive_dir: Path, log: ImpressionLog, widths: Mapping[str, int]
+) -> dict[str, NDArray[np.float32]]:
+    """What the ranker saw of the places of some answers, of the r places of a log.
 
-    Rows of NaN where nothing of this width was logged.
+    Args:
+        archive_dir: root of the archive.
+        log: the answers.
+        widths: of the columns to read: `features`, `parts`.
+
+    Returns:
+        float32[r, width] of each column; rows of NaN where nothing of this width was logged.
     """
-    found = np.full((len(log.place), width), np.nan, np.float32)
+    found = {
+        name: np.full((len(log.place), width), np.nan, np.float32) for name, width in widths.items()
+    }
     data = open_stream(archive_dir, IMPRESSIONS)
     if data is None or not len(log):
         return found
     by_position = np.lexsort((log.offset, log.partition))
     keys = _key(log.partition, log.offset)[by_position]
     wanted = time_filter(float(log.time_s.min()), float(np.nextafter(log.time_s.max(), np.inf)))
-    columns = ["partition", "offset", "features"]
+    columns = ["partition", "offset", *widths]
     for batch in data.to_batches(columns=columns, filter=wanted, batch_size=_BATCH_ROWS):
         own = _key(_numpy(batch["partition"]), _numpy(batch["offset"]))
         at = np.minimum(np.searchsorted(keys, own), len(keys) - 1)
         for i in np.flatnonzero(keys[at] == own).tolist():
             answer = by_position[at[i]]
             rows = slice(*log.first[answer : answer + 2])
-            by_place = batch["features"][i].values
-            flat = by_place.flatten()
-            if len(flat) == width * len(by_place) == width * (rows.stop - rows.start):
-                found[rows] = _numpy(flat).reshape(-1, width)
+            for name, width in widths.items():
+                flat = _flat(batch[name][i].values, width, rows.stop - rows.start)
+                if flat is not None:
+                    found[name][rows] = flat
+    return found
+
+
+def _flat(by_place: pa.Array | None, width: int, places: int) -> NDArray[np.float32] | None:
+    """What was logged of the places of an answer, float32[places, width], if that is its shape."""
+    if by_place is None or len(by_place) != places:
+        return None
+    if set(_numpy(by_place.value_lengths()).tolist()) != {width}:
+        return None
+    values: NDArray[np.float32] = _numpy(by_place.flatten()).reshape(-1, width)
+    return values
+
+
+def _version(models: pa.ChunkedArray, name: str) -> NDArray[np.int64]:
+    """The version of a model behind each answer; -1 where it had none."""
+    found: NDArray[np.int64] = _numpy(
+        pc.fill_null(pc.map_lookup(models, pa.scalar(name), "first"), -1)
+    )
     return found
 
 

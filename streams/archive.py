@@ -195,7 +195,9 @@ def merge_files(folder: Path) -> None:
         except BlockingIOError:
             return  # another worker is at it
         files = _small_files(folder)
-        merged = pa.concat_tables([pq.ParquetFile(file).read() for file in files])
+        tables = [pq.ParquetFile(file).read() for file in files]
+        # A column that an earlier version did not write is null there.
+        merged = pa.concat_tables(tables, promote_options="default")
         write_whole(merged.sort_by([("partition", "ascending"), ("offset", "ascending")]), folder)
         for file in files:
             file.unlink()

@@ -9,6 +9,7 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 from faust.types import TP
+from numpy.typing import NDArray
 
 from contracts.events import (
     BadEvent,
@@ -126,8 +127,9 @@ class Served:
             "scores": [[p.score for p in e.places] for e in events],
             "probabilities": [[p.probability for p in e.places] for e in events],
             "propensities": [[p.propensity for p in e.places] for e in events],
-            "features": _features(events),
+            "features": _nested(events, [p.values for e in events for p in e.places]),
             "raw": [_unknown(r.value, e) for r, e in zip(records, events, strict=True)],
+            "parts": _nested(events, [p.told for e in events for p in e.places]),
         }
         return pa.table(columns, schema=IMPRESSION_SCHEMA)
 
@@ -154,13 +156,13 @@ def _check(event: Impression, received_s: float) -> None:
         raise BadEvent("request_id", "must not be empty")
     for i, place in enumerate(event.places):
         checked_id(f"places[{i}].place_id", place.place_id)
-    if len({len(place.values) for place in event.places} - {0}) > 1:
-        raise BadEvent("places", "features of different lengths in one answer")
+    for what in ("values", "told"):
+        if len({len(getattr(place, what)) for place in event.places} - {0}) > 1:
+            raise BadEvent("places", "features, or parts, of different lengths in one answer")
 
 
-def _features(events: list[Impression]) -> pa.Array:
-    """What the ranker saw, as nested lists; built flat: value by value takes much longer."""
-    rows = [place.values for event in events for place in event.places]
+def _nested(events: list[Impression], rows: list[NDArray[np.float32]]) -> pa.Array:
+    """Rows of all places as nested lists; built flat: value by value takes much longer."""
     flat = np.concatenate(rows, dtype=np.float32) if rows else np.zeros(0, np.float32)
     by_place = pa.ListArray.from_arrays(_ends([len(row) for row in rows]), flat)
     return pa.ListArray.from_arrays(_ends([len(e.places) for e in events]), by_place)

@@ -24,6 +24,8 @@ from tests.inference.fakes import LAT, LNG, NOON_S
 
 QUERY = Query("ü-7", LAT, LNG, limit=2, request_id="r-1")
 FEATURES = np.array([[0.1, 2.0], [0.3, 4.0]], np.float32)
+#: What the candidate model told; of the second place nothing.
+PARTS = np.array([[-0.5, 7.0, 1e-3], [np.nan] * 3], np.float32)
 
 
 def answered(place_id: str, score: float, probability: float | None) -> AnsweredPlace:
@@ -34,6 +36,7 @@ def answer(features: np.ndarray | None = FEATURES, probability: float | None = 0
     return Answer(
         places=(answered("p", 1.5, probability), answered("q", 0.5, probability)),
         features=features,
+        parts=None if features is None else PARTS,
         level=pb.DEGRADATION_PARTIAL,
         causes=(),
         shortfall=pb.SHORTFALL_UNSPECIFIED,
@@ -63,6 +66,8 @@ def test_an_impression_holds_the_answer_in_its_order() -> None:
     ]
     logged = np.array([p.values for p in event.places])
     assert np.array_equal(logged, FEATURES)
+    assert np.array_equal(event.places[0].told, PARTS[0])
+    assert event.places[1].parts == b""
     assert [p.propensity for p in event.places] == [1.0, 1.0]
 
 
@@ -82,9 +87,9 @@ def test_the_chance_of_being_shown_is_logged() -> None:
 
 
 def test_what_no_ranker_saw_is_left_empty() -> None:
-    """An answer with no features and no probability is still logged."""
+    """An answer with no features, no parts and no probability is still logged."""
     event = impression(QUERY, answer(None, None), "stable", "f1")
-    assert [(p.features, p.probability) for p in event.places] == [(b"", None), (b"", None)]
+    assert [(p.features, p.parts, p.probability) for p in event.places] == [(b"", b"", None)] * 2
 
 
 def test_answers_reach_the_topic_by_user(settings: Settings, topics: Topics) -> None:

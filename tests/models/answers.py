@@ -28,6 +28,7 @@ def shown_of(answers: Sequence[Answer], *, ranker: int = 1) -> ImpressionLog:
         lat=np.full(n, 40.0),
         lng=np.full(n, -74.0),
         whole=np.ones(n, bool),
+        candidates=np.full(n, ranker),
         ranker=np.full(n, ranker),
         feature_set=np.full(n, FEATURE_SET, object),
         first=np.r_[0, np.cumsum([len(shown) for _, _, shown in answers])].astype(np.int64),

@@ -16,19 +16,21 @@ from contracts.ids import id64
 from contracts.settings import Settings
 from contracts.topics import Topics
 from online_features.archive import IMPRESSIONS, read_columns
-from online_features.impressions import ImpressionLog, read_features, read_impressions
+from online_features.impressions import ImpressionLog, read_impressions, read_seen
+from streams.archive import by_day, merge_files, write_whole
 from streams.impressions import decode_impressions
 from tests.streams.stream import Sent, offsets, read_topic, send, worker
 
 NOW = datetime.now(UTC).replace(microsecond=250_000)
 FEATURES = np.array([[0.1, -2.5, 3.0], [1e-7, 0.0, 60_000.0]], np.float32)
+PARTS = np.array([[4.5, 1e-5], [-7.25, 0.0]], np.float32)
 
 
 def served(number: int, **changes: Any) -> Impression:
     """An answer with two places, a minute after the one of the number before it."""
     places = [
-        ServedPlace(f"p{number}", 0, 2.5, 0.25, 1.0, FEATURES[0].tobytes()),
-        ServedPlace("everywhere", 1, 1.5, None, 0.125, FEATURES[1].tobytes()),
+        ServedPlace(f"p{number}", 0, 2.5, 0.25, 1.0, FEATURES[0].tobytes(), PARTS[0].tobytes()),
+        ServedPlace("everywhere", 1, 1.5, None, 0.125, FEATURES[1].tobytes(), PARTS[1].tobytes()),
     ]
     answer = Impression(
         request_id=f"r{number}",
@@ -63,6 +65,8 @@ BAD: list[tuple[bytes, str]] = [
     (bad("features", [1.0], at="places"), "places"),
     (bad("features", "AAAA", at="places"), "places[0]"),
     (bad("features", "no base64", at="places"), "places[0].features"),
+    (bad("parts", "AAAA", at="places"), "places[0]"),
+    (bad("parts", "AAAAAA==", at="places"), "places"),
 ]
 
 
@@ -79,7 +83,7 @@ def table_of(*values: bytes) -> list[dict[str, Any]]:
 def test_a_row_says_all_that_the_answer_said() -> None:
     """Every field under its column, places as parallel lists, features to single precision."""
     (row,) = table_of(encode(served(5)))
-    features = row.pop("features")
+    features, parts = row.pop("features"), row.pop("parts")
     assert row == {
         "partition": 1,
         "offset": 40,
@@ -101,16 +105,18 @@ def test_a_row_says_all_that_the_answer_said() -> None:
         "raw": None,
     }
     np.testing.assert_array_equal(np.array(features), FEATURES.astype(float))
+    np.testing.assert_array_equal(np.array(parts), PARTS.astype(float))
 
 
 def test_answers_of_older_services_are_read_as_they_were_meant() -> None:
-    """Without propensities the order was certain: 1; features may be numbers."""
+    """Without propensities the order was certain: 1; features may be numbers; parts not there."""
     document = msgspec.json.decode(encode(served(1)))
     for place, features in zip(document["places"], FEATURES.tolist(), strict=True):
-        del place["propensity"]
+        del place["propensity"], place["parts"]
         place["features"] = features
     (row,) = table_of(msgspec.json.encode(document))
     assert row["propensities"] == [1.0, 1.0]
+    assert row["parts"] == [[], []]
     np.testing.assert_array_equal(np.array(row["features"]), FEATURES.astype(float))
 
 
@@ -184,9 +190,10 @@ def test_every_answer_is_archived_once_after_sigkills(
     assert letters == dict(BAD)
     some = log.take(np.array([399, 3, 17]))
     assert some.request_id.tolist() == ["r399", "r3", "r17"]
-    features = read_features(settings.archive_dir, some, 3)
-    np.testing.assert_array_equal(features, np.tile(FEATURES, (3, 1)))
-    assert np.isnan(read_features(settings.archive_dir, some, 4)).all()
+    seen = read_seen(settings.archive_dir, some, {"features": 3, "parts": 2})
+    np.testing.assert_array_equal(seen["features"], np.tile(FEATURES, (3, 1)))
+    np.testing.assert_array_equal(seen["parts"], np.tile(PARTS, (3, 1)))
+    assert np.isnan(read_seen(settings.archive_dir, some, {"features": 4})["features"]).all()
     days = {path.name for path in (settings.archive_dir / IMPRESSIONS).iterdir()}
     assert days == {f"day={answer.timestamp:%Y-%m-%d}" for answer in good}
     rows = read_columns(settings.archive_dir, IMPRESSIONS, ["partition", "offset"])
@@ -197,4 +204,21 @@ def test_an_archive_without_answers_has_none(tmp_path: Path) -> None:
     """An installation that has served nothing yet can be trained on."""
     log = read_impressions(tmp_path)
     assert (len(log), log.first.tolist(), len(log.place)) == (0, [0], 0)
-    assert read_features(tmp_path, log, 3).shape == (0, 3)
+    assert read_seen(tmp_path, log, {"parts": 3})["parts"].shape == (0, 3)
+
+
+def test_files_of_earlier_services_are_read_and_merged_with_new_ones(tmp_path: Path) -> None:
+    """They have no column of parts: nothing is known of those, and the features are there."""
+    records: Any = [Sent(0, i, 4_000_000_000_000, b"", encode(served(i))) for i in range(2)]
+    rows = decode_impressions(records).table()
+    ((_, folder),) = by_day(rows, tmp_path / IMPRESSIONS)
+    write_whole(rows.slice(0, 1).drop_columns("parts"), folder)
+    write_whole(rows.slice(1, 1), folder)
+    for _ in range(2):
+        log = read_impressions(tmp_path)
+        seen = read_seen(tmp_path, log, {"features": 3, "parts": 2})
+        np.testing.assert_array_equal(seen["features"], np.tile(FEATURES, (2, 1)))
+        assert np.isnan(seen["parts"][:2]).all()
+        np.testing.assert_array_equal(seen["parts"][2:], PARTS)
+        merge_files(folder)
+    assert len(list(folder.glob("*.parquet"))) == 1
