@@ -7,7 +7,7 @@ to one over the whole city (logQ; Bengio and Senecal, 2008).
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Self
 
 import numpy as np
@@ -36,13 +36,17 @@ CLOSEST_OF, CLOSE_OF = 40, 400
 SET = 1 + KNOWN + DRAWN
 #: Requests whose places are replayed at once: some 120 MB of states. Places are drawn for more of
 #: them at once, in some 300 MB.
-_AT_ONCE, _DRAWN_AT_ONCE = 500, 2**15
+AT_ONCE, _DRAWN_AT_ONCE = 500, 2**15
+_MOST = 60_000
 Report = Callable[[int], None]
 
 
 @dataclass(frozen=True)
 class ChoiceSets:
     """m choice sets, with what more is made of them; column 0 is what was chosen.
+
+    One that was served has its features, and what was `told`, from the log, if they can be used;
+    then nothing else needs to be known of it, and `crowd` and `users` are empty.
 
     Attributes:
         places: int32[m, SET], catalogue rows; -1 pads.
@@ -52,6 +56,8 @@ class ChoiceSets:
         crowd: uint8[m, SET, 4], see `online_features.crowds`.
         users: `USER` states, [m].
         moments: m of them.
+        told: float16[m, SET, len(PARTS)], what the candidate model told when they were served; NaN
+            where it is not known. `None`: of none.
     """
 
     places: NDArray[np.int32]
@@ -60,9 +66,19 @@ class ChoiceSets:
     crowd: NDArray[np.uint8]
     users: States
     moments: Moments
+    told: NDArray[np.float16] | None = None
 
     def __len__(self) -> int:
         return len(self.places)
+
+    def take(self, indices: NDArray[np.integer] | slice) -> Self:
+        """The sets at some positions."""
+        columns = {f.name: getattr(self, f.name) for f in fields(self)}
+        taken = {name: held[indices] for name, held in columns.items() if name in self.ARRAYS}
+        told = None if self.told is None else self.told[indices]
+        return type(self)(**taken, moments=self.moments.take(indices), told=told)
+
+    ARRAYS = ("places", "log_expected", "features", "crowd", "users")
 
 
 def choice_sets(
@@ -84,26 +100,63 @@ def choice_sets(
         report: told the number of rows after each step.
     """
     city, replay = _City.of(log, catalogue), Replay(log)
-    hashes = np.r_[catalogue.hash, np.uint64(0)]
     for start in range(0, len(moments), _DRAWN_AT_ONCE):
         drawn = np.arange(start, min(start + _DRAWN_AT_ONCE, len(moments)))
         places, log_expected = _places(city, moments.take(drawn), rng)
-        for first in range(0, len(drawn), _AT_ONCE):
-            part = slice(first, first + _AT_ONCE)
+        for first in range(0, len(drawn), AT_ONCE):
+            part = slice(first, first + AT_ONCE)
             asked, rows = moments.take(drawn[part]), places[part]
-            users, states = replay.at(Queries(asked.before, asked.user, hashes[rows]))
-            of, shape = np.repeat(np.arange(len(asked)), SET), (*rows.shape, -1)
-            situation = pick(at, drawn[part])
-            values = ranking_features(users, states, rows.ravel(), situation, catalogue, of)
+            looks = look(replay, catalogue, asked, rows, pick(at, drawn[part]))
             yield ChoiceSets(
                 places=rows.astype(np.int32),
                 log_expected=log_expected[part],
-                features=np.clip(values, -60_000, 60_000).astype(np.float16).reshape(shape),
-                crowd=crowd_of(states, asked.time_s[of]).reshape(shape),
-                users=users,
+                features=half(looks.features),
+                crowd=looks.crowd,
+                users=looks.users,
                 moments=asked,
             )
             report(rows.size)
+
+
+@dataclass(frozen=True)
+class Looks:
+    """What is known of k places at each of m moments.
+
+    Attributes:
+        users: `USER` states, [m].
+        features: float32[m, k, F], columns `RANKING_COLUMNS`.
+        crowd: uint8[m, k, 4], see `online_features.crowds`.
+    """
+
+    users: States
+    features: NDArray[np.float32]
+    crowd: NDArray[np.uint8]
+
+
+def look(
+    replay: Replay, catalogue: Catalogue, asked: Moments, rows: NDArray[np.int64], at: Situation
+) -> Looks:
+    """Play a log on, and look at places as they were.
+
+    Args:
+        replay: has not gone beyond the first moment.
+        catalogue: all places.
+        asked: m moments, ascending by `before`.
+        rows: int64[m, k], catalogue rows of the places; -1 none.
+        at: situations, [m].
+    """
+    hashes = np.r_[catalogue.hash, np.uint64(0)]
+    users, states = replay.at(Queries(asked.before, asked.user, hashes[rows]))
+    of, shape = np.repeat(np.arange(len(asked)), rows.shape[1]), (*rows.shape, -1)
+    values = ranking_features(users, states, rows.ravel(), at, catalogue, of)
+    crowd = crowd_of(states, asked.time_s[of])
+    return Looks(users, values.reshape(shape), crowd.reshape(shape))
+
+
+def half(values: NDArray[np.floating]) -> NDArray[np.float16]:
+    """In half precision, held to what that holds."""
+    held: NDArray[np.float16] = np.clip(values, -_MOST, _MOST).astype(np.float16)
+    return held
 
 
 @dataclass(frozen=True)

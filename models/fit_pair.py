@@ -1,11 +1,12 @@
 """Training both models of a pair on a data set, by what the settings choose.
 
-Both default models learn from the same choice sets, of the newest choices before the validation
-part; the plain ones (matrix factorisation, two towers, wide & deep) from the rows of the data set.
+Both default models learn from the same choice sets: of the newest choices before the validation
+part and, if the archive holds any, of served answers. The plain ones (matrix factorisation, two
+towers, wide & deep) learn from the rows of the data set.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,8 +18,10 @@ from models.candidates import CandidateModel, ServedTwoTower
 from models.choice_sets import SET, ChoiceSets, choice_sets
 from models.dataset import Dataset, pick
 from models.fitting import Epoch, Schedule
+from models.impressions import lessons
 from models.leaks import check_parts
 from models.listwise_ranker import NETWORKS, train_listwise
+from models.merged_sets import merged
 from models.mf import train_factorisation
 from models.moments import Moments
 from models.progress import Reporter
@@ -27,6 +30,7 @@ from models.ranking_model import RankingModel
 from models.row_store import RowStore
 from models.rows import Columns, Rows, gathered
 from models.scoring import CANDIDATES, RANKER
+from models.shown_features import ServedAnswers
 from models.table_candidates import PastParts, train_tables
 from models.two_tower_training import RATE, train_two_tower
 from online_features.archive import EventLog
@@ -60,10 +64,29 @@ class _Sets:
     Attributes:
         learn: to learn from.
         judge: to judge by.
+        served: what became of the served answers, in numbers; see `Lessons.facts`.
     """
 
     learn: Rows
     judge: Columns
+    served: dict[str, int]
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A pair as trained.
+
+    Attributes:
+        candidates, ranker: the models.
+        curves: epochs of each that was trained by gradients, by its name.
+        served: how many served answers there were, and what they taught; empty if none were given,
+            or if neither model learns from choice sets.
+    """
+
+    candidates: CandidateModel
+    ranker: RankingModel
+    curves: Curves
+    served: dict[str, int] = field(default_factory=dict)
 
 
 def needs_rows(settings: Settings) -> bool:
@@ -72,12 +95,21 @@ def needs_rows(settings: Settings) -> bool:
 
 
 def fit_pair(
-    events: EventLog, catalogue: Catalogue, data: Dataset, settings: Settings, progress: Reporter
-) -> tuple[CandidateModel, RankingModel, Curves]:
+    events: EventLog,
+    catalogue: Catalogue,
+    data: Dataset,
+    settings: Settings,
+    progress: Reporter,
+    served: ServedAnswers | None = None,
+) -> Fitted:
     """Train both models on a data set's train part, judged by its validation part.
 
-    Returns:
-        Both, and the epochs of each that was trained by gradients, by its name.
+    Args:
+        events, catalogue: what the data set was built from.
+        data: the data set.
+        settings: which models, and for how long.
+        progress: where to show how far it is.
+        served: the archive's answers, if it holds any.
 
     Raises:
         FloatingPointError: a training diverged.
@@ -91,14 +123,19 @@ def fit_pair(
     chosen = (settings.candidate_model, settings.ranker_model)
     sets = None
     if "tables" in chosen or "listwise" in chosen:
-        sets = _sets(known, catalogue, data, settings, progress)
+        sets = _sets(known, catalogue, data, settings, progress, served)
     candidates = _train_candidates(known, catalogue, data, sets, settings, progress, curves)
     ranker = _train_ranker(catalogue, data, sets, settings, progress, curves)
-    return candidates, ranker, curves
+    return Fitted(candidates, ranker, curves, {} if sets is None else sets.served)
 
 
 def _sets(
-    events: EventLog, catalogue: Catalogue, data: Dataset, settings: Settings, progress: Reporter
+    events: EventLog,
+    catalogue: Catalogue,
+    data: Dataset,
+    settings: Settings,
+    progress: Reporter,
+    served: ServedAnswers | None = None,
 ) -> _Sets:
     rng = np.random.default_rng(settings.seed)
     moments = data.train.moments.concat(data.validation.moments)
@@ -116,14 +153,23 @@ def _sets(
     held = np.arange(len(kept)) >= len(learn)
     strange = _drawn(_begins(moments)[kept] & ~held, STRANGERS * len(kept), rng)
     user = np.where(strange, STRANGER, moments.user[kept])
+    judged_s = float(moments.time_s[judge].min(initial=np.inf))
     moments = replace(moments.take(kept), before=known, user=user)
+    taught = None
+    if served is not None and len(served.log):
+        taught = lessons(served, events, catalogue, settings, judged_s)
+        known = np.sort(np.r_[known, taught.moments.before])
+    teach = len(known) - len(judge)
     parts = None
     if settings.candidate_model == "tables":
-        parts = PastParts(events, catalogue, known, len(learn))
+        parts = PastParts(events, catalogue, known, teach)
     with progress.stage("choice sets", len(kept) * SET) as stage:
         sets = choice_sets(events, catalogue, moments, pick(at, kept), rng, stage.advance)
-        rows = RowStore.of(settings).keep(_columns(sets, parts), len(kept), cut=len(learn))
-    return _Sets(rows.part(0, len(learn)), gathered(rows.part(len(learn), len(kept))))
+        if taught is not None:
+            sets = merged(sets, taught.sets())
+        rows = RowStore.of(settings).keep(_columns(sets, parts), len(known), cut=teach)
+    facts = {} if taught is None else taught.facts
+    return _Sets(rows.part(0, teach), gathered(rows.part(teach, len(known))), facts)
 
 
 def _columns(sets: Iterator[ChoiceSets], parts: PastParts | None) -> Iterator[Columns]:
@@ -138,7 +184,15 @@ def _columns(sets: Iterator[ChoiceSets], parts: PastParts | None) -> Iterator[Co
             "features": some.features,
             "number": number,
         }
-        yield kept if parts is None else kept | {"parts": parts.of(some)}
+        yield kept if parts is None else kept | {"parts": _parts(some, parts)}
+
+
+def _parts(sets: ChoiceSets, past: PastParts) -> NDArray[np.float16]:
+    """Parts as they were served, which no table knew better, else out of fold."""
+    found = past.of(sets)
+    if sets.told is None:
+        return found
+    return np.where(np.isnan(sets.told), found, sets.told)
 
 
 def _chosen(

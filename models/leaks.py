@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from models.moments import Moments
 from models.quality.leaks import Leak
@@ -47,6 +48,22 @@ def check_out_of_fold(knows: Knowledge, moments: Moments) -> None:
             f"tables of {knows.events} events, up to {knows.newest_s:.0f}, describe a moment that "
             f"knows {seen} events, at {since_s:.0f}"
         )
+
+
+def check_labels(answered_s: NDArray[np.float64], window_s: float, until_s: float) -> None:
+    """The labels of served answers were all known before a cut.
+
+    Args:
+        answered_s: float64[n], when each was served, Unix seconds.
+        window_s: what comes of an answer comes within so long.
+        until_s: the cut, Unix seconds.
+
+    Raises:
+        Leak: the window of one was not over.
+    """
+    late = int((answered_s + window_s >= until_s).sum())
+    if late:
+        raise Leak(f"{late} of {len(answered_s)} labels of served answers were not settled yet")
 
 
 def check_parts(parts: Sequence[Moments]) -> None:

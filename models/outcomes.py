@@ -116,6 +116,13 @@ class First:
     row: Index
     event: Index
 
+    def __len__(self) -> int:
+        return len(self.answer)
+
+    def take(self, kept: Index | NDArray[np.bool_]) -> Self:
+        """The choices at some positions, or under a mask."""
+        return type(self)(self.answer[kept], self.row[kept], self.event[kept])
+
 
 def first_choices(log: EventLog, shown: ImpressionLog, outcomes: Outcomes) -> First:
     """Where the user of each answer went first, of what it showed; clicks are no choices."""

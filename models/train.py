@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from contracts.settings import Settings
+from contracts.signatures import PARTS
 from models import dataset, tracking
 from models.candidates import CandidateModel
 from models.card import fingerprint, served_reference
@@ -23,6 +24,7 @@ from models.holdout import Holdout, Inputs, Reach
 from models.progress import SILENT, Reporter, reporter_for
 from models.ranking_model import RankingModel
 from models.scoring import Scorer, load_scorer
+from models.shown_features import ServedAnswers
 from models.split import TooFewEvents
 from online_features.archive import EventLog, read_catalogue, read_context, read_interactions
 from online_features.catalogue import Catalogue
@@ -68,12 +70,14 @@ def train_pair(
     context: ContextLog,
     settings: Settings,
     *,
+    served: ServedAnswers | None = None,
     progress: Reporter = SILENT,
 ) -> TrainedPair:
     """Train both models on a log, and judge them on its newest part.
 
     Args:
         events: sorted by time, as `read_interactions` gives it.
+        served: the archive's answers, if it holds any.
         progress: where to show how far it is.
 
     Raises:
@@ -94,7 +98,8 @@ def train_pair(
             train_rows=needs_rows(settings),
             report=stage.advance,
         )
-    candidates, ranker, curves = fit_pair(events, catalogue, data, settings, progress)
+    fitted = fit_pair(events, catalogue, data, settings, progress, served)
+    candidates, ranker = fitted.candidates, fitted.ranker
     holdout = Holdout(
         events,
         catalogue,
@@ -104,7 +109,11 @@ def train_pair(
         stale_s=settings.context_stale_s,
         seed=settings.seed,
     )
-    card: dict[str, Any] = {"columns": list(RANKING_COLUMNS), "feature_set": FEATURE_SET}
+    card: dict[str, Any] = {
+        "columns": list(RANKING_COLUMNS),
+        "parts": list(PARTS),
+        "feature_set": FEATURE_SET,
+    }
     with progress.stage("held-out requests", 1) as stage:
         scorer = Scorer.of(candidates, ranker, card)
         ranked = holdout.answer(scorer)
@@ -117,6 +126,7 @@ def train_pair(
         "data": fingerprint(events, catalogue, data),
         "reference": served_reference(ranked, settings.radius_m),
         "rows": len(data.train.moments),
+        "served_answers": fitted.served,
     }
     candidate_calls, ranker_calls = holdout.calls(ranked)
     return TrainedPair(
@@ -129,7 +139,7 @@ def train_pair(
         candidate_calls=candidate_calls,
         ranker_calls=ranker_calls,
         training_s=time.perf_counter() - began,
-        curves=curves,
+        curves=fitted.curves,
     )
 
 
@@ -170,11 +180,13 @@ def run(settings: Settings, console: Console | None = None) -> int:
             f"the archive in {settings.archive_dir} holds {len(events)} interactions; "
             f"a training needs at least {LEAST_EVENTS}"
         )
+    context = read_context(settings.archive_dir)
     pair = train_pair(
         events,
         read_catalogue(settings.archive_dir),
-        read_context(settings.archive_dir),
+        context,
         settings,
+        served=ServedAnswers.read(settings, events, context),
         progress=reporter_for(console),
     )
     version = export_pair(pair, settings)

@@ -10,6 +10,7 @@ from models.export import NotExportable
 from models.holdout import OtherFeatures
 from models.progress import Logged
 from models.scoring import NoSuchModel
+from models.shown_features import ServedAnswers
 from models.split import TooFewEvents
 from models.train import TrainedPair, evaluate_version, export_pair, train_pair
 from online_features.archive import read_catalogue, read_context, read_interactions
@@ -35,8 +36,10 @@ def train_judge_export(settings: Settings, audit_id: str) -> Trained:
     read_at_s = time.time()
     archive = settings.archive_dir
     events, catalogue = read_interactions(archive), read_catalogue(archive)
+    context = read_context(archive)
+    served = ServedAnswers.read(settings, events, context)
     try:
-        pair = train_pair(events, catalogue, read_context(archive), settings, progress=Logged())
+        pair = train_pair(events, catalogue, context, settings, served=served, progress=Logged())
     except TooFewEvents as few:
         return Trained(None, {}, f"too little data: {few}")
     in_service, why_not = _judge_in_service(settings, pair)

@@ -103,8 +103,8 @@ def fitted(known: Known, cuts: Cuts, settings: Settings, progress: Reporter) -> 
             train_rows=needs_rows(settings),
             report=stage.advance,
         )
-    candidates, ranker, _ = fit_pair(events, known.catalogue, data, settings, progress)
-    return Scorer.of(candidates, ranker, {})
+    pair = fit_pair(events, known.catalogue, data, settings, progress)
+    return Scorer.of(pair.candidates, pair.ranker, {})
 
 
 def ours(contest: Contest, settings: Settings, progress: Reporter) -> list[Judged]:

@@ -1,12 +1,10 @@
 """Choice sets of the small city, for tests."""
 
-from collections.abc import Iterable
-from dataclasses import fields
-
 import numpy as np
 
 from models.choice_sets import ChoiceSets, choice_sets
 from models.dataset import situations
+from models.merged_sets import joined
 from models.moments import find_moments
 from online_features.archive import EventLog
 from tests.models.conftest import Data
@@ -20,17 +18,3 @@ def drawn_sets(data: Data, most: int, log: EventLog | None = None) -> ChoiceSets
     at = situations(data.context, data.catalogue, moments, stale_s=10_800)
     rng = np.random.default_rng(2)
     return joined(choice_sets(events, data.catalogue, moments, at, rng))
-
-
-def joined(blocks: Iterable[ChoiceSets]) -> ChoiceSets:
-    """All sets as one."""
-    several = list(blocks)
-    moments = several[0].moments
-    for block in several[1:]:
-        moments = moments.concat(block.moments)
-    arrays = {
-        f.name: np.concatenate([getattr(block, f.name) for block in several])
-        for f in fields(ChoiceSets)
-        if f.name != "moments"
-    }
-    return ChoiceSets(**arrays, moments=moments)

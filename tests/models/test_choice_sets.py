@@ -7,10 +7,11 @@ from models import choice_sets as module
 from models.choice_sets import DRAWN, KNOWN, ChoiceSets, choice_sets
 from models.dataset import situations
 from models.listwise import NOT_THERE
+from models.merged_sets import joined
 from online_features.columns import VISIT
 from online_features.request import RANKING_COLUMNS
 from tests.models.conftest import Data
-from tests.models.drawn_sets import drawn_sets, joined
+from tests.models.drawn_sets import drawn_sets
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +78,7 @@ def test_sets_are_the_same_in_whatever_pieces_they_are_made(
     data: Data, sets: ChoiceSets, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Drawn some at a time, other places are drawn, too; what is known stays."""
-    monkeypatch.setattr(module, "_AT_ONCE", 70)
+    monkeypatch.setattr(module, "AT_ONCE", 70)
     again = drawn_sets(data, 300)
     for name in ("places", "log_expected", "features", "crowd", "users"):
         np.testing.assert_array_equal(getattr(again, name), getattr(sets, name))

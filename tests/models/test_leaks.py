@@ -9,7 +9,7 @@ from contracts.settings import Settings
 from models import dataset, fit_pair
 from models.choice_sets import ChoiceSets, choice_sets
 from models.dataset import Dataset, situations
-from models.leaks import Knowledge, check_out_of_fold, check_parts
+from models.leaks import Knowledge, check_labels, check_out_of_fold, check_parts
 from models.moments import Moments, find_moments
 from models.progress import SILENT
 from models.quality.leaks import Leak
@@ -110,3 +110,11 @@ def test_a_split_that_trains_on_what_is_known_only_later_ends_the_training(
     train = replace(built.train, moments=replace(built.train.moments, known_s=known_s))
     with pytest.raises(Leak, match="1 of"):
         fit_pair.fit_pair(data.log, data.catalogue, replace(built, train=train), training, SILENT)
+
+
+def test_a_label_that_is_not_settled_ends_the_training() -> None:
+    """A served answer whose window ends at the cut: what comes at that moment may change it."""
+    answered_s = np.array([0.0, 99.0])
+    check_labels(answered_s, window_s=86_400.0, until_s=86_500.0)
+    with pytest.raises(Leak, match="1 of 2 labels of served answers"):
+        check_labels(answered_s, window_s=86_401.0, until_s=86_500.0)

@@ -1,7 +1,5 @@
 """The candidate model from tables: its cheap first look, and what it makes of people and places."""
 
-from dataclasses import fields
-
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -97,13 +95,8 @@ def sets(data: Data) -> ChoiceSets:
 def _parts(data: Data, sets: ChoiceSets, blocks: int) -> tuple[np.ndarray, PastParts]:
     """Their parts, made block by block; the first hundred teach."""
     past = PastParts(data.log, data.catalogue, sets.moments.before, 100)
-    pieces = [_piece(sets, at) for at in np.array_split(np.arange(len(sets)), blocks)]
+    pieces = [sets.take(at) for at in np.array_split(np.arange(len(sets)), blocks)]
     return np.concatenate([past.of(piece) for piece in pieces]), past
-
-
-def _piece(sets: ChoiceSets, at: np.ndarray) -> ChoiceSets:
-    arrays = {f.name: getattr(sets, f.name)[at] for f in fields(ChoiceSets) if f.name != "moments"}
-    return ChoiceSets(**arrays, moments=sets.moments.take(at))
 
 
 def test_parts_of_a_set_know_nothing_of_its_fold(data: Data, sets: ChoiceSets) -> None:
