@@ -20,6 +20,7 @@ from contracts.settings import Settings
 from models.progress import reporter_for
 from placestream import logs
 from placestream.evaluation import next_place, tables
+from placestream.evaluation.city import ENDING_S
 from placestream.evaluation.material import Material
 from placestream.evaluation.next_place import Options, Outcome
 from placestream.evaluation.simulated import Regret, measure
@@ -28,8 +29,6 @@ from placestream.simulation.city import City
 from placestream.simulation.plan import Plan
 
 ROOT = Path(__file__).parents[1]
-#: The city's history ends here whenever the benchmark runs: a figure must not depend on the day.
-ENDING_S = 1_750_000_000.0
 
 
 def _city_regret(given: argparse.Namespace, settings: Settings) -> dict[str, Regret]:

@@ -38,13 +38,18 @@ def figures(outcome: Outcome) -> list[Figure]:
 
 
 def of_city(regrets: Mapping[str, Regret]) -> list[Figure]:
-    """Regrets on the simulated city."""
+    """Regrets on the simulated city, and what users made of what they were shown."""
     found = []
     for name, regret in regrets.items():
         found.append(_figure(f"city, {name}, regret of the first", "utility", regret.first))
         found.append(_figure(f"city, {name}, regret of ten", "utility", regret.of_ten))
         chance = f"city, {name}, chance that the choice is among ten"
         found.append(_figure(chance, "share", regret.chance_in_ten))
+        led_to = regret.business
+        found.append(_figure(f"city, {name}, click-through", "share", led_to.click_through))
+        found.append(_figure(f"city, {name}, conversion", "share", led_to.conversion))
+        found.append(_figure(f"city, {name}, rating", "stars", led_to.rating))
+        found.append(_figure(f"city, {name}, engagement", "s", led_to.engagement_s))
     return found
 
 
@@ -87,8 +92,25 @@ def _city(regrets: Mapping[str, Regret]) -> list[str]:
     ]
     for name, regret in regrets.items():
         cells = (regret.first, regret.of_ten, regret.chance_in_ten)
-        lines.append(_row([name, *(f"{c.value:.2f} ({c.low:.2f} to {c.high:.2f})" for c in cells)]))
+        lines.append(_row([name, *map(_bounded, cells)]))
+    lines += [
+        "",
+        "What its users do who are shown these places, by the true behaviour:",
+        "",
+        _row(["shown", "click-through", "conversion", "mean rating", "seconds of looking"]),
+        _row(["---"] * 5),
+    ]
+    for name, regret in regrets.items():
+        led_to = regret.business
+        cells = (led_to.click_through, led_to.conversion, led_to.rating)
+        seconds = _bounded(led_to.engagement_s, digits=1)
+        lines.append(_row([name, *map(_bounded, cells), seconds]))
     return lines
+
+
+def _bounded(interval: Interval, digits: int = 2) -> str:
+    value, low, high = (f"{x:.{digits}f}" for x in (interval.value, interval.low, interval.high))
+    return f"{value} ({low} to {high})"
 
 
 def _figure(name: str, unit: str, interval: Interval) -> Figure:

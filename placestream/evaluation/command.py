@@ -10,18 +10,19 @@ from rich.console import Console
 from placestream.command import give_up, load_settings, run_task
 
 _WIDTH = 180
+_CITY_REQUESTS = 1_000
 
 
 def evaluate(
     checkins: Annotated[
-        Path,
+        Path | None,
         typer.Option(
             help="A file of check-ins: CSV with user_id, venue_id, category, lat, lng, timestamp, "
             "or TSMC2014's own format; plain or gzip.",
             exists=True,
             dir_okay=False,
         ),
-    ],
+    ] = None,
     out: Annotated[
         Path | None, typer.Option("--json", help="Write everything there.", dir_okay=False)
     ] = None,
@@ -45,30 +46,57 @@ def evaluate(
     most: Annotated[
         int | None, typer.Option(help="Judge at most so many requests, drawn evenly.", min=1)
     ] = None,
+    city: Annotated[
+        bool,
+        typer.Option(
+            "--city", help="Judge on a simulated city, whose truth is known, instead of a file."
+        ),
+    ] = False,
+    city_users: Annotated[int, typer.Option(help="People of the simulated city.", min=1)] = 500,
+    city_places: Annotated[int, typer.Option(help="Its places.", min=1)] = 1_000,
+    city_days: Annotated[float, typer.Option(help="Days of its history.", min=1)] = 21,
 ) -> None:
-    """Judge the models on real check-ins, beside strong baselines.
+    """Judge the models on real check-ins, beside strong baselines; or on a simulated city.
 
     Orders the check-ins by time and cuts them; trains on the first part, chooses on the second,
     and ranks the true next place of each check-in of the third. Our system answers as it is served;
     the baselines are tuned in the same run. What is measured how: docs/evaluation.md.
 
-    Needs nothing but the file.
+    With --city: how much true utility our places miss of the best possible, and what the city's
+    people do who are shown them (click-through, conversion, rating); the nearest open places and
+    the best possible stand beside. Of the other options only --most (1,000) and --json count then.
 
-    Example: `placestream evaluate --checkins checkins.csv.gz --json report.json`
+    Needs nothing but the file, or not even that.
+
+    Example: `placestream evaluate --checkins checkins.csv.gz --json report.json`, or
+    `placestream evaluate --city --most 500`
     """
     settings = load_settings("evaluate")
+    if (checkins is None) is not city:
+        give_up("evaluate needs a file (--checkins FILE) or --city, and not both")
     shares = _shares(split)
     from models.progress import reporter_for
+    from placestream.evaluation import city as simulated
     from placestream.evaluation.next_place import Options
     from placestream.evaluation.run import run
+    from placestream.simulation.plan import Plan
 
-    options = Options(shares, part, contestants, plain, settings.seed, most)
     # Progress and logs are for the eye; what a pipe takes is the table, as wide as it needs to be.
     progress = reporter_for(Console(stderr=True))
     console = Console()
     if not console.is_terminal:
         console = Console(width=_WIDTH)
-    report = run_task(lambda: run(checkins, protocol, options, settings, progress, console))
+
+    def judge() -> dict[str, Any]:
+        if checkins is None:
+            plan = Plan(users=city_users, places=city_places, days=city_days)
+            requests = most or _CITY_REQUESTS
+            its_own = {"requests": requests, "seed": settings.seed}
+            return simulated.run(plan, settings, progress, console, **its_own)
+        options = Options(shares, part, contestants, plain, settings.seed, most)
+        return run(checkins, protocol, options, settings, progress, console)
+
+    report = run_task(judge)
     if out is not None:
         run_task(lambda: _write(out, report))
 

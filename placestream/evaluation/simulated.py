@@ -1,4 +1,4 @@
-"""Regret on the simulated city, where what each place is truly worth to each user is known.
+"""Regret, and what users make of lists, on the simulated city, whose truth is known.
 
 A request is the start of a session of the history's last tenth: that user, there, then. The
 utility is `Behaviour.utility`: one unit is e-fold odds of being chosen. Beside our system stand the
@@ -22,6 +22,7 @@ from models.quality.requests import Cuts
 from online_features.columns import EventColumns
 from online_features.context import ContextLog, ContextState
 from online_features.replay import user_states
+from placestream.evaluation.business import Business, business
 from placestream.evaluation.contestants import fitted, serve
 from placestream.evaluation.material import Known, catalogue_of, log_of
 from placestream.evaluation.served import Asked
@@ -41,11 +42,13 @@ class Regret:
         first, of_ten: mean utility missed if only the first place, or ten, are seen.
         chance_in_ten: probability, by the true choice model over all places, that the user's
             own choice is among the ten.
+        business: what users do who are shown these places.
     """
 
     first: Interval
     of_ten: Interval
     chance_in_ten: Interval
+    business: Business
 
 
 def known_of(city: City) -> Known:
@@ -122,20 +125,24 @@ def _regrets(
 ) -> dict[str, Regret]:
     """Regrets of given lists, of the nearest open places, and of the truth itself."""
     values: dict[str, list[NDArray[np.float64]]] = {}
+    seen: dict[str, list[NDArray[np.int64]]] = {}
     for part, utility, nearest in _truth(city, at):
         best = np.argsort(-utility, axis=1, kind="stable")[:, :SEEN]
         shown = {name: rows[part] for name, rows in lists.items()}
         for name, rows in (shown | {"nearest open": nearest, "best possible": best}).items():
             values.setdefault(name, []).append(_quantities(utility, rows))
+            seen.setdefault(name, []).append(rows[:, :SEEN])
     user = city.events.user[at]
-    return {
-        name: Regret(*intervals(np.concatenate(parts), user, seed=seed))
-        for name, parts in values.items()
-    }
+    found = {}
+    for name, parts in values.items():
+        first, of_ten, chance = intervals(np.concatenate(parts), user, seed=seed)
+        led_to = business(city, at, np.concatenate(seen[name]), seed)
+        found[name] = Regret(first, of_ten, chance, led_to)
+    return found
 
 
 def _quantities(utility: NDArray[np.floating], lists: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Columns of `Regret`, float64[r, 3]."""
+    """The first columns of `Regret`, float64[r, 3]."""
     odds = np.exp(utility - utility.max(axis=1, keepdims=True))
     chance = odds / odds.sum(axis=1, keepdims=True)
     seen = lists[:, :SEEN]

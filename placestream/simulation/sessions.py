@@ -2,16 +2,17 @@
 
 The funnel: a user at a spot looks at a few places (the first choices by utility plus Gumbel
 noise), opens some, goes to the best of those, and sometimes rates it. Each step is likelier the
-higher the utility. Some sessions have no app in them: the user just goes (a bare visit).
+higher the utility. Some sessions have no app in them: the user just goes (a bare visit). A user who
+is shown a list looks at its first places instead of their own first choices; all else is the same.
 """
 
 from dataclasses import dataclass, fields
 
 import numpy as np
-from scipy.special import expit
 
 from placestream.simulation.behaviour import Behaviour
 from placestream.simulation.categories import CATEGORIES
+from placestream.simulation.funnel import Funnel, followed, funnel_of, views
 from placestream.simulation.places import Places, distance_m
 from placestream.simulation.weather import Sky
 
@@ -19,10 +20,7 @@ VIEW, CLICK, VISIT, RATE = range(4)  # indices in contracts.events.EVENT_TYPES
 DEVICES = ("mobile", "tablet", "web")
 MOST_VIEWS = 7
 MOST_EVENTS = 2 * MOST_VIEWS + 2  # of a session
-_MEAN_VIEWS = 2.0  # beyond the first
-_JUST_GO = 0.25  # sessions without the app
 _SEARCHES = 0.22  # sessions with a search query
-_CLICK_AT, _VISIT_AT = 1.6, 1.4  # utility at which a click, a visit is an even bet
 _SPEED_M_S = 5.0  # door to door in a free city
 _GPS_DEGREES = 0.0001  # spread of a position, about 11 m
 #: All search queries, by category; index 0 is no query.
@@ -111,22 +109,6 @@ class Outcome:
     end_s: np.ndarray
 
 
-@dataclass(frozen=True)
-class _Funnel:
-    """The steps of sessions [s] over their first choices [s, m], best first."""
-
-    places: np.ndarray
-    utility: np.ndarray
-    viewed: np.ndarray
-    clicked: np.ndarray
-    view_s: np.ndarray  # when looked at, seconds after the start
-    dwell_s: np.ndarray
-    goes: np.ndarray  # bool[s]
-    choice: np.ndarray  # column that is visited where it goes, int64[s]
-    browsed_s: np.ndarray  # when the app is put away, seconds after the start, float64[s]
-    leave_s: np.ndarray  # when it sets out where it goes, likewise
-
-
 def play(
     starts: Starts, behaviour: Behaviour, places: Places, sky: Sky, rng: np.random.Generator
 ) -> Outcome:
@@ -138,7 +120,7 @@ def play(
     )
     count = min(MOST_VIEWS, utility.shape[1])
     first = behaviour.choose(utility, count, rng)
-    funnel = _funnel(
+    funnel = funnel_of(
         np.take_along_axis(considered, first, axis=1),
         np.take_along_axis(utility, first, axis=1),
         rng,
@@ -146,43 +128,34 @@ def play(
     return _told(starts, funnel, behaviour, places, outside.congestion, rng)
 
 
-def _funnel(places: np.ndarray, utility: np.ndarray, rng: np.random.Generator) -> _Funnel:
-    sessions, most = places.shape
-    just_go = np.less(rng.random(sessions), _JUST_GO)
-    views = np.minimum(1 + rng.poisson(_MEAN_VIEWS, sessions), most)
-    within = np.less(np.arange(most), views[:, None])
-    viewed = within & ~just_go[:, None] & (places >= 0)
-    clicked = viewed & (rng.random(places.shape) < expit(utility - _CLICK_AT))
-    dwell_s = np.exp(rng.normal(1.8, 0.6, places.shape) + 0.12 * np.clip(utility, -4, 4))
-    dwell_s = np.where(clicked, dwell_s + rng.gamma(2.0, 12.0, places.shape), dwell_s).round(1)
-    view_s = _one_after_another(viewed, dwell_s, rng)
-    choice = np.where(just_go, 0, clicked.argmax(axis=1))
-    best = np.take_along_axis(utility, choice[:, None], axis=1)[:, 0]
-    wants = just_go | clicked.any(axis=1)
-    goes = wants & (rng.random(sessions) < expit(best - _VISIT_AT))
-    goes &= np.take_along_axis(places, choice[:, None], axis=1)[:, 0] >= 0
-    browsed_s = np.where(viewed, view_s + dwell_s, 0.0).max(axis=1)
-    leave_s = browsed_s + np.where(just_go, 0.0, rng.gamma(2.0, 180.0, sessions))
-    return _Funnel(
-        places, utility, viewed, clicked, view_s, dwell_s, goes, choice, browsed_s, leave_s
+def play_shown(
+    starts: Starts,
+    lists: np.ndarray,
+    behaviour: Behaviour,
+    places: Places,
+    sky: Sky,
+    rng: np.random.Generator,
+) -> Outcome:
+    """Play these sessions, each with a list in hand, int64[s, k]; -1 pads.
+
+    As many of its places are looked at as without one, from the top on, and nobody just goes.
+    """
+    outside = sky.at(starts.time_s)
+    shown = lists[:, :MOST_VIEWS]
+    utility = behaviour.utility(starts.user, shown, starts.time_s, starts.lat, starts.lng, outside)
+    viewed = np.less(np.arange(shown.shape[1]), views(len(starts), rng)[:, None]) & (shown >= 0)
+    seen = np.where(viewed, utility, -np.inf).astype(np.float32)
+    best_first = behaviour.choose(seen, shown.shape[1], rng)
+    shown, utility, viewed = (
+        np.take_along_axis(values, best_first, axis=1) for values in (shown, utility, viewed)
     )
-
-
-def _one_after_another(
-    viewed: np.ndarray, dwell_s: np.ndarray, rng: np.random.Generator
-) -> np.ndarray:
-    """When each place is looked at, seconds after the start: in random order, not best first."""
-    order = np.argsort(np.where(viewed, rng.random(viewed.shape), np.inf), axis=1)
-    spent = np.take_along_axis(np.where(viewed, dwell_s + 1.0, 0.0), order, axis=1)
-    begin = np.cumsum(spent, axis=1) - spent
-    view_s = np.zeros(viewed.shape)
-    np.put_along_axis(view_s, order, begin, axis=1)
-    return view_s
+    funnel = followed(shown, utility, viewed, np.zeros(len(starts), bool), rng)
+    return _told(starts, funnel, behaviour, places, outside.congestion, rng)
 
 
 def _told(
     starts: Starts,
-    funnel: _Funnel,
+    funnel: Funnel,
     behaviour: Behaviour,
     places: Places,
     congestion: np.ndarray,
@@ -205,7 +178,7 @@ def _told(
 
 
 def _in_app(
-    starts: Starts, funnel: _Funnel, places: Places, rng: np.random.Generator
+    starts: Starts, funnel: Funnel, places: Places, rng: np.random.Generator
 ) -> list[Events]:
     """Views and clicks, with the session's device and, sometimes, its search query."""
     device = rng.choice(len(DEVICES), len(starts), p=(0.84, 0.06, 0.10)).astype(np.int8)

@@ -13,12 +13,19 @@ from models.bootstrap import Interval
 from models.quality.newcomers import play_newcomers
 from models.quality.ranks import Ranks
 from models.quality.requests import Cuts, Requests
+from placestream.evaluation.business import Business
 from placestream.evaluation.judged import Judged, Verdict
 from placestream.evaluation.next_place import Outcome
 from placestream.evaluation.simulated import Regret
 from tests.models.quality.towns import drawn_town
 
-REGRETS = {"nearest open": Regret(*(Interval(v, v - 0.1, v + 0.1) for v in (2.0, 1.0, 0.3)))}
+
+def _at(value: float) -> Interval:
+    return Interval(value, value - 0.1, value + 0.1)
+
+
+LED_TO = Business(_at(0.2), _at(0.4), _at(3.5), _at(21.0))
+REGRETS = {"nearest open": Regret(_at(2.0), _at(1.0), _at(0.3), LED_TO)}
 
 
 @pytest.fixture(scope="module")
@@ -58,11 +65,12 @@ def test_the_table_has_a_row_for_each_contestant_and_mode_that_differ(outcome: O
     assert names[2:5] == ["**placestream (stream)**", "**placestream (frozen)**", "nearest"]
     assert "0.500 of the new ones" in text
     assert "| nearest open | 2.00 (1.90 to 2.10) |" in text
+    assert "0.40 (0.30 to 0.50) | 3.50 (3.40 to 3.60) | 21.0 (20.9 to 21.1) |" in text
 
 
 def test_regrets_are_figures_too() -> None:
-    """Three of each way to choose."""
-    assert [figure.median for figure in of_city(REGRETS)] == [2.0, 1.0, 0.3]
+    """Seven of each way to choose: what was missed, and what was done."""
+    assert [figure.median for figure in of_city(REGRETS)] == [2.0, 1.0, 0.3, 0.2, 0.4, 3.5, 21.0]
 
 
 def test_the_plot_is_drawn_and_the_same_twice(outcome: Outcome, tmp_path: Path) -> None:

@@ -56,3 +56,33 @@ def test_the_best_possible_has_no_regret_and_others_have(
     for name in ("placestream", "nearest open"):
         assert found[name].first.value > found[name].of_ten.value > 0
         assert 0 < found[name].chance_in_ten.value < best.chance_in_ten.value
+        assert found[name].business.click_through.value < best.business.click_through.value
+        assert found[name].business.conversion.value < best.business.conversion.value
+
+
+def test_regrets_are_what_the_true_utility_says(city: City) -> None:
+    """Of any lists, worked out request by request: the best of all less the best of those shown."""
+    _, first = np.unique(city.events.session, return_index=True)
+    at = np.sort(first[~np.isnan(city.events.lat[first])])[-40:]
+    lists = np.random.default_rng(3).integers(0, len(city.places), (len(at), 12))
+    found = simulated._regrets(city, at, {"any": lists}, seed=1)["any"]
+    every, missed = np.arange(len(city.places))[None, :], []
+    for row, event in enumerate(at.tolist()):
+        happened = city.events
+        time_s = happened.time_ms[[event]] / 1_000
+        worth = city.behaviour.utility(
+            happened.user[[event]].astype(np.int64),
+            every,
+            time_s,
+            happened.lat[[event]],
+            happened.lng[[event]],
+            city.sky.at(time_s),
+        )[0].astype(float)
+        shown = worth[lists[row, :10]]
+        chance = np.exp(worth - worth.max()) / np.exp(worth - worth.max()).sum()
+        among = chance[lists[row, :10]].sum()
+        missed.append((worth.max() - shown[0], worth.max() - shown.max(), among))
+    expected = np.mean(missed, axis=0)
+    assert found.first.value == pytest.approx(expected[0], rel=1e-5)
+    assert found.of_ten.value == pytest.approx(expected[1], rel=1e-5)
+    assert found.chance_in_ten.value == pytest.approx(expected[2], rel=1e-4)
