@@ -1,6 +1,7 @@
-"""What is written down beside a pair of models: its data, and the distributions it served."""
+"""What is written down beside a pair of models: its data, its limits, what it would serve."""
 
 import hashlib
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,10 @@ from models.holdout import LISTED, Ranked
 from models.reference import references_of
 from online_features.archive import EventLog
 from online_features.catalogue import Catalogue
+from online_features.columns import VISIT
+from online_features.definitions import VISITS_KEPT
 from online_features.request import RANKING_COLUMNS
+from online_features.rings import DAY_S
 
 
 def fingerprint(events: EventLog, catalogue: Catalogue, data: Dataset) -> dict[str, Any]:
@@ -30,6 +34,48 @@ def fingerprint(events: EventLog, catalogue: Catalogue, data: Dataset) -> dict[s
         },
         "first_s": float(events.time_s[0]),
         "last_s": float(events.time_s[-1]),
+    }
+
+
+def limits(
+    events: EventLog, catalogue: Catalogue, metrics: Mapping[str, float], candidates: int
+) -> dict[str, Any]:
+    """What a pair does not know, and what its figures do not say.
+
+    Args:
+        events: that it was trained and judged on, sorted by time.
+        catalogue: all places.
+        metrics: on the held-out requests.
+        candidates: places that the candidate stage lets through.
+
+    Returns:
+        `area`, the corners (degrees) of the places that it knows; `days` of events;
+        `places_never_visited`; and `said`, sentences for a person.
+    """
+    visited = np.isin(catalogue.hash, events.place[events.kind == VISIT])
+    never, days = int((~visited).sum()), float(events.time_s[-1] - events.time_s[0]) / DAY_S
+    let_through = metrics[f"candidate_recall_at_{candidates}"]
+    return {
+        "area": {
+            "south": float(np.nanmin(catalogue.lat)),
+            "west": float(np.nanmin(catalogue.lng)),
+            "north": float(np.nanmax(catalogue.lat)),
+            "east": float(np.nanmax(catalogue.lng)),
+        },
+        "days": round(days, 2),
+        "places_never_visited": never,
+        "said": [
+            f"Trained and judged on {days:.0f} days: what comes once a year was not seen.",
+            "Places outside of the area, and categories that no place of it has, were never seen.",
+            f"{never} of {len(catalogue)} places have no visit: distance, category and what is "
+            "said of them speak for these alone.",
+            f"Of held-out choices {let_through:.0%} were among the {candidates} places that the "
+            "candidate stage lets through; the others cannot be found, however they are ranked.",
+            f"Of a user the last {VISITS_KEPT} visits are known.",
+            "The probability is that of the user's next choice, given that there is one: over all "
+            "places it sums to about one. It says nothing of whether the user goes out.",
+            "Choices among served answers are not corrected for the position of a place.",
+        ],
     }
 
 

@@ -17,7 +17,7 @@ from contracts.settings import Settings
 from contracts.signatures import PARTS
 from models import dataset, tracking
 from models.candidates import CandidateModel
-from models.card import fingerprint, served_reference
+from models.card import fingerprint, limits, served_reference
 from models.export import export, exportables
 from models.fit_pair import Curves, fit_pair, needs_rows
 from models.holdout import Holdout, Inputs, Reach
@@ -126,6 +126,7 @@ def train_pair(
         "data": fingerprint(events, catalogue, data),
         "reference": served_reference(ranked, settings.radius_m),
         "rows": len(data.train.moments),
+        "limits": limits(events, catalogue, metrics, settings.candidates),
         "served_answers": fitted.served,
     }
     candidate_calls, ranker_calls = holdout.calls(ranked)

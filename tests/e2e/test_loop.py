@@ -7,6 +7,7 @@ from datetime import datetime
 from pathlib import Path
 
 import msgspec
+import numpy as np
 import pytest
 from confluent_kafka import Producer
 from rich.console import Console
@@ -16,6 +17,10 @@ from contracts.ids import canonical_id
 from contracts.kafka import producer_config
 from contracts.placestream.v1 import recommendation_pb2 as pb
 from contracts.settings import Settings
+from contracts.signatures import PARTS
+from models.shown_features import ServedAnswers
+from online_features.context import ContextLog
+from online_features.impressions import read_impressions
 from online_features.request import RANKING_COLUMNS
 from placestream import ask, replay
 from placestream.following import Following
@@ -161,7 +166,7 @@ def test_features_equal_the_replay_of_the_archive(loop: Loop) -> None:
 
 
 def test_impressions_hold_what_the_ranker_saw(loop: Loop) -> None:
-    """Every answer is in Kafka with its features, versions and request id."""
+    """Every answer is in Kafka, and then in the archive, with features, parts, versions and id."""
     answer = loop.answer()
     deadline = time.monotonic() + 20
     while time.monotonic() < deadline:
@@ -172,7 +177,22 @@ def test_impressions_hold_what_the_ranker_saw(loop: Loop) -> None:
             break
     assert [p.place_id for p in mine[0].places] == [p.place_id for p in answer.places]
     assert all(len(place.values) == len(RANKING_COLUMNS) for place in mine[0].places)
+    assert all(len(place.told) == len(PARTS) for place in mine[0].places)
     assert mine[0].models == dict(answer.model_versions)
+    loop.follow()
+    settings = loop.stack.settings
+    answers = ServedAnswers(
+        read_impressions(settings.archive_dir),
+        settings.archive_dir,
+        settings.models_dir,
+        ContextLog([]),
+    )
+    archived = answers.log.take(answers.log.request_id == answer.request_id)
+    assert len(archived) == 1
+    logged = answers.as_logged(archived)
+    for values, said in ((logged.features, "values"), (logged.parts, "told")):
+        expected = [getattr(place, said) for place in mine[0].places]
+        np.testing.assert_array_equal(values, np.array(expected))
 
 
 def test_what_was_served_is_what_the_archive_gives(loop: Loop) -> None:
