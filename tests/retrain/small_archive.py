@@ -11,7 +11,13 @@ import pyarrow.parquet as pq
 
 from contracts.events import EVENT_TYPES
 from contracts.ids import id64
-from online_features.archive import INTERACTIONS, PLACE_UPDATES, SCHEMAS
+from online_features.archive import (
+    IMPRESSIONS,
+    INTERACTIONS,
+    PLACE_UPDATES,
+    SCHEMAS,
+    read_interactions,
+)
 
 PLACES, USERS, DAYS, A_DAY = 80, 40, 20, 3
 START_S = 1_700_000_000.0
@@ -27,6 +33,42 @@ def write_archive(archive_dir: Path, seed: int = 1) -> int:
     visits = _visits(rng, lat, lng)
     _write(archive_dir, INTERACTIONS, visits)
     return len(visits)
+
+
+def write_answers(archive_dir: Path, every: int = 4) -> int:
+    """Write an answer ten minutes before every so many visits, the place among five that it showed,
+    with no features; return how many.
+    """
+    rng, log = np.random.default_rng(2), read_interactions(archive_dir)
+    rows = []
+    for offset, at in enumerate(range(0, len(log), every)):
+        others = [f"p{i}" for i in rng.permutation(PLACES) if f"p{i}" != log.place_id[at]]
+        rows.append(_answer(offset, log.user_id[at], [log.place_id[at], *others[:4]]))
+        rows[-1] |= {"time_s": float(log.time_s[at]) - 600, "received_s": float(log.time_s[at])}
+    _write(archive_dir, IMPRESSIONS, rows)
+    return len(rows)
+
+
+def _answer(offset: int, user_id: str, places: list[str]) -> dict[str, Any]:
+    n = len(places)
+    return {
+        "partition": 0,
+        "offset": offset,
+        "request_id": f"r{offset}",
+        "user_id": user_id,
+        "lat": LAT,
+        "lng": LNG,
+        "variant": "stable",
+        "degradation": "none",
+        "models": [("ranker", 1)],
+        "feature_set": "older",
+        "place_ids": places,
+        "positions": list(range(n)),
+        "scores": [0.0] * n,
+        "probabilities": [0.1] * n,
+        "propensities": [1.0] * n,
+        "features": [[]] * n,
+    }
 
 
 def _visits(rng: np.random.Generator, lat: np.ndarray, lng: np.ndarray) -> list[dict[str, Any]]:

@@ -16,7 +16,7 @@ from retrain.child import TrainingProcess
 from retrain.in_service import PROBABILITY, load_in_service
 from retrain.rollout import activate, current, exported
 from retrain.trainer import train_judge_export
-from tests.retrain.small_archive import write_archive
+from tests.retrain.small_archive import write_answers, write_archive
 
 PATIENCE_S = 240
 
@@ -33,8 +33,10 @@ def served(small: Settings) -> Iterator[Settings]:
 
 
 def test_an_archive_becomes_a_pair_in_service_with_its_reference(served: Settings) -> None:
-    """In a child process, as the daemon does; the exported card is all that drift needs."""
+    """In a child process, as the daemon does; the exported card is all that drift needs, and says
+    how many answers of the archive taught."""
     visits = write_archive(served.archive_dir)
+    answers = write_answers(served.archive_dir)
     child = TrainingProcess(train_judge_export, served, "audit-7")
     try:
         trained = child.wait(PATIENCE_S)
@@ -51,6 +53,8 @@ def test_an_archive_becomes_a_pair_in_service_with_its_reference(served: Setting
     card = json.loads((served.models_dir / "ranker" / "1" / CARD).read_text())
     assert card["audit_id"] == "audit-7"
     assert card["data"]["events"] == visits
+    taught = card["served_answers"]
+    assert answers / 2 < taught["choice_sets"] == taught["features_recomputed"] <= answers
 
 
 def test_too_little_data_is_rejected_with_the_count(small: Settings) -> None:
