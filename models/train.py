@@ -5,6 +5,7 @@ judges the pair in service on the same `pair.holdout` by `evaluate_version`.
 """
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,8 @@ from rich.table import Table
 from contracts.settings import Settings
 from models import dataset, tracking
 from models.candidates import CandidateModel
-from models.card import fingerprint, served_reference
+from models.card import costs_told, fingerprint, served_reference
+from models.costs import Cost, Metered, total
 from models.export import export, exportables
 from models.fit_pair import Curves, fit_pair, needs_rows
 from models.holdout import Holdout, Inputs, Reach
@@ -48,6 +50,7 @@ class TrainedPair:
         candidate_calls, ranker_calls: real inputs, to check and to warm a server with.
         training_s: seconds that it took.
         curves: epochs of each model that was trained by gradients, by its name.
+        costs: of each stage, in the order in which they ended.
     """
 
     candidates: CandidateModel
@@ -60,6 +63,7 @@ class TrainedPair:
     ranker_calls: tuple[Inputs, ...]
     training_s: float
     curves: Curves
+    costs: tuple[Cost, ...]
 
 
 def train_pair(
@@ -81,6 +85,7 @@ def train_pair(
         FloatingPointError: a training diverged.
     """
     began = time.perf_counter()
+    progress = progress if isinstance(progress, Metered) else Metered(progress)
     if len(events) < LEAST_EVENTS:
         raise TooFewEvents(f"{len(events)} interactions; a training needs at least {LEAST_EVENTS}")
     with progress.stage("features as they were", None) as stage:
@@ -95,41 +100,44 @@ def train_pair(
             report=stage.advance,
         )
     candidates, ranker, curves = fit_pair(events, catalogue, data, settings, progress)
-    holdout = Holdout(
-        events,
-        catalogue,
-        context,
-        data.test,
-        Reach.of(settings),
-        stale_s=settings.context_stale_s,
-        seed=settings.seed,
-    )
     card: dict[str, Any] = {"columns": list(RANKING_COLUMNS), "feature_set": FEATURE_SET}
-    with progress.stage("held-out requests", 1) as stage:
+    with progress.stage("held-out requests", 1, 0) as stage:
+        holdout = Holdout(
+            events,
+            catalogue,
+            context,
+            data.test,
+            Reach.of(settings),
+            stale_s=settings.context_stale_s,
+            seed=settings.seed,
+        )
         scorer = Scorer.of(candidates, ranker, card)
         ranked = holdout.answer(scorer)
         metrics = holdout.judge(scorer, ranked)
+        nearest_first = holdout.nearest_first()
+        card |= {
+            "candidate_model": settings.candidate_model,
+            "ranker_model": settings.ranker_model,
+            "metrics": metrics,
+            "data": fingerprint(events, catalogue, data),
+            "reference": served_reference(ranked, settings.radius_m),
+            "rows": len(data.train.moments),
+        }
+        candidate_calls, ranker_calls = holdout.calls(ranked)
         stage.advance()
-    card |= {
-        "candidate_model": settings.candidate_model,
-        "ranker_model": settings.ranker_model,
-        "metrics": metrics,
-        "data": fingerprint(events, catalogue, data),
-        "reference": served_reference(ranked, settings.radius_m),
-        "rows": len(data.train.moments),
-    }
-    candidate_calls, ranker_calls = holdout.calls(ranked)
+    card["training"] = costs_told(progress.costs)
     return TrainedPair(
         candidates=candidates,
         ranker=ranker,
         metrics=metrics,
-        nearest_first=holdout.nearest_first(),
+        nearest_first=nearest_first,
         holdout=holdout,
         card=card,
         candidate_calls=candidate_calls,
         ranker_calls=ranker_calls,
         training_s=time.perf_counter() - began,
         curves=curves,
+        costs=progress.costs,
     )
 
 
@@ -139,10 +147,12 @@ def export_pair(pair: TrainedPair, settings: Settings) -> int:
     Raises:
         models.export.NotExportable: it must not reach a server.
     """
-    both = exportables(pair.candidates, pair.ranker, pair.candidate_calls, pair.ranker_calls)
-    version = export(both, pair.card, settings.models_dir)
+    metered = Metered(SILENT)
+    with metered.stage("export", None):
+        both = exportables(pair.candidates, pair.ranker, pair.candidate_calls, pair.ranker_calls)
+        version = export(both, pair.card, settings.models_dir)
     log.info("pair_exported", version=version, training_s=round(pair.training_s, 1))
-    tracking.record(pair, version, settings)
+    tracking.record(pair, version, settings, (*pair.costs, *metered.costs))
     return version
 
 
@@ -163,7 +173,10 @@ def run(settings: Settings, console: Console | None = None) -> int:
         TooFewEvents: the archive holds too little; says how much.
     """
     console = console or Console()
-    events = read_interactions(settings.archive_dir)
+    progress = Metered(reporter_for(console))
+    with progress.stage("archive", None) as stage:
+        events = read_interactions(settings.archive_dir)
+        stage.advance(len(events))
     log.info("archive_read", interactions=len(events))
     if len(events) < LEAST_EVENTS:
         raise TooFewEvents(
@@ -175,10 +188,11 @@ def run(settings: Settings, console: Console | None = None) -> int:
         read_catalogue(settings.archive_dir),
         read_context(settings.archive_dir),
         settings,
-        progress=reporter_for(console),
+        progress=progress,
     )
     version = export_pair(pair, settings)
     console.print(summary(pair, version))
+    console.print(costs_table(pair.costs))
     return version
 
 
@@ -190,4 +204,21 @@ def summary(pair: TrainedPair, version: int) -> Table:
     for name, value in pair.metrics.items():
         plain = pair.nearest_first.get(name)
         table.add_row(name, f"{value:.4f}", "" if plain is None else f"{plain:.4f}")
+    return table
+
+
+def costs_table(costs: Sequence[Cost]) -> Table:
+    """A table of what each stage took."""
+    table = Table()
+    table.add_column("stage")
+    for column in ("seconds", "rows/s", "cores", "peak MB"):
+        table.add_column(column, justify="right")
+    for cost in (*costs, total(costs)):
+        table.add_row(
+            cost.stage,
+            f"{cost.seconds:.1f}",
+            f"{cost.rows_per_s:,.0f}" if cost.rows else "",
+            f"{cost.cpu_cores:.2f}",
+            f"{cost.peak_rss_mb:,.0f}",
+        )
     return table
