@@ -8,9 +8,9 @@ import numpy as np
 
 from contracts.ids import as_int64
 from models.costs import Cost, total
-from models.dataset import Dataset
 from models.holdout import LISTED, Ranked
 from models.reference import references_of
+from models.training_rows import Dataset
 from online_features.archive import EventLog
 from online_features.catalogue import Catalogue
 from online_features.request import RANKING_COLUMNS

@@ -15,7 +15,7 @@ from models import listwise
 from models.calibration import fit_platt
 from models.candidates import CandidateModel, ServedTwoTower
 from models.choice_sets import SET, ChoiceSets, choice_sets
-from models.dataset import Dataset, pick
+from models.dataset import pick
 from models.fitting import Epoch, Schedule
 from models.leaks import check_parts
 from models.listwise_ranker import NETWORKS, train_listwise
@@ -28,6 +28,7 @@ from models.row_store import RowStore
 from models.rows import Columns, Rows, gathered, total
 from models.scoring import CANDIDATES, RANKER
 from models.table_candidates import PastParts, learned, train_tables
+from models.training_rows import Dataset
 from models.two_tower_training import RATE, train_two_tower
 from online_features.archive import EventLog
 from online_features.catalogue import Catalogue

@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 
 from contracts.ids import as_int64
 from contracts.signatures import PARTS
-from models.dataset import RankerRows
 from models.fitting import Epoch, Schedule, fit
 from models.losses import binary_cross_entropy
 from models.networks import Dense, dropout, embedding, forget
 from models.optimizer import Adam
 from models.progress import Stage
 from models.ranking_model import RankingModel, ranker_signature
+from models.training_rows import RankerRows
 from models.vocabulary import Vocabulary
 from online_features.request import RANKING_COLUMNS
 

@@ -21,7 +21,7 @@ from models.card import costs_told, fingerprint, served_reference
 from models.costs import Cost, Metered, total
 from models.export import export, exportables
 from models.fit_pair import Curves, fit_pair, needs_rows
-from models.holdout import Holdout, Inputs, Reach
+from models.holdout import Holdout, Inputs, Reach, judged
 from models.progress import SILENT, Reporter, reporter_for
 from models.ranking_model import RankingModel
 from models.scoring import Scorer, load_scorer
@@ -97,6 +97,7 @@ def train_pair(
             max_events=settings.train_max_rows,
             stale_s=settings.context_stale_s,
             train_rows=needs_rows(settings),
+            judged=lambda count: judged(count, settings.seed),
             report=stage.advance,
         )
     candidates, ranker, curves = fit_pair(events, catalogue, data, settings, progress)

@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from models.dataset import NEAR_EACH, NO_EVENT, Choices
+from models.dataset import NEAR_EACH
 from models.fitting import Epoch, Schedule, fit
 from models.losses import sampled_softmax
 from models.networks import forget, gather_dense
 from models.optimizer import Adam
 from models.progress import Stage
+from models.training_rows import NO_EVENT, Choices
 from models.two_tower import WIDTH, Places, TwoTower, distance_basis, weight_at
 from online_features.catalogue import Catalogue
 from online_features.geo import EARTH_RADIUS_M

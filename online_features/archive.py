@@ -136,7 +136,7 @@ def read_interactions(
     columns = [name for name in INTERACTION_SCHEMA.names if name not in ("received_s", "raw")]
     same: dict[Any, Any] = {}
     held = _Rising(_rows_written(archive_dir))
-    for day in _days(archive_dir / INTERACTIONS) or [None]:
+    for day in _days(archive_dir / INTERACTIONS):
         table = read_columns(archive_dir, INTERACTIONS, columns, since_s, until_s, day=day)
         found = {name: _numpy(table[name], same) for name in columns}
         del table
@@ -185,9 +185,10 @@ def _rows_written(archive_dir: Path) -> int:
     return 0 if data is None else data.count_rows()
 
 
-def _days(stream_dir: Path) -> Sequence[str]:
-    """Names of the days of a stream, ascending."""
-    return sorted(folder.name.removeprefix("day=") for folder in stream_dir.glob("day=*"))
+def _days(stream_dir: Path) -> Sequence[str | None]:
+    """Names of the days of a stream, ascending; `None` alone if it has none."""
+    names = sorted(folder.name.removeprefix("day=") for folder in stream_dir.glob("day=*"))
+    return names or [None]
 
 
 def read_arrivals(archive_dir: Path, partition: int | None = None) -> ArrivalLog:

@@ -8,11 +8,11 @@ import tensorflow as tf
 
 from contracts.ids import as_int64, id64
 from contracts.signatures import PARTS
-from models.dataset import RankerRows
 from models.evaluation import auc
 from models.fitting import Schedule
 from models.progress import SILENT
 from models.ranker import WIDE_COLUMNS, Inputs, Ranker, predict, train_ranker
+from models.training_rows import RankerRows
 from online_features.request import RANKING_COLUMNS
 
 COLUMNS = len(RANKING_COLUMNS)

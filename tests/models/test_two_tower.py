@@ -9,9 +9,10 @@ import tensorflow as tf
 from contracts.ids import as_int64
 from contracts.signatures import CROWD
 from models.candidates import ServedTwoTower
-from models.dataset import NEAR_EACH, NO_EVENT, Choices
+from models.dataset import NEAR_EACH
 from models.fitting import Schedule
 from models.progress import SILENT
+from models.training_rows import NO_EVENT, Choices
 from models.two_tower import Places, TwoTower, weight_at
 from models.two_tower_training import _Batch, _Data, train_two_tower
 from online_features.catalogue import Catalogue
