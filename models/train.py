@@ -142,18 +142,25 @@ def train_pair(
     )
 
 
-def export_pair(pair: TrainedPair, settings: Settings) -> int:
+def export_pair(pair: TrainedPair, settings: Settings, metered: Metered | None = None) -> int:
     """Export a pair, track its training as a run in MLflow, and return its version.
+
+    Args:
+        pair: as it was trained.
+        settings: of the training.
+        metered: measures it, too; the run tells what the pair's training and the export cost.
 
     Raises:
         models.export.NotExportable: it must not reach a server.
     """
-    metered = Metered(SILENT)
+    metered = metered or Metered(SILENT)
     with metered.stage("export", None):
         both = exportables(pair.candidates, pair.ranker, pair.candidate_calls, pair.ranker_calls)
         version = export(both, pair.card, settings.models_dir)
     log.info("pair_exported", version=version, training_s=round(pair.training_s, 1))
-    tracking.record(pair, version, settings, (*pair.costs, *metered.costs))
+    exported = tuple(cost for cost in metered.costs if cost.stage == "export")
+    with metered.stage("tracking", None):
+        tracking.record(pair, version, settings, (*pair.costs, *exported))
     return version
 
 
@@ -174,27 +181,32 @@ def run(settings: Settings, console: Console | None = None) -> int:
         TooFewEvents: the archive holds too little; says how much.
     """
     console = console or Console()
-    progress = Metered(reporter_for(console))
-    with progress.stage("archive", None) as stage:
-        events = read_interactions(settings.archive_dir)
-        stage.advance(len(events))
-    log.info("archive_read", interactions=len(events))
-    if len(events) < LEAST_EVENTS:
-        raise TooFewEvents(
-            f"the archive in {settings.archive_dir} holds {len(events)} interactions; "
-            f"a training needs at least {LEAST_EVENTS}"
-        )
-    pair = train_pair(
-        events,
-        read_catalogue(settings.archive_dir),
-        read_context(settings.archive_dir),
-        settings,
-        progress=progress,
-    )
-    version = export_pair(pair, settings)
+    metered = Metered(reporter_for(console))
+    pair = train_from_archive(settings, metered)
+    version = export_pair(pair, settings, metered)
     console.print(summary(pair, version))
-    console.print(costs_table(pair.costs))
+    console.print(costs_table(metered.costs))
     return version
+
+
+def train_from_archive(settings: Settings, metered: Metered) -> TrainedPair:
+    """Train both models on all that the archive holds.
+
+    Raises:
+        TooFewEvents: it holds too little; says how much.
+    """
+    archive = settings.archive_dir
+    with metered.stage("archive", None) as stage:
+        events = read_interactions(archive)
+        log.info("archive_read", interactions=len(events))
+        if len(events) < LEAST_EVENTS:
+            raise TooFewEvents(
+                f"the archive in {archive} holds {len(events)} interactions; "
+                f"a training needs at least {LEAST_EVENTS}"
+            )
+        catalogue, context = read_catalogue(archive), read_context(archive)
+        stage.advance(len(events))
+    return train_pair(events, catalogue, context, settings, progress=metered)
 
 
 def summary(pair: TrainedPair, version: int) -> Table:
