@@ -7,7 +7,7 @@ the catalogue as it is now.
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +33,7 @@ NEAR_EACH, NEAR_OF = 8, 1_000
 EACH = 1 + PER_POSITIVE
 #: Given how many moments the test part has, which of them are judged by.
 Judged = Callable[[int], NDArray[np.int64]]
+MakeArray = Callable[[tuple[int, ...], type[np.generic]], NDArray[Any]]
 
 
 def build(
@@ -46,6 +47,7 @@ def build(
     split: Parting = DEFAULT_SPLIT,
     train_rows: bool = True,
     judged: Judged = np.arange,
+    array: MakeArray = np.empty,
     report: Report = lambda rows: None,
 ) -> Dataset:
     """Make the training sets of a log.
@@ -59,6 +61,7 @@ def build(
         train_rows: whether the train and validation parts get rows and choices; they are most of
             the work, and models that learn from choice sets do not read them.
         judged: which moments of the test part get rows.
+        array: makes the large arrays, which are then filled (see `RowStore.array`).
         report: told the number of rows after each step.
 
     Raises:
@@ -78,7 +81,8 @@ def build(
     shown[test] = False
     shown[test[judged(len(test))]] = True
     drawn = drawn.take(shown[drawn_for])
-    ranker, choices = _replay(log, catalogue, drawn, pick(at, np.flatnonzero(shown)), report)
+    asked = pick(at, np.flatnonzero(shown))
+    ranker, choices = _replay(log, catalogue, drawn, asked, report, array)
     parts = [
         _part(used, at, ranker, choices, shown, slice(*np.searchsorted(codes, (part, part + 1))))
         for part in range(3)
@@ -177,14 +181,19 @@ class _Drawn:
 
 
 def _replay(
-    log: EventLog, catalogue: Catalogue, drawn: _Drawn, at: Situation, report: Report
+    log: EventLog,
+    catalogue: Catalogue,
+    drawn: _Drawn,
+    at: Situation,
+    report: Report,
+    array: MakeArray,
 ) -> tuple[RankerRows, Choices]:
     """Rows of all moments from one pass over the log."""
     moments, place = drawn.moments, drawn.places.ravel()
     moment = np.repeat(np.arange(len(moments)), EACH)
     queries = Queries(moments.before, moments.user, catalogue.hash[drawn.places])
-    features = np.empty((len(place), len(RANKING_COLUMNS)), np.float32)
-    past = _Past.empty(len(moments))
+    features = array((len(place), len(RANKING_COLUMNS)), np.float32)
+    past = _Past.empty(len(moments), array)
     for asked, users, places in point_in_time(log, queries):
         mine = np.arange(asked.start, asked.stop)
         rows = slice(EACH * asked.start, EACH * asked.stop)
@@ -230,9 +239,9 @@ class _Past:
     kind: NDArray[np.int8]
 
     @classmethod
-    def empty(cls, count: int) -> Self:
+    def empty(cls, count: int, array: MakeArray) -> Self:
         shape = (count, HISTORY)
-        return cls(np.empty(shape, np.int32), np.empty(shape, np.float32), np.empty(shape, np.int8))
+        return cls(array(shape, np.int32), array(shape, np.float32), array(shape, np.int8))
 
     def write(
         self, part: slice, users: States, now_s: NDArray[np.float64], catalogue: Catalogue

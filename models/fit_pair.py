@@ -237,7 +237,12 @@ def _train_ranker(
     schedule = Schedule(epochs=settings.train_epochs)
     with progress.stage("ranker", schedule.epochs, len(data.train.ranker)) as stage:
         model, curves[RANKER] = train_ranker(
-            data.train.ranker, held, schedule, settings.seed, stage
+            data.train.ranker,
+            held,
+            schedule,
+            settings.seed,
+            stage,
+            RowStore.of(settings).mixed,
         )
     platt = fit_platt(predict(model, held), held.expected, held.label)
     model.calibration.assign(platt)

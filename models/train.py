@@ -24,6 +24,7 @@ from models.fit_pair import Curves, fit_pair, needs_rows
 from models.holdout import Holdout, Inputs, Reach, judged
 from models.progress import SILENT, Reporter, reporter_for
 from models.ranking_model import RankingModel
+from models.row_store import RowStore
 from models.scoring import Scorer, load_scorer
 from models.split import TooFewEvents
 from online_features.archive import EventLog, read_catalogue, read_context, read_interactions
@@ -98,6 +99,7 @@ def train_pair(
             stale_s=settings.context_stale_s,
             train_rows=needs_rows(settings),
             judged=lambda count: judged(count, settings.seed),
+            array=RowStore.of(settings).array,
             report=stage.advance,
         )
     candidates, ranker, curves = fit_pair(events, catalogue, data, settings, progress)
