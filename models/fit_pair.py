@@ -213,6 +213,7 @@ def _train_candidates(
             schedule,
             settings.seed,
             stage,
+            RowStore.of(settings).mixed,
         )
     return ServedTwoTower(model)
 
