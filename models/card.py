@@ -1,15 +1,16 @@
 """What is written down beside a pair of models: its data, its limits, what it would serve."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from contracts.ids import as_int64
-from models.dataset import Dataset
+from models.costs import Cost, total
 from models.holdout import LISTED, Ranked
 from models.reference import references_of
+from models.training_rows import Dataset
 from online_features.archive import EventLog
 from online_features.catalogue import Catalogue
 from online_features.columns import VISIT
@@ -93,3 +94,11 @@ def served_reference(ranked: Ranked, radius_m: float) -> dict[str, Any]:
     columns = references_of(RANKING_COLUMNS, ranked.features[served])
     outputs = np.stack([ranked.scores[served], ranked.probability[served]], axis=1)
     return columns | references_of(("score", "probability"), outputs)
+
+
+def costs_told(costs: Sequence[Cost]) -> dict[str, Any]:
+    """Seconds, cores, rows a second and peak memory of a training, whole and by stage."""
+    return {
+        **total(costs).figures(),
+        "stages": {cost.stage: cost.figures() for cost in costs},
+    }

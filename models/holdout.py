@@ -20,8 +20,9 @@ from contracts.settings import Settings
 from models import evaluation
 from models.calibration import row_probability
 from models.crowd_history import CrowdHistory
-from models.dataset import EACH, Choices, Part, pick, situations
+from models.dataset import EACH, pick, situations
 from models.scoring import Scorer
+from models.training_rows import Choices, Part
 from online_features.archive import EventLog
 from online_features.catalogue import Catalogue
 from online_features.columns import VISIT
@@ -41,6 +42,16 @@ _JUDGED = slice(0, JUDGED)
 #: Stands for the distance of padding.
 FARTHEST_M = 1e7
 Inputs = dict[str, NDArray[Any]]
+
+
+def asked(count: int, seed: int, requests: int = REQUESTS) -> NDArray[np.int64]:
+    """Which of so many held-out moments are answered, ascending."""
+    return np.sort(np.random.default_rng(seed).permutation(count)[:requests])
+
+
+def judged(count: int, seed: int) -> NDArray[np.int64]:
+    """Which of so many held-out moments a `Holdout` reads rows of, ascending."""
+    return np.union1d(asked(count, seed), np.arange(min(count, JUDGED)))
 
 
 class OtherFeatures(ValueError):
@@ -85,7 +96,7 @@ class Holdout:
 
     Args:
         log, catalogue, context: of the training.
-        test: the newest part of the data set.
+        test: the newest part of the data set, with rows of the moments that `judged` names.
         reach: what a request may choose from.
         stale_s: weather older than this is unknown, seconds.
         seed: draws the requests, if there are more than `requests`.
@@ -104,11 +115,11 @@ class Holdout:
         seed: int,
         requests: int = REQUESTS,
     ) -> None:
-        rng = np.random.default_rng(seed)
-        chosen = np.sort(rng.permutation(len(test.moments))[:requests])
+        chosen = asked(len(test.moments), seed, requests)
         self.test = test
         self.moments = test.moments.take(chosen)
-        self._choices = test.choices.take(chosen)
+        self._choices = test.choices_of(chosen)
+        self._judged = test.choices_of(np.arange(min(len(test.moments), JUDGED)))
         self._log, self._catalogue, self._reach = log, catalogue, reach
         self._at: Situation = situations(context, catalogue, self.moments, stale_s=stale_s)
         self._near = [
@@ -281,7 +292,7 @@ class Holdout:
 
     def _parts_of_rows(self, scorer: Scorer) -> NDArray[np.float32]:
         """What the candidate model tells of the judged rows, float32[n, len(PARTS)]."""
-        moments, choices = self.test.moments.take(_JUDGED), self.test.choices.take(_JUDGED)
+        moments, choices = self.test.moments.take(_JUDGED), self._judged
         places = self.test.ranker.place[: EACH * len(moments)].reshape(-1, EACH)
         rows = self._catalogue.rows_of(places)
         lat, lng = self._catalogue.lat[rows], self._catalogue.lng[rows]

@@ -7,7 +7,7 @@ whose run cannot be written down is worth no less: that is logged, and the pair 
 import logging
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib.metadata import version as version_of
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from contracts.settings import Settings
+from models.costs import Cost
 from models.scoring import CANDIDATES, RANKER
 
 if TYPE_CHECKING:
@@ -36,22 +37,26 @@ PARAMETERS = (
 )
 
 
-def record(pair: "TrainedPair", version: int, settings: Settings) -> str | None:
+def record(
+    pair: "TrainedPair", version: int, settings: Settings, costs: Sequence[Cost] = ()
+) -> str | None:
     """Write a pair down as a finished run of the experiment `placestream`.
 
     Parameters: the settings and the data's fingerprint; metrics: those of the held-out requests,
-    and the losses of each epoch; artifacts: the card and both exported models.
+    the losses of each epoch, and what each stage cost (`cost.<stage>.<figure>`); artifacts: the
+    card and both exported models.
 
     Args:
         pair: as it was trained.
         version: as which it was exported.
         settings: of the training.
+        costs: of all its stages.
 
     Returns:
         The run's id; `None` if it could not be written.
     """
     try:
-        run_id = _record(pair, version, settings)
+        run_id = _record(pair, version, settings, costs)
     except Exception as error:  # whatever MLflow, its store or its server raise
         log.warning("run_not_tracked", version=version, cause=f"{type(error).__name__}: {error}")
         return None
@@ -80,14 +85,14 @@ def client_of(settings: Settings) -> "MlflowClient":
     return MlflowClient(uri_of(settings))
 
 
-def _record(pair: "TrainedPair", version: int, settings: Settings) -> str:
+def _record(pair: "TrainedPair", version: int, settings: Settings, costs: Sequence[Cost]) -> str:
     client = client_of(settings)
     run_id: str = client.create_run(
         _experiment(client, settings), run_name=f"version {version}"
     ).info.run_id
     client.log_batch(
         run_id,
-        metrics=list(_metrics(pair)),
+        metrics=[*_metrics(pair), *_costs(costs)],
         params=list(_parameters(pair, settings)),
         tags=[],
     )
@@ -128,3 +133,12 @@ def _metrics(pair: "TrainedPair") -> Iterator[Any]:
             for name in ("train_loss", "validation_loss", "rate"):
                 value = float(getattr(epoch, name))
                 yield Metric(f"{model}.{name}", value, now_ms, epoch.number)
+
+
+def _costs(costs: Sequence[Cost]) -> Iterator[Any]:
+    from mlflow.entities import Metric
+
+    now_ms = int(time.time() * 1_000)
+    for cost in costs:
+        for name, value in cost.figures().items():
+            yield Metric(f"cost.{cost.stage.replace(' ', '_')}.{name}", value, now_ms, 0)

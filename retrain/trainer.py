@@ -6,6 +6,7 @@ from dataclasses import replace
 import structlog
 
 from contracts.settings import Settings
+from models.costs import Metered
 from models.export import NotExportable
 from models.holdout import OtherFeatures
 from models.progress import Logged
@@ -35,11 +36,14 @@ def train_judge_export(settings: Settings, audit_id: str) -> Trained:
     """
     read_at_s = time.time()
     archive = settings.archive_dir
-    events, catalogue = read_interactions(archive), read_catalogue(archive)
-    context = read_context(archive)
-    served = ServedAnswers.read(settings, events, context)
+    progress = Metered(Logged())
+    with progress.stage("archive", None) as stage:
+        events, catalogue = read_interactions(archive), read_catalogue(archive)
+        context = read_context(archive)
+        served = ServedAnswers.read(settings, events, context)
+        stage.advance(len(events))
     try:
-        pair = train_pair(events, catalogue, context, settings, served=served, progress=Logged())
+        pair = train_pair(events, catalogue, context, settings, served=served, progress=progress)
     except TooFewEvents as few:
         return Trained(None, {}, f"too little data: {few}")
     in_service, why_not = _judge_in_service(settings, pair)

@@ -31,6 +31,12 @@ def test_a_training_is_a_run_with_all_that_came_of_it(
             [epoch.validation_loss for epoch in epochs]
         )
     assert {*pair.curves} == {"candidates", "ranker"}
+    for cost in pair.costs:
+        name = f"cost.{cost.stage.replace(' ', '_')}"
+        assert run.data.metrics[f"{name}.seconds"] == pytest.approx(cost.seconds, abs=1e-3)
+        assert run.data.metrics[f"{name}.peak_rss_mb"] > 0
+    assert run.data.metrics["cost.choice_sets.rows_per_s"] > 0
+    assert run.data.metrics["cost.export.seconds"] > 0
     artifacts = Path(client.download_artifacts(run.info.run_id, "", str(_made(tmp_path / "got"))))
     assert json.loads((artifacts / "card.json").read_text())["data"] == pair.card["data"]
     assert (artifacts / "candidates" / "saved_model.pb").exists()

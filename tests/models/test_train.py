@@ -33,6 +33,22 @@ def test_training_repeats_by_its_seed(data: Data, training: Settings, pair: Trai
     assert again.card["data"] == pair.card["data"]
 
 
+def test_the_card_says_what_each_stage_cost(pair: TrainedPair) -> None:
+    """Every long part has a name, and together they are what the training took."""
+    told = pair.card["training"]
+    assert [*told["stages"]] == [
+        "features as they were",
+        "tables",
+        "choice sets",
+        "candidate model",
+        "ranker",
+        "held-out requests",
+    ]
+    assert all(stage["cpu_cores"] > 0 for stage in told["stages"].values())
+    assert told["stages"]["choice sets"]["rows_per_s"] > 0
+    assert 0.9 * pair.training_s < told["seconds"] <= pair.training_s
+
+
 def test_probabilities_over_the_city_sum_to_about_one(pair: TrainedPair) -> None:
     """Each request leads to one place: the served probabilities must mean that."""
     ranked = pair.holdout.answer(Scorer.of(pair.candidates, pair.ranker, pair.card))
@@ -53,6 +69,8 @@ def test_run_trains_from_the_archive_exports_and_tells(training: Settings, tmp_p
     assert versions(tmp_path) == [1]
     assert "ndcg_at_10" in told.getvalue()
     assert "nearest first" in told.getvalue()
+    assert "archive" in told.getvalue()
+    assert "peak MB" in told.getvalue()
 
 
 def test_matrix_factorisation_is_judged_like_any_pair(
