@@ -154,8 +154,12 @@ def _check(event: Impression, received_s: float) -> None:
         raise BadEvent("request_id", "must not be empty")
     for i, place in enumerate(event.places):
         checked_id(f"places[{i}].place_id", place.place_id)
-    if len({len(place.values) for place in event.places} - {0}) > 1:
+    with np.errstate(over="ignore"):  # what is too large becomes infinite, and is refused
+        seen = [place.values for place in event.places]
+    if len({len(values) for values in seen} - {0}) > 1:
         raise BadEvent("places", "features of different lengths in one answer")
+    if seen and not np.isfinite(np.concatenate(seen)).all():
+        raise BadEvent("places", "a feature is not a finite number of single precision")
 
 
 def _features(events: list[Impression]) -> pa.Array:
