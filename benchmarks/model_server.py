@@ -1,9 +1,9 @@
 """`python -m benchmarks.model_server`: the embedded model server's rate beside the bare model's.
 
 One ranker of the default kind and size (weights drawn, not learned: they cost the same) is asked
-with 200 places a call. In process: its session, called in a loop. By the server: the same calls over
-gRPC from a few concurrent callers, without batching and with it. The model runs on one core each
-time, and the callers of the server on the others; the rounds alternate.
+with 200 places a call. In process: its session, called in a loop. By the server: the same calls
+over gRPC from a few concurrent callers, without batching and with it. The model runs on one core
+each time, and the callers of the server on the others; the rounds alternate.
 """
 
 import argparse
@@ -115,7 +115,7 @@ def over_grpc(address: str, inputs: dict[str, Any]) -> Callable[[], object]:
         encode(array, request.inputs[name])
     raw = request.SerializeToString()
     # Neither is counted against the server: what a caller does with the bytes is its own.
-    predict = grpc.insecure_channel(address).unary_unary(PREDICT)
+    predict: Any = grpc.insecure_channel(address).unary_unary(PREDICT)
     ready_s = time.monotonic() + 120
     while True:
         try:

@@ -1,6 +1,5 @@
 """Two services behind one client: each ends and comes back under load, and no call fails."""
 
-import asyncio
 import signal
 import threading
 from collections.abc import Iterator
@@ -69,6 +68,11 @@ async def _serving(settings: Settings, child: Child) -> None:
     await client.channel.close()
 
 
+async def _ended(child: Child) -> None:
+    """Wait until a process has ended."""
+    await eventually(lambda: not child.alive, 60)
+
+
 @pytest.mark.slow
 async def test_services_restart_one_after_the_other_and_no_call_fails(
     installed: Settings, model_process: ModelProcess, tmp_path: Path
@@ -90,7 +94,7 @@ async def test_services_restart_one_after_the_other_and_no_call_fails(
             for i, settings in enumerate(both):
                 before = load.answers
                 children[i].process.send_signal(signal.SIGTERM)
-                await eventually(lambda i=i: not children[i].alive, 60)
+                await _ended(children[i])
                 assert children[i].exit_code == 0
                 assert load.answers > before
                 children[i].kill()  # reaps it
@@ -104,4 +108,3 @@ async def test_services_restart_one_after_the_other_and_no_call_fails(
     finally:
         for child in children:
             child.kill()
-    await asyncio.sleep(0)

@@ -115,7 +115,7 @@ def test_what_can_be_put_together() -> None:
     assert not batcher.takes([np.ones((2, 5)), np.ones(1)])
     assert not batcher.takes([np.ones(3)])
     assert not batcher.takes([np.ones(0)])
-    assert not batcher.takes([np.float32(1)])
+    assert not batcher.takes([np.array(1.0)])
 
 
 def test_the_file_is_tf_servings(tmp_path: Path) -> None:
