@@ -32,6 +32,13 @@ MAX_PLACE_BYTES = 256 * 1_024
 #: takes (1,000 calls).
 MAX_NESTING = 32
 
+#: A stay of a year: longer is no stay, and far below what single precision holds.
+MAX_DWELL_S = 366 * 86_400
+#: JSON's readers agree on integers up to here, and single precision holds them.
+MAX_COUNT = 2**53
+#: As the archive keeps it: an int32, and no answer is nearly as long.
+MAX_POSITION = 2**31 - 1
+
 Latitude = Annotated[float, Meta(ge=-90, le=90)]
 Longitude = Annotated[float, Meta(ge=-180, le=180)]
 Instant = Annotated[datetime, Meta(tz=True)]
@@ -84,7 +91,7 @@ class Interaction(Struct, frozen=True):
     rating: Annotated[float, Meta(ge=1, le=5)] | None = None
     request_id: ShortText | None = None
     user_age_group: ShortText | None = None
-    dwell_s: Annotated[float, Meta(ge=0)] | None = None
+    dwell_s: Annotated[float, Meta(ge=0, le=MAX_DWELL_S)] | None = None
 
 
 class PlaceFields(Struct, frozen=True):
@@ -96,7 +103,7 @@ class PlaceFields(Struct, frozen=True):
     price_level: Annotated[int, Meta(ge=1, le=4)] | None = None
     time_zone: ShortText | None = None
     rating: Annotated[float, Meta(ge=0, le=5)] | None = None
-    review_count: Annotated[int, Meta(ge=0)] | None = None
+    review_count: Annotated[int, Meta(ge=0, le=MAX_COUNT)] | None = None
     #: Weekday (`mon`..`sun`) to spans of local time: `{"mon": ["09:00-12:00", "13:00-02:00"]}`.
     #: A weekday that is absent is closed; a place with no `business_hours`, or no `time_zone`,
     #: is unknown. `holiday` beside the weekdays has the hours of public holidays.
@@ -161,7 +168,7 @@ class ServedPlace(Struct, frozen=True):
     """
 
     place_id: str
-    position: int
+    position: Annotated[int, Meta(ge=0, le=MAX_POSITION)]
     score: float
     probability: float | None = None
     propensity: Annotated[float, Meta(gt=0, le=1)] = 1.0
@@ -196,7 +203,7 @@ class Impression(Struct, frozen=True):
     location: Location
     variant: str
     degradation: str
-    models: dict[str, int]
+    models: dict[str, Annotated[int, Meta(ge=-MAX_COUNT, le=MAX_COUNT)]]
     feature_set: str
     places: list[ServedPlace]
 

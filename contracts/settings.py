@@ -101,6 +101,9 @@ class Settings(BaseSettings):
         Path("var/models/models.config"), description="TF Serving's ModelServerConfig, as text"
     )
     model_poll_s: float = Field(1.0, gt=0, description="how often versions on disk are looked at")
+    model_batching_file: Path | None = Field(
+        None, description="TF Serving's batching parameters, as text; empty: no batching"
+    )
     model_threads: int = Field(1, ge=1, description="TensorFlow threads inside one operation")
 
     # Service

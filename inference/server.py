@@ -28,6 +28,7 @@ from inference.impressions import KafkaImpressions
 from inference.lookup import FeatureLookup
 from inference.metrics import Metrics
 from inference.model_client import ModelClient
+from inference.model_contract import CheckedModels
 from inference.pipeline import Pipeline
 from inference.service import SERVICE, RecommendationService, add_to_server
 from online_features.catalogue import Catalogue
@@ -102,7 +103,7 @@ class RecommendationServer:
             self._catalogue,
             watch.crowds,
             store,
-            models,
+            CheckedModels(models),
             **clocks,
             new_seed=lambda: secrets.randbits(63),
         )

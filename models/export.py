@@ -18,6 +18,7 @@ import numpy as np
 import structlog
 import tensorflow as tf
 
+from contracts.signatures import features_mark
 from models.candidates import CandidateModel, candidate_signature
 from models.holdout import Inputs
 from models.ranking_model import RankingModel, ranker_signature
@@ -96,7 +97,9 @@ def export(pair: Sequence[Exportable], card: dict[str, Any], models_dir: Path) -
 
 def _write(model: Exportable, directory: Path, card: dict[str, Any]) -> None:
     serve = tf.function(model.module.serve, input_signature=list(model.signature))
-    signatures = {"serving_default": serve.get_concrete_function()}
+    signature = serve.get_concrete_function()
+    mark = features_mark(card["columns"], card["feature_set"])
+    signatures = {"serving_default": signature, mark: signature}
     tf.saved_model.save(model.module, str(directory), signatures=signatures)
     load_s = _check_saved(model, serve, directory)
     size_mb = sum(f.stat().st_size for f in directory.rglob("*") if f.is_file()) / 1e6

@@ -39,6 +39,10 @@ from tests.inference.fakes import LAT, LNG
 
 ROOT = Path(__file__).parents[2]
 MODELS = ("candidates", "ranker")
+SERVE_MODELS = (
+    "from contracts.settings import Settings;"
+    "from inference.model_server.server import run; run(Settings(_env_file=None))"
+)
 
 
 def spawn(code: str, settings: Settings, log_file: Path) -> Child:
@@ -55,8 +59,9 @@ def spawn(code: str, settings: Settings, log_file: Path) -> Child:
 class ModelProcess:
     """The embedded model server as a process that tests may kill and start again."""
 
-    def __init__(self, settings: Settings, log_file: Path) -> None:
+    def __init__(self, settings: Settings, log_file: Path, code: str = SERVE_MODELS) -> None:
         self.settings = settings
+        self._code = code
         self._log_file = log_file
         self._child: Child | None = None
         self._label = 0
@@ -66,8 +71,7 @@ class ModelProcess:
         settings, self._label = self.settings, version
         settings.model_config_file.write_text(text_format.MessageToString(self._config(version)))
         self._child = spawn(
-            "from contracts.settings import Settings;"
-            "from inference.model_server.server import run; run(Settings(_env_file=None))",
+            self._code,
             settings,
             self._log_file,
         )
@@ -81,6 +85,11 @@ class ModelProcess:
                 time.sleep(0.05)
             self._reload(stub, self._config(version, self._label, version))
         self._label = version
+
+    def send_signal(self, number: int) -> None:
+        """Stop it, or let it go on."""
+        if self._child is not None:
+            self._child.process.send_signal(number)
 
     def kill(self) -> None:
         """End it as a crash would."""
