@@ -5,10 +5,13 @@ judges the pair in service on the same `pair.holdout` by `evaluate_version`.
 """
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import structlog
 from rich.console import Console
 from rich.table import Table
@@ -16,13 +19,15 @@ from rich.table import Table
 from contracts.settings import Settings
 from models import dataset, tracking
 from models.candidates import CandidateModel
-from models.card import fingerprint, served_reference
+from models.card import SERVED_COLUMNS, fingerprint, served_answers
 from models.export import export, exportables
 from models.fit_pair import Curves, fit_pair, needs_rows
-from models.holdout import Holdout, Inputs, Reach
+from models.holdout import Holdout, Inputs, Ranked, Reach
 from models.progress import SILENT, Reporter, reporter_for
 from models.ranking_model import RankingModel
+from models.reference import Reference, reference_of
 from models.scoring import Scorer, load_scorer
+from models.served_answers import Answers
 from models.split import TooFewEvents
 from online_features.archive import EventLog, read_catalogue, read_context, read_interactions
 from online_features.catalogue import Catalogue
@@ -33,6 +38,8 @@ from online_features.request import RANKING_COLUMNS
 log = structlog.get_logger(__name__)
 #: Fewer interactions than this teach nothing; it is said at once, before any work.
 LEAST_EVENTS = 500
+#: Requests of the validation part that the reference of drift is made of, beside the test part's.
+REFERENCE_REQUESTS = 1_200
 
 
 @dataclass(frozen=True)
@@ -45,6 +52,7 @@ class TrainedPair:
         nearest_first: the ranking metrics of "nearest place first" on the same requests.
         holdout: to judge another pair on the same requests.
         card: what placestream.json will say.
+        reference: what it would have served, to judge drift by.
         candidate_calls, ranker_calls: real inputs, to check and to warm a server with.
         training_s: seconds that it took.
         curves: epochs of each model that was trained by gradients, by its name.
@@ -56,6 +64,7 @@ class TrainedPair:
     nearest_first: dict[str, float]
     holdout: Holdout
     card: dict[str, Any]
+    reference: Reference
     candidate_calls: tuple[Inputs, ...]
     ranker_calls: tuple[Inputs, ...]
     training_s: float
@@ -95,27 +104,32 @@ def train_pair(
             report=stage.advance,
         )
     candidates, ranker, curves = fit_pair(events, catalogue, data, settings, progress)
-    holdout = Holdout(
+    held_out = partial(
+        Holdout,
         events,
         catalogue,
         context,
-        data.test,
-        Reach.of(settings),
+        reach=Reach.of(settings),
         stale_s=settings.context_stale_s,
         seed=settings.seed,
     )
+    holdout = held_out(data.test)
     card: dict[str, Any] = {"columns": list(RANKING_COLUMNS), "feature_set": FEATURE_SET}
     with progress.stage("held-out requests", 1) as stage:
         scorer = Scorer.of(candidates, ranker, card)
         ranked = holdout.answer(scorer)
         metrics = holdout.judge(scorer, ranked)
         stage.advance()
+    with progress.stage("reference of drift", 1) as stage:
+        # The test part may be a day or two; the week's rhythm needs more days.
+        before = held_out(data.validation, requests=REFERENCE_REQUESTS)
+        reference = _reference([(before, before.answer(scorer)), (holdout, ranked)], settings)
+        stage.advance()
     card |= {
         "candidate_model": settings.candidate_model,
         "ranker_model": settings.ranker_model,
         "metrics": metrics,
         "data": fingerprint(events, catalogue, data),
-        "reference": served_reference(ranked, settings.radius_m),
         "rows": len(data.train.moments),
     }
     candidate_calls, ranker_calls = holdout.calls(ranked)
@@ -126,11 +140,20 @@ def train_pair(
         nearest_first=holdout.nearest_first(),
         holdout=holdout,
         card=card,
+        reference=reference,
         candidate_calls=candidate_calls,
         ranker_calls=ranker_calls,
         training_s=time.perf_counter() - began,
         curves=curves,
     )
+
+
+def _reference(answered: Sequence[tuple[Holdout, Ranked]], settings: Settings) -> Reference:
+    parts = [served_answers(ranked, held.moments, settings.radius_m) for held, ranked in answered]
+    rng = np.random.default_rng(settings.seed)
+    # By the sun: an hour off the clock is near enough for a weekend's begin.
+    offset_s = 240.0 * float(np.median(np.concatenate([held.moments.lng for held, _ in answered])))
+    return reference_of(SERVED_COLUMNS, Answers.joined(parts), rng, offset_s=offset_s)
 
 
 def export_pair(pair: TrainedPair, settings: Settings) -> int:
@@ -140,7 +163,7 @@ def export_pair(pair: TrainedPair, settings: Settings) -> int:
         models.export.NotExportable: it must not reach a server.
     """
     both = exportables(pair.candidates, pair.ranker, pair.candidate_calls, pair.ranker_calls)
-    version = export(both, pair.card, settings.models_dir)
+    version = export(both, pair.card, settings.models_dir, pair.reference)
     log.info("pair_exported", version=version, training_s=round(pair.training_s, 1))
     tracking.record(pair, version, settings)
     return version

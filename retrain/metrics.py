@@ -4,7 +4,12 @@ from prometheus_client import Counter, Gauge, Histogram
 
 DRIFT_PSI = Gauge(
     "placestream_drift_psi_ratio",
-    "Population stability index of a ranking column against the training, last day of answers.",
+    "Population stability index of a ranking column against the training at the same hours.",
+    ["feature"],
+)
+DRIFT_CHANCE = Gauge(
+    "placestream_drift_chance_ratio",
+    "Population stability index of a ranking column that sampling alone may reach.",
     ["feature"],
 )
 DRIFT_KS_P = Gauge(
@@ -12,6 +17,15 @@ DRIFT_KS_P = Gauge(
     "Kolmogorov-Smirnov p-value of a ranking column, adjusted for the number of columns (Holm).",
     ["feature"],
 )
+DRIFT_MMD = Gauge(
+    "placestream_drift_mmd_ratio",
+    "Squared maximum mean discrepancy of all ranking columns together against the training.",
+)
+DRIFT_MMD_THRESHOLD = Gauge(
+    "placestream_drift_mmd_threshold_ratio", "What chance passes once in a thousand looks."
+)
+DRIFT_MMD_P = Gauge("placestream_drift_mmd_p_ratio", "Its p-value by permutation.")
+DRIFT_ANSWERS = Gauge("placestream_drift_window_answers", "Answers that drift is judged by.")
 REQUESTS = Counter(
     "placestream_retrain_requests_total", "Requests for a new pair of models.", ["reason"]
 )
