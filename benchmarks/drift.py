@@ -59,11 +59,11 @@ class Watch:
 
     def take(self, answers: Answers) -> None:
         """Take in answers, and look once."""
-        began_s = time.perf_counter()
+        began_s = time.process_time()
         self.window.update(answers)
         if self.window.size >= self._least:
             self._look(float(answers.time_s[-1]))
-        self.spent_s += time.perf_counter() - began_s
+        self.spent_s += time.process_time() - began_s
 
     def _look(self, now_s: float) -> None:
         compared = Compared.of(self.window)
@@ -140,9 +140,9 @@ def _of_month(watches: list[Watch], days: int) -> list[Figure]:
     ]
     for name in ("KS", "MMD"):
         shares = tuple(100 * w.warned[name] / w.looks for w in watches)
-        figures.append(Figure(f"false warnings by {name}, of looks", "%", shares))
+        figures.append(Figure(f"looks with a false warning by {name}", "%", shares))
     cost = tuple(1e6 * w.spent_s / w.window.taken for w in watches)
-    return [*figures, Figure("cost, all detectors (aim 20)", "us/answer", cost)]
+    return [*figures, Figure("CPU of all detectors, aim 20", "us/answer", cost)]
 
 
 def _parsed() -> argparse.Namespace:
@@ -171,7 +171,7 @@ def main() -> None:
         found = tuple(float(delay) for delay in delays if delay is not None)
         missed[name] = f"{len(delays) - len(found)} of {len(delays)}"
         if found:
-            figures.append(Figure(f"delay: {name}", "answers", found))
+            figures.append(Figure(f"delay, {name}", "answers", found))
     publish(
         f"Drift of {len(COLUMNS)} columns with daily and weekly rhythm, {PLACES} places an answer",
         figures,

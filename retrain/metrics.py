@@ -22,7 +22,7 @@ DRIFT_MMD = Gauge(
     "Squared maximum mean discrepancy of all ranking columns together against the training.",
 )
 DRIFT_MMD_THRESHOLD = Gauge(
-    "placestream_drift_mmd_threshold_ratio", "What chance passes once in a thousand looks."
+    "placestream_drift_mmd_threshold_ratio", "What chance passes once in 500 looks."
 )
 DRIFT_MMD_P = Gauge("placestream_drift_mmd_p_ratio", "Its p-value by permutation.")
 DRIFT_ANSWERS = Gauge("placestream_drift_window_answers", "Answers that drift is judged by.")
@@ -41,6 +41,40 @@ TRAINING_SECONDS = Histogram(
 )
 QUALITY = Gauge(
     "placestream_model_quality_ratio", "Held-out metrics of the pair in service.", ["metric"]
+)
+SERVED_RATIO = Gauge(
+    "placestream_served_quality_ratio",
+    "How good served answers were, by what users did: shares, see retrain/served_quality.py.",
+    ["metric", "variant", "version"],
+)
+SERVED_LOG_LOSS = Gauge(
+    "placestream_served_log_loss_nats", "Log loss of the places served.", ["variant", "version"]
+)
+SERVED_RATING = Gauge(
+    "placestream_served_rating_stars", "Mean rating that came of answers.", ["variant", "version"]
+)
+SERVED_DWELL = Gauge(
+    "placestream_served_dwell_seconds", "Mean stay that came of answers.", ["variant", "version"]
+)
+SERVED_ANSWERS = Gauge(
+    "placestream_served_answers",
+    "Answers behind these: settled, or those of which something was chosen.",
+    ["kind", "variant", "version"],
+)
+OUTCOMES = Counter(
+    "placestream_outcomes_total",
+    "Clicks, visits, ratings: joined, unprompted, unknown, too_late, late, unreadable.",
+    ["fate"],
+)
+OUTCOMES_CUT = Counter(
+    "placestream_outcome_answers_cut_total", "Answers settled before their time, for want of room."
+)
+ERROR_MEAN = Gauge(
+    "placestream_error_mean_ratio",
+    "Mean error of the version in service since it changed last, its rhythm taken out.",
+)
+ERROR_RISES = Gauge(
+    "placestream_error_rises", "How often ADWIN found that this version's error had risen."
 )
 SAMPLES = Gauge(
     "placestream_samples_since_training",

@@ -1,4 +1,4 @@
-"""Watches what is served: drift of the ranker's columns, unseen samples, the age of the model."""
+"""Watches what is served and what comes of it: drift, outcomes, unseen samples, the model's age."""
 
 import threading
 import time
@@ -17,6 +17,7 @@ from contracts.settings import Settings
 from retrain import metrics
 from retrain.drift_watch import DriftWatch
 from retrain.in_service import InService, NoCard, load_in_service
+from retrain.outcome_watch import OutcomeWatch
 from retrain.publish import NotPublished
 from retrain.rollout import current
 from retrain.trigger_state import Triggers
@@ -52,10 +53,12 @@ class Monitor:
         #: The version that was found in service last.
         self.version: int | None = None
         self._watch: DriftWatch | None = None
+        self._outcomes = OutcomeWatch(settings)
         self._consumer = confluent_kafka.Consumer(
             consumer_config(settings, f"{settings.topic_prefix}.{GROUP}")
         )
-        self._consumer.subscribe([settings.topics.impressions.name])
+        topics = settings.topics
+        self._consumer.subscribe([topics.impressions.name, topics.interactions.name])
 
     def run(self, stop: threading.Event, monotonic: Callable[[], float] = time.monotonic) -> None:
         """Until `stop`. What is away (Kafka, Redis) is named in the log and tried again.
@@ -86,17 +89,22 @@ class Monitor:
             _log.error("configuration_unreadable", error=str(error))
 
     def _take(self, messages: list[confluent_kafka.Message]) -> None:
-        impressions = []
+        impressions: list[Impression] = []
+        interactions: list[tuple[bytes | None, float]] = []
         for message in messages:
             error = message.error()
             if error is not None:
                 _log.warning("impressions_not_read", error=error.str())
+                continue
+            if message.topic() != self._settings.topics.impressions.name:
+                interactions.append((message.value(), message.timestamp()[1] / 1_000))
                 continue
             try:
                 impressions.append(decode(self._decoder, message.value()))
             except BadEvent as bad:
                 metrics.IMPRESSIONS_SKIPPED.labels(reason="unreadable").inc()
                 _log.warning("impression_unreadable", error=str(bad), offset=message.offset())
+        self._outcomes.update(impressions, interactions, drained=not messages)
         if self._watch is not None:
             self._watch.update(impressions)
         else:
@@ -107,6 +115,7 @@ class Monitor:
     def look(self) -> str | None:
         """Judge what is known now; return the audit id if a training was asked for."""
         self._follow()
+        self._outcomes.show()
         seen = Observation()
         if self._watch is not None:
             model = self._watch.model
@@ -119,7 +128,13 @@ class Monitor:
                 chance={column: chance for column, (_, chance) in asking.items()},
                 samples_since_training=samples,
                 trained_at_s=model.trained_at_s,
-                context={"version": model.version, **self._watch.evidence()},
+                context={
+                    "version": model.version,
+                    **self._watch.evidence(),
+                    **self._outcomes.evidence(),
+                },
+                accuracy=self._outcomes.accuracy(),
+                window_s=self._watch.window.span_s,
             )
         return self._triggers.look(seen)
 
@@ -131,6 +146,7 @@ class Monitor:
         for gauge in (metrics.DRIFT_PSI, metrics.DRIFT_CHANCE, metrics.DRIFT_KS_P):
             gauge.clear()
         self.version, self._watch = version, None
+        self._outcomes.follow(None)
         if version is None:
             return
         try:
@@ -140,6 +156,7 @@ class Monitor:
             _log.error("nothing_to_compare_with", version=version, error=str(error))
             return
         self._watch = DriftWatch(self._settings, model, self._rng)
+        self._outcomes.follow(model)
         for name, value in model.metrics.items():
             metrics.QUALITY.labels(metric=name).set(value)
         _log.info("watching_drift", version=version)

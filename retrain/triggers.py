@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from contracts.events import RetrainRequested
+from contracts.events import RetrainRequested, Span
 from contracts.settings import Settings
 from retrain.publish import Publisher
 
@@ -76,6 +76,7 @@ class Observation:
         context: further evidence for the reader of a request.
         chance: PSI by column that sampling alone may reach (`retrain.psi`); absent: none.
         accuracy: of the model in service on what users chose (`retrain.served_quality`).
+        window_s: from the oldest to the newest answer that was judged, Unix seconds.
     """
 
     psi: Mapping[str, float] = field(default_factory=dict)
@@ -84,6 +85,7 @@ class Observation:
     context: Mapping[str, Any] = field(default_factory=dict)
     chance: Mapping[str, float] = field(default_factory=dict)
     accuracy: float | None = None
+    window_s: tuple[float, float] | None = None
 
 
 class TriggerState(msgspec.Struct, frozen=True):
@@ -131,6 +133,7 @@ def decide(
         reason=_reason(due),
         requested_at=datetime.fromtimestamp(now_s, UTC),
         evidence=_evidence(seen, due, policy),
+        window=_window(seen),
     )
     return msgspec.structs.replace(
         state, answered=answered | due, last_request_s=now_s, pending=request
@@ -169,6 +172,13 @@ def _reason(due: Mapping[str, int]) -> Reason:
     if "accuracy" in due:
         return "accuracy"
     return "samples" if "samples" in due else "schedule"
+
+
+def _window(seen: Observation) -> Span | None:
+    if seen.window_s is None:
+        return None
+    since, until = (datetime.fromtimestamp(at_s, UTC) for at_s in seen.window_s)
+    return Span(since, until)
 
 
 def _evidence(seen: Observation, due: Mapping[str, int], policy: Policy) -> dict[str, Any]:

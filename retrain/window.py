@@ -37,6 +37,7 @@ class _Pane:
     phi: NDArray[np.float64]
     residual: NDArray[np.float64]
     size: int = 0
+    oldest_s: float = np.inf
     newest_s: float = -np.inf
     users: list[NDArray[np.uint64]] = field(default_factory=list)
     residuals: list[Floats] = field(default_factory=list)
@@ -105,6 +106,7 @@ class AnswerWindow:
         phi = reference.phi(answers.time_s)
         pane.phi += phi.sum(axis=0)
         pane.size += len(answers)
+        pane.oldest_s = min(pane.oldest_s, float(answers.time_s.min()))
         pane.newest_s = max(pane.newest_s, float(answers.time_s.max()))
         pane.users.append(answers.user)
         drawn = answers.drawn(self._rng)
@@ -121,6 +123,14 @@ class AnswerWindow:
     def size(self) -> int:
         """Answers in the window."""
         return sum(pane.size for pane in self._panes)
+
+    @property
+    def span_s(self) -> tuple[float, float] | None:
+        """Times of its oldest and its newest answer, Unix seconds; `None` while it is empty."""
+        if not self._panes:
+            return None
+        panes = self._panes
+        return min(pane.oldest_s for pane in panes), max(pane.newest_s for pane in panes)
 
     @property
     def phi(self) -> NDArray[np.float64]:

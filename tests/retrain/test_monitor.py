@@ -4,7 +4,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import confluent_kafka
 import msgspec
@@ -13,7 +13,14 @@ import pytest
 import redis
 from prometheus_client import REGISTRY
 
-from contracts.events import Impression, Location, RetrainRequested, ServedPlace, encode
+from contracts.events import (
+    Impression,
+    Interaction,
+    Location,
+    RetrainRequested,
+    ServedPlace,
+    encode,
+)
 from contracts.kafka import producer_config
 from contracts.settings import Settings
 from contracts.topics import Topics
@@ -163,6 +170,8 @@ def test_drift_in_what_is_served_asks_for_a_training(
     assert list(request.evidence["psi"]) == ["distance_log_km"]
     assert request.evidence["version"] == 1
     assert request.evidence["samples_since_training"] == 7
+    assert request.window is not None
+    assert START_S <= request.window.since.timestamp() < request.window.until.timestamp()
     psi = gauge("placestream_drift_psi_ratio", feature="distance_log_km")
     assert psi is not None
     assert psi > 1
@@ -291,3 +300,53 @@ def test_a_damaged_reference_is_named(quick: Settings) -> None:
         damage()
         with pytest.raises(NoCard, match="1"):
             load_in_service(quick, 1)
+
+
+def test_outcomes_are_told_and_a_model_that_errs_is_asked_to_be_replaced(
+    quick: Settings,
+    topics: Topics,
+    start: Callable[[], Watching],
+    outbox: Remembering,
+) -> None:
+    """Users choose what the model gave little: its accuracy falls, and the event says so."""
+    put_in_service(quick, 1)
+    watching = start()
+    answers = impressions(1, LEAST, places=6)
+    sure = [0.9, 0.02, 0.02, 0.02, 0.02, 0.02]
+    told = [
+        msgspec.structs.replace(
+            answer,
+            places=[
+                msgspec.structs.replace(place, place_id=f"p{k}", probability=sure[k])
+                for k, place in enumerate(answer.places)
+            ],
+        )
+        for answer in answers
+    ]
+    visits = [
+        Interaction(
+            answer.user_id,
+            "p1",
+            "visit",
+            answer.timestamp + timedelta(seconds=1),
+            request_id=answer.request_id,
+        )
+        for answer in told
+    ]
+    last = Interaction("z", "z", "click", told[-1].timestamp + timedelta(seconds=100))
+    watching.send(topics.impressions.name, [encode(answer) for answer in told])
+    watching.send(topics.interactions.name, [encode(event) for event in (*visits, last)])
+
+    def asked() -> bool:
+        return any("accuracy" in request.evidence["causes"] for request in outbox.requests)
+
+    wait_for(asked, "no training was asked for")
+    (request,) = [r for r in outbox.requests if "accuracy" in r.evidence["causes"]]
+    assert request.evidence["choices"] == LEAST
+    # Of each five the first is wrongly said yes of, and the chosen one no; or neither was drawn.
+    assert 0.6 <= request.evidence["accuracy"] < 0.8
+    served = gauge(
+        "placestream_served_quality_ratio", metric="accuracy", variant="stable", version="1"
+    )
+    assert served == pytest.approx(request.evidence["accuracy"], abs=1e-3)
+    assert gauge("placestream_outcomes_total", fate="joined") == LEAST
