@@ -94,7 +94,15 @@ def impressions(
 
 @pytest.fixture
 def quick(settings: Settings) -> Settings:
-    return settings.model_copy(update={"drift_window_answers": MOST, "drift_min_answers": LEAST})
+    return settings.model_copy(
+        update={
+            "drift_window_answers": MOST,
+            "drift_min_answers": LEAST,
+            "outcome_min_choices": LEAST // 2,
+            # A second cause of a test is not to wait an hour.
+            "retrain_cooldown_s": 0,
+        }
+    )
 
 
 def watch_of(settings: Settings) -> DriftWatch:
@@ -349,4 +357,4 @@ def test_outcomes_are_told_and_a_model_that_errs_is_asked_to_be_replaced(
         "placestream_served_quality_ratio", metric="accuracy", variant="stable", version="1"
     )
     assert served == pytest.approx(request.evidence["accuracy"], abs=1e-3)
-    assert gauge("placestream_outcomes_total", fate="joined") == LEAST
+    assert (gauge("placestream_outcomes_total", fate="joined") or 0) >= LEAST
