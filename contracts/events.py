@@ -208,14 +208,26 @@ class Impression(Struct, frozen=True):
     places: list[ServedPlace]
 
 
+class Span(Struct, frozen=True):
+    """From the oldest to the newest answer that something was judged by."""
+
+    since: Instant
+    until: Instant
+
+
 class RetrainRequested(Struct, frozen=True):
-    """Something asks for a new pair of models (topic `placestream.retrain.requested.v1`)."""
+    """Something asks for a new pair of models (topic `placestream.retrain.requested.v1`).
+
+    Key: `audit_id`, which everything that it leads to carries. docs/drift.md tells the evidence
+    field by field. Schema 2 added `window`; what it cannot be told of (age, by hand) has none.
+    """
 
     audit_id: str
     reason: Literal["psi", "ks", "accuracy", "samples", "schedule", "manual"]
     requested_at: Instant
     evidence: dict[str, Any] = {}
-    schema: int = 1
+    schema: int = 2
+    window: Span | None = None
 
 
 class RolloutStep(Struct, frozen=True):

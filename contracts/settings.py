@@ -194,8 +194,21 @@ class Settings(BaseSettings):
     )
     gate_ndcg_loss: float = Field(0.02, ge=0, description="the same for NDCG@10")
     psi_retrain: float = Field(0.2, gt=0, description="a PSI above this asks for a retraining")
+    accuracy_retrain: float = Field(
+        0.80, ge=0, le=1, description="an accuracy on served answers below this asks for one, too"
+    )
+    outcome_answers: int = Field(
+        20_000, ge=100, description="newest answers with a known outcome that quality is told of"
+    )
+    outcome_min_choices: int = Field(500, ge=1, description="fewer choices say nothing of accuracy")
+    outcome_most_waiting: int = Field(
+        200_000, ge=1_000, description="most answers that wait for their outcomes, in memory"
+    )
+    drift_window_answers: int = Field(
+        4_000, ge=100, description="so many newest answers are compared with the training"
+    )
     drift_window_s: float = Field(
-        86_400, gt=0, description="answers this recent are compared with the training; a whole day"
+        604_800, gt=0, description="... but none older than this before the newest, seconds"
     )
     drift_min_answers: int = Field(1_000, ge=1, description="fewer answers say nothing of drift")
     retrain_cooldown_s: float = Field(3_600, ge=0, description="no second request within this time")

@@ -31,7 +31,7 @@ Report = Callable[[int], None]
 NEAR_EACH, NEAR_OF = 8, 1_000
 #: Rows of the ranker a choice.
 EACH = 1 + PER_POSITIVE
-#: Given how many moments the test part has, which of them are judged by.
+#: Given how many moments a part has, which of them are answered, or judged by.
 Judged = Callable[[int], NDArray[np.int64]]
 MakeArray = Callable[[tuple[int, ...], type[np.generic]], NDArray[Any]]
 
@@ -47,6 +47,7 @@ def build(
     split: Parting = DEFAULT_SPLIT,
     train_rows: bool = True,
     judged: Judged = np.arange,
+    answered: Judged = lambda count: np.arange(0),
     array: MakeArray = np.empty,
     report: Report = lambda rows: None,
 ) -> Dataset:
@@ -61,6 +62,7 @@ def build(
         train_rows: whether the train and validation parts get rows and choices; they are most of
             the work, and models that learn from choice sets do not read them.
         judged: which moments of the test part get rows.
+        answered: which of the validation part get them, even without `train_rows`.
         array: makes the large arrays, which are then filled (see `RowStore.array`).
         report: told the number of rows after each step.
 
@@ -80,6 +82,8 @@ def build(
     test = np.flatnonzero(codes == 2)
     shown[test] = False
     shown[test[judged(len(test))]] = True
+    validation = np.flatnonzero(codes == 1)
+    shown[validation[answered(len(validation))]] = True
     drawn = drawn.take(shown[drawn_for])
     asked = pick(at, np.flatnonzero(shown))
     ranker, choices = _replay(log, catalogue, drawn, asked, report, array)

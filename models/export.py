@@ -22,6 +22,8 @@ from contracts.signatures import features_mark
 from models.candidates import CandidateModel, candidate_signature
 from models.holdout import Inputs
 from models.ranking_model import RankingModel, ranker_signature
+from models.reference import Reference
+from models.reference_file import write_reference
 from models.scoring import CANDIDATES, CARD, RANKER, next_version
 from models.warmup import write_warmup
 
@@ -66,13 +68,19 @@ def exportables(
     )
 
 
-def export(pair: Sequence[Exportable], card: dict[str, Any], models_dir: Path) -> int:
+def export(
+    pair: Sequence[Exportable],
+    card: dict[str, Any],
+    models_dir: Path,
+    reference: Reference | None = None,
+) -> int:
     """Export a pair under one new version, and return it.
 
     Args:
         pair: both models.
         card: what placestream.json says; `version` and `model` are added.
         models_dir: root of the SavedModels.
+        reference: written beside the ranker, to judge drift by.
 
     Raises:
         NotExportable: weights or answers are not finite, or the signature is not the promised
@@ -86,6 +94,8 @@ def export(pair: Sequence[Exportable], card: dict[str, Any], models_dir: Path) -
     try:
         for model in pair:
             _write(model, workshop / model.name, card | {"version": version, "model": model.name})
+        if reference is not None:
+            write_reference(reference, workshop / RANKER)
         for model in pair:
             target = models_dir / model.name / str(version)
             target.parent.mkdir(exist_ok=True)

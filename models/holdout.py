@@ -9,6 +9,7 @@ that a stage does not let through counts as not found.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -119,7 +120,6 @@ class Holdout:
         self.test = test
         self.moments = test.moments.take(chosen)
         self._choices = test.choices_of(chosen)
-        self._judged = test.choices_of(np.arange(min(len(test.moments), JUDGED)))
         self._log, self._catalogue, self._reach = log, catalogue, reach
         self._at: Situation = situations(context, catalogue, self.moments, stale_s=stale_s)
         self._near = [
@@ -129,6 +129,11 @@ class Holdout:
         earlier = log.take(slice(0, int(test.moments.before.min())))
         place = catalogue.rows_of(earlier.place[earlier.kind == VISIT])
         self._visits = np.bincount(place[place >= 0], minlength=len(catalogue))
+
+    @cached_property
+    def _judged(self) -> Choices:
+        """Who only answers needs no rows of these."""
+        return self.test.choices_of(np.arange(min(len(self.test.moments), JUDGED)))
 
     def evaluate(self, scorer: Scorer) -> dict[str, float]:
         """All metrics of a pair.

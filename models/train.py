@@ -7,9 +7,11 @@ judges the pair in service on the same `pair.holdout` by `evaluate_version`.
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import structlog
 from rich.console import Console
 from rich.table import Table
@@ -18,15 +20,17 @@ from contracts.settings import Settings
 from contracts.signatures import PARTS
 from models import dataset, tracking
 from models.candidates import CandidateModel
-from models.card import costs_told, fingerprint, limits, served_reference
+from models.card import SERVED_COLUMNS, costs_told, fingerprint, limits, served_answers
 from models.costs import Cost, Metered, total
 from models.export import export, exportables
 from models.fit_pair import Curves, fit_pair, needs_rows
-from models.holdout import Holdout, Inputs, Reach, judged
+from models.holdout import Holdout, Inputs, Ranked, Reach, asked, judged
 from models.progress import SILENT, Reporter, reporter_for
 from models.ranking_model import RankingModel
+from models.reference import Reference, reference_of
 from models.row_store import RowStore
 from models.scoring import Scorer, load_scorer
+from models.served_answers import Answers
 from models.shown_features import ServedAnswers
 from models.split import TooFewEvents
 from online_features.archive import EventLog, read_catalogue, read_context, read_interactions
@@ -38,6 +42,8 @@ from online_features.request import RANKING_COLUMNS
 log = structlog.get_logger(__name__)
 #: Fewer interactions than this teach nothing; it is said at once, before any work.
 LEAST_EVENTS = 500
+#: Requests of the validation part that the reference of drift is made of, beside the test part's.
+REFERENCE_REQUESTS = 1_200
 
 
 @dataclass(frozen=True)
@@ -50,6 +56,7 @@ class TrainedPair:
         nearest_first: the ranking metrics of "nearest place first" on the same requests.
         holdout: to judge another pair on the same requests.
         card: what placestream.json will say.
+        reference: what it would have served, to judge drift by.
         candidate_calls, ranker_calls: real inputs, to check and to warm a server with.
         training_s: seconds that it took.
         curves: epochs of each model that was trained by gradients, by its name.
@@ -62,6 +69,7 @@ class TrainedPair:
     nearest_first: dict[str, float]
     holdout: Holdout
     card: dict[str, Any]
+    reference: Reference
     candidate_calls: tuple[Inputs, ...]
     ranker_calls: tuple[Inputs, ...]
     training_s: float
@@ -103,26 +111,28 @@ def train_pair(
             stale_s=settings.context_stale_s,
             train_rows=needs_rows(settings),
             judged=lambda count: judged(count, settings.seed),
+            answered=lambda count: asked(count, settings.seed, REFERENCE_REQUESTS),
             array=RowStore.of(settings).array,
             report=stage.advance,
         )
     fitted = fit_pair(events, catalogue, data, settings, progress, served)
     candidates, ranker = fitted.candidates, fitted.ranker
+    held_out = partial(
+        Holdout,
+        events,
+        catalogue,
+        context,
+        reach=Reach.of(settings),
+        stale_s=settings.context_stale_s,
+        seed=settings.seed,
+    )
     card: dict[str, Any] = {
         "columns": list(RANKING_COLUMNS),
         "parts": list(PARTS),
         "feature_set": FEATURE_SET,
     }
     with progress.stage("held-out requests", 1, 0) as stage:
-        holdout = Holdout(
-            events,
-            catalogue,
-            context,
-            data.test,
-            Reach.of(settings),
-            stale_s=settings.context_stale_s,
-            seed=settings.seed,
-        )
+        holdout = held_out(data.test)
         scorer = Scorer.of(candidates, ranker, card)
         ranked = holdout.answer(scorer)
         metrics = holdout.judge(scorer, ranked)
@@ -132,12 +142,16 @@ def train_pair(
             "ranker_model": settings.ranker_model,
             "metrics": metrics,
             "data": fingerprint(events, catalogue, data),
-            "reference": served_reference(ranked, settings.radius_m),
             "rows": len(data.train.moments),
             "limits": limits(events, catalogue, metrics, settings.candidates),
             "served_answers": fitted.served,
         }
         candidate_calls, ranker_calls = holdout.calls(ranked)
+        stage.advance()
+    with progress.stage("reference of drift", 1, 0) as stage:
+        # The test part may be a day or two; the week's rhythm needs more days.
+        before = held_out(data.validation, requests=REFERENCE_REQUESTS)
+        reference = _reference([(before, before.answer(scorer)), (holdout, ranked)], settings)
         stage.advance()
     card["training"] = costs_told(progress.costs)
     return TrainedPair(
@@ -147,12 +161,21 @@ def train_pair(
         nearest_first=nearest_first,
         holdout=holdout,
         card=card,
+        reference=reference,
         candidate_calls=candidate_calls,
         ranker_calls=ranker_calls,
         training_s=time.perf_counter() - began,
         curves=fitted.curves,
         costs=progress.costs,
     )
+
+
+def _reference(answered: Sequence[tuple[Holdout, Ranked]], settings: Settings) -> Reference:
+    parts = [served_answers(ranked, held.moments, settings.radius_m) for held, ranked in answered]
+    rng = np.random.default_rng(settings.seed)
+    # By the sun: an hour off the clock is near enough for a weekend's begin.
+    offset_s = 240.0 * float(np.median(np.concatenate([held.moments.lng for held, _ in answered])))
+    return reference_of(SERVED_COLUMNS, Answers.joined(parts), rng, offset_s=offset_s)
 
 
 def export_pair(pair: TrainedPair, settings: Settings, metered: Metered | None = None) -> int:
@@ -169,7 +192,7 @@ def export_pair(pair: TrainedPair, settings: Settings, metered: Metered | None =
     metered = metered or Metered(SILENT)
     with metered.stage("export", None):
         both = exportables(pair.candidates, pair.ranker, pair.candidate_calls, pair.ranker_calls)
-        version = export(both, pair.card, settings.models_dir)
+        version = export(both, pair.card, settings.models_dir, pair.reference)
     log.info("pair_exported", version=version, training_s=round(pair.training_s, 1))
     exported = tuple(cost for cost in metered.costs if cost.stage == "export")
     with metered.stage("tracking", None):

@@ -4,7 +4,12 @@ from prometheus_client import Counter, Gauge, Histogram
 
 DRIFT_PSI = Gauge(
     "placestream_drift_psi_ratio",
-    "Population stability index of a ranking column against the training, last day of answers.",
+    "Population stability index of a ranking column against the training at the same hours.",
+    ["feature"],
+)
+DRIFT_CHANCE = Gauge(
+    "placestream_drift_chance_ratio",
+    "Population stability index of a ranking column that sampling alone may reach.",
     ["feature"],
 )
 DRIFT_KS_P = Gauge(
@@ -12,6 +17,15 @@ DRIFT_KS_P = Gauge(
     "Kolmogorov-Smirnov p-value of a ranking column, adjusted for the number of columns (Holm).",
     ["feature"],
 )
+DRIFT_MMD = Gauge(
+    "placestream_drift_mmd_ratio",
+    "Squared maximum mean discrepancy of all ranking columns together against the training.",
+)
+DRIFT_MMD_THRESHOLD = Gauge(
+    "placestream_drift_mmd_threshold_ratio", "What chance passes once in 500 looks."
+)
+DRIFT_MMD_P = Gauge("placestream_drift_mmd_p_ratio", "Its p-value by permutation.")
+DRIFT_ANSWERS = Gauge("placestream_drift_window_answers", "Answers that drift is judged by.")
 REQUESTS = Counter(
     "placestream_retrain_requests_total", "Requests for a new pair of models.", ["reason"]
 )
@@ -27,6 +41,40 @@ TRAINING_SECONDS = Histogram(
 )
 QUALITY = Gauge(
     "placestream_model_quality_ratio", "Held-out metrics of the pair in service.", ["metric"]
+)
+SERVED_RATIO = Gauge(
+    "placestream_served_quality_ratio",
+    "How good served answers were, by what users did: shares, see retrain/served_quality.py.",
+    ["metric", "variant", "version"],
+)
+SERVED_LOG_LOSS = Gauge(
+    "placestream_served_log_loss_nats", "Log loss of the places served.", ["variant", "version"]
+)
+SERVED_RATING = Gauge(
+    "placestream_served_rating_stars", "Mean rating that came of answers.", ["variant", "version"]
+)
+SERVED_DWELL = Gauge(
+    "placestream_served_dwell_seconds", "Mean stay that came of answers.", ["variant", "version"]
+)
+SERVED_ANSWERS = Gauge(
+    "placestream_served_answers",
+    "Answers behind these: settled, or those of which something was chosen.",
+    ["kind", "variant", "version"],
+)
+OUTCOMES = Counter(
+    "placestream_outcomes_total",
+    "Clicks, visits, ratings: joined, unprompted, unknown, too_late, late, unreadable.",
+    ["fate"],
+)
+OUTCOMES_CUT = Counter(
+    "placestream_outcome_answers_cut_total", "Answers settled before their time, for want of room."
+)
+ERROR_MEAN = Gauge(
+    "placestream_error_mean_ratio",
+    "Mean error of the version in service since it changed last, its rhythm taken out.",
+)
+ERROR_RISES = Gauge(
+    "placestream_error_rises", "How often ADWIN found that this version's error had risen."
 )
 SAMPLES = Gauge(
     "placestream_samples_since_training",

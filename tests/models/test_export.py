@@ -103,8 +103,6 @@ def test_the_card_says_what_the_model_is(exported: Path, pair: TrainedPair, name
     assert card["columns"] == list(RANKING_COLUMNS)
     assert card["feature_set"] == FEATURE_SET
     assert card["metrics"] == pytest.approx(pair.metrics)
-    assert set(card["reference"]) == {*RANKING_COLUMNS, "score", "probability"}
-    assert all(sum(r["proportions"]) == pytest.approx(1) for r in card["reference"].values())
     assert card["data"]["events"] > 1_000
     assert len(card["data"]["sha256"]) == 64
     assert card["size_mb"] > 0

@@ -8,12 +8,13 @@ import pytest
 
 from contracts.settings import Settings
 from inference.model_server.server import ModelServer
+from models.card import SERVED_COLUMNS
 from models.holdout import Holdout
 from models.scoring import CARD
 from models.train import evaluate_version
 from retrain import gate
 from retrain.child import TrainingProcess
-from retrain.in_service import PROBABILITY, load_in_service
+from retrain.in_service import load_in_service
 from retrain.rollout import activate, current, exported
 from retrain.trainer import train_judge_export
 from tests.retrain.small_archive import write_answers, write_archive
@@ -33,8 +34,8 @@ def served(small: Settings) -> Iterator[Settings]:
 
 
 def test_an_archive_becomes_a_pair_in_service_with_its_reference(served: Settings) -> None:
-    """In a child process, as the daemon does; the exported card is all that drift needs, and says
-    how many answers of the archive taught."""
+    """In a child process, as the daemon does; what is exported is all that drift needs, and the
+    card says how many answers of the archive taught."""
     visits = write_archive(served.archive_dir)
     answers = write_answers(served.archive_dir)
     child = TrainingProcess(train_judge_export, served, "audit-7")
@@ -49,7 +50,7 @@ def test_an_archive_becomes_a_pair_in_service_with_its_reference(served: Setting
     assert activate(served, 1, drain_s=0)
     model = load_in_service(served, 1)
     assert model.metrics == trained.metrics
-    assert model.reference.columns == (*model.features, PROBABILITY)
+    assert model.reference.columns == SERVED_COLUMNS
     card = json.loads((served.models_dir / "ranker" / "1" / CARD).read_text())
     assert card["audit_id"] == "audit-7"
     assert card["data"]["events"] == visits
