@@ -44,6 +44,7 @@ def test_the_card_says_what_each_stage_cost(pair: TrainedPair) -> None:
         "candidate model",
         "ranker",
         "held-out requests",
+        "reference of drift",
     ]
     assert all(stage["cpu_cores"] > 0 for stage in told["stages"].values())
     assert told["stages"]["choice sets"]["rows_per_s"] > 0
