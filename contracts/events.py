@@ -179,7 +179,11 @@ class ServedPlace(Struct, frozen=True):
 
 
 class Impression(Struct, frozen=True):
-    """An answer that was served (topic `placestream.impressions.v1`, key `user_id`)."""
+    """An answer that was served (topic `placestream.impressions.v1`, key `user_id`).
+
+    `took_ms` is the time in all stages of the answer, `models_ms` that of its models. They tell of
+    the service and not of the user: rollouts are judged by them, and the archive leaves them out.
+    """
 
     request_id: str
     user_id: str
@@ -190,6 +194,8 @@ class Impression(Struct, frozen=True):
     models: dict[str, int]
     feature_set: str
     places: list[ServedPlace]
+    took_ms: float | None = None
+    models_ms: float | None = None
 
 
 class RetrainRequested(Struct, frozen=True):
