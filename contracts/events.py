@@ -212,7 +212,7 @@ class RolloutStep(Struct, frozen=True):
     """One step of a model's way into service (topic `placestream.rollout.v1`, key `audit_id`)."""
 
     audit_id: str
-    step: Literal["trained", "rejected", "promoted", "failed"]
+    step: Literal["trained", "rejected", "shadow", "canary", "promoted", "rolled_back", "failed"]
     at: Instant
     versions: dict[str, int] = {}
     metrics: dict[str, float] = {}

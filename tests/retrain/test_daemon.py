@@ -93,7 +93,12 @@ def daemon(settings: Settings, trainer: Trainer) -> Iterator[None]:
 
     def body() -> None:
         try:
-            run(settings, stop=stop, trainer=trainer, lease_s=2)
+            run(
+                settings.model_copy(update={"rollout_direct": True}),
+                stop=stop,
+                trainer=trainer,
+                lease_s=2,
+            )
         except BaseException as error:
             died.append(error)
 
