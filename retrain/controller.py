@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Protocol
 
 import confluent_kafka
 import redis
@@ -22,14 +21,14 @@ from contracts.experiment import CANARY, Plan
 from contracts.settings import Settings
 from retrain import metrics
 from retrain.canary_feed import CanaryFeed
-from retrain.evidence import Evidence
+from retrain.canary_watch import CanaryWatch, NewFeed
 from retrain.experiments import FINAL, Experiment, Experiments, State
 from retrain.keys import ControllerKeys
 from retrain.lease import TTL_S, Lease, LeaseLost
 from retrain.model_config import MODELS
+from retrain.orders import check_order
 from retrain.publish import NotPublished, Outbox
 from retrain.rollout import DRAIN_S, RolloutFailed, current, relabel
-from retrain.verdict import Verdict, judge
 
 _log = structlog.get_logger(__name__)
 
@@ -41,20 +40,8 @@ SETTLE_S = 3.0
 FAILED, FAILED_RATIO = 20, 0.1
 
 
-class Feed(Protocol):
-    """Fills evidence; `retrain.canary_feed.CanaryFeed` is the real one."""
-
-    def read(self) -> bool: ...
-
-    def close(self) -> None: ...
-
-
 class Busy(RuntimeError):
     """Another controller is at work."""
-
-
-class NotNow(ValueError):
-    """An order does not fit the state of its experiment; says what would."""
 
 
 class Controller:
@@ -77,22 +64,21 @@ class Controller:
         client: redis.Redis,
         outbox: Outbox,
         clock: Callable[[], float],
-        feed: Callable[[Settings, Evidence, float], Feed] = CanaryFeed,
+        feed: NewFeed = CanaryFeed,
         sleep: Callable[[float], object] = time.sleep,
         lease_s: float = TTL_S,
         drain_s: float = DRAIN_S,
     ) -> None:
+        #: What ended `run`, other than `stop`.
         self.died_of: Exception | None = None
         self._settings = settings
         self._outbox = outbox
         self._clock = clock
-        self._new_feed = feed
         self._sleep = sleep
         self._drain_s = drain_s
         self._lease = Lease(client, ControllerKeys(settings.key_prefix), lease_s)
         self.experiments = Experiments(client, settings.key_prefix, self._lease)
-        #: Of the canary under way.
-        self._watched: tuple[str, Evidence, Feed] | None = None
+        self._canary = CanaryWatch(settings, feed)
 
     def begin(self, audit_id: str, version: int, held_out: dict[str, float]) -> bool:
         """Take over a trained pair; False if it has nothing to be tried against."""
@@ -131,7 +117,7 @@ class Controller:
 
         Raises:
             Busy: another controller is at work; try again.
-            NotNow: the experiment is not in a state for it.
+            retrain.orders.NotNow: the experiment is not in a state for it.
             NoSuchExperiment: there is none of this id.
             retrain.rollout.RolloutFailed: labels could not be moved; the controller tries again.
         """
@@ -139,35 +125,11 @@ class Controller:
             raise Busy("another controller holds the lease; it gives it back within seconds")
         try:
             one = self.experiments.get(experiment_id)
-            self._check_alone(one)
-            self._check(one, wanted)
+            check_order(one, wanted, current(self._settings), self.experiments.all())
             one = self._move(one, wanted, note)
             return self._tell(self._finish(one))
         finally:
             self._lease.release()
-
-    def _check_alone(self, one: Experiment) -> None:
-        for other in self.experiments.all():
-            if other.id != one.id and other.state not in (*FINAL, "waiting"):
-                raise NotNow(
-                    f"{other.id} is on trial ({other.state}): "
-                    f"first `placestream experiments stop {other.id}`"
-                )
-
-    def _check(self, one: Experiment, wanted: State) -> None:
-        stable = current(self._settings)
-        if wanted == "promoting" and one.state in FINAL:
-            raise NotNow(f"{one.id} is {one.state}: only a pair on trial can be promoted")
-        if wanted == "rolling_back" and one.state == "promoted":
-            if stable != one.version:
-                raise NotNow(
-                    f"{one.id} is no longer in service (version {stable} is): "
-                    f"roll back pair-{stable}"
-                )
-            if one.baseline is None:
-                raise NotNow(f"{one.id} was the first pair: there is none to go back to")
-        elif wanted == "rolling_back" and one.state in FINAL:
-            raise NotNow(f"{one.id} is {one.state} already: version {stable} is in service")
 
     def _choose(self) -> Experiment | None:
         """The one under way, else the newest that waits; older ones that wait are passed over."""
@@ -212,30 +174,16 @@ class Controller:
         return self._keep(one)
 
     def _look_at_canary(self, one: Experiment) -> Experiment:
-        verdict = self._judged(one)
+        plan = self._plan(one)
+        if plan is None:
+            raise AssertionError("a canary has a plan")
+        verdict = self._canary.look(one, plan, self._clock())
         one = one.change(report=one.report | verdict.report, note=verdict.note)
         metrics.show_canary(verdict.report)
         if verdict.action == "go on":
             return self._keep(one)
         state: State = "promoting" if verdict.action == "promote" else "rolling_back"
         return self._finish(self._move(one, state, verdict.note))
-
-    def _judged(self, one: Experiment) -> Verdict:
-        began_s = one.since_s if one.canary_s is None else one.canary_s
-        if self._watched is None or self._watched[0] != one.id:
-            self.close()
-            plan = self._plan(one)
-            if plan is None or one.baseline is None:
-                raise AssertionError("a canary has a plan and a pair that it is compared with")
-            settings = self._settings
-            evidence = Evidence(
-                plan, one.baseline, settings.model_label, began_s, settings.serve_objective_ms
-            )
-            self._watched = (one.id, evidence, self._new_feed(settings, evidence, began_s))
-        _, evidence, feed = self._watched
-        if not feed.read():
-            return Verdict("go on", "reading what has happened since it began", {})
-        return judge(evidence, one.share, self._clock() - began_s, self._settings)
 
     def _finish(self, one: Experiment) -> Experiment:
         """Move the labels, and only then the users who follow them, and only then unload."""
@@ -255,7 +203,7 @@ class Controller:
         self.experiments.save(one, moved=False, plan=None)
         self._sleep(SETTLE_S)
         self._relabel({CANARY: None})
-        self.close()
+        self._canary.close()
         metrics.EXPERIMENTS.labels(outcome="promoted" if promoting else "rolled_back").inc()
         return self._move(one, "promoted" if promoting else "rolled_back", one.note)
 
@@ -307,12 +255,6 @@ class Controller:
             note=one.note,
         )
 
-    def close(self) -> None:
-        """Part from the evidence of a canary."""
-        if self._watched is not None:
-            self._watched[2].close()
-            self._watched = None
-
     def run(self, stop: threading.Event) -> None:
         """Take a step every two seconds until stopped; what is away is named and tried again.
 
@@ -327,7 +269,7 @@ class Controller:
             self.died_of = error
             stop.set()
         finally:
-            self.close()
+            self._canary.close()
 
     def _try_step(self) -> None:
         try:

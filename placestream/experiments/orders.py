@@ -8,8 +8,9 @@ from typing import Literal
 from contracts.settings import Settings
 from online_features.redis_client import blocking_client_of
 from placestream.experiments.reports import told_of_redis
-from retrain.controller import Busy, Controller, NotNow
+from retrain.controller import Busy, Controller
 from retrain.experiments import FINAL, Experiment, State
+from retrain.orders import NotNow
 from retrain.publish import Publisher
 
 Action = Literal["stop", "promote", "rollback"]

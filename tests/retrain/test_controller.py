@@ -9,11 +9,12 @@ import redis
 from contracts.experiment import CANARY, plan_key, read_plan, shadow_key
 from contracts.settings import Settings
 from inference.model_server.server import ModelServer
-from retrain.controller import Busy, Controller, NotNow
+from retrain.controller import Busy, Controller
 from retrain.evidence import METRICS, SUCCESS, Evidence, Variant
 from retrain.experiments import Experiment, NoSuchExperiment
 from retrain.keys import ControllerKeys
 from retrain.lease import Lease, LeaseLost
+from retrain.orders import NotNow
 from retrain.publish import NotPublished
 from retrain.rollout import activate, current, exported
 from tests.retrain.conftest import Remembering

@@ -1,6 +1,7 @@
 """`placestream experiments` on real Redis, Kafka and model server, and what it says in vain."""
 
 import json
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -19,6 +20,13 @@ from retrain.rollout import activate, current
 from tests.retrain.tiny_models import export
 
 Run = Callable[..., Any]
+
+
+def stopped() -> threading.Event:
+    """Lets a controller's `run` only part from what it holds."""
+    event = threading.Event()
+    event.set()
+    return event
 
 
 @pytest.fixture
@@ -48,7 +56,7 @@ def trial(settings: Settings, redis_client: redis.Redis, topics: object) -> Iter
         controller.step()
         controller.step()
         yield controller
-    controller.close()
+    controller.run(stopped())
     publisher.close()
 
 
