@@ -10,7 +10,6 @@ from retrain.evidence import Evidence
 from retrain.experiments import Experiment
 from retrain.verdict import Verdict, judge
 
-
 #: Services follow a plan within a second. Of answers until then only those to the canary's users
 #: would be strays, and the shares would not be as meant.
 FOLLOWED_S = 2.0
