@@ -195,7 +195,11 @@ class ServedPlace(Struct, frozen=True):
 
 
 class Impression(Struct, frozen=True):
-    """An answer that was served (topic `placestream.impressions.v1`, key `user_id`)."""
+    """An answer that was served (topic `placestream.impressions.v1`, key `user_id`).
+
+    `took_ms` is the time in all stages of the answer, `models_ms` that of its models. They tell of
+    the service and not of the user: rollouts are judged by them, and the archive leaves them out.
+    """
 
     request_id: str
     user_id: str
@@ -206,6 +210,8 @@ class Impression(Struct, frozen=True):
     models: dict[str, Annotated[int, Meta(ge=-MAX_COUNT, le=MAX_COUNT)]]
     feature_set: str
     places: list[ServedPlace]
+    took_ms: float | None = None
+    models_ms: float | None = None
 
 
 class Span(Struct, frozen=True):
@@ -234,7 +240,7 @@ class RolloutStep(Struct, frozen=True):
     """One step of a model's way into service (topic `placestream.rollout.v1`, key `audit_id`)."""
 
     audit_id: str
-    step: Literal["trained", "rejected", "promoted", "failed"]
+    step: Literal["trained", "rejected", "shadow", "canary", "promoted", "rolled_back", "failed"]
     at: Instant
     versions: dict[str, int] = {}
     metrics: dict[str, float] = {}

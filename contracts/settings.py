@@ -212,6 +212,42 @@ class Settings(BaseSettings):
     )
     drift_min_answers: int = Field(1_000, ge=1, description="fewer answers say nothing of drift")
     retrain_cooldown_s: float = Field(3_600, ge=0, description="no second request within this time")
+    rollout_direct: bool = Field(
+        False, description="a new pair that passed the gate serves everybody at once, on no trial"
+    )
+    shadow_share: float = Field(
+        0.1, gt=0, le=1, description="share of answers that a new pair computes too, unseen"
+    )
+    shadow_min_answers: int = Field(
+        500, ge=1, description="so many are compared before users meet the new pair"
+    )
+    canary_share: float = Field(
+        0.1, gt=0, lt=1, description="share of users who are answered by the new pair"
+    )
+    canary_min_s: float = Field(
+        604_800, ge=0, description="least duration of a canary, seconds; whole weeks"
+    )
+    canary_max_s: float = Field(
+        2_419_200, gt=0, description="a canary that has not proven itself by then is rolled back"
+    )
+    canary_min_users: int = Field(
+        10_000, ge=1, description="least users of the new pair and of the one in service"
+    )
+    canary_alpha: float = Field(
+        0.05, gt=0, lt=1, description="chance that a canary is ever judged wrongly, all looks"
+    )
+    canary_success_loss: float = Field(
+        0.05, gt=0, lt=1, description="share of the success that a new pair may lose at most"
+    )
+    canary_degraded_rise: float = Field(
+        0.01, gt=0, lt=1, description="share of answers that may be degraded beyond stable's"
+    )
+    canary_slow_rise: float = Field(
+        0.02, gt=0, lt=1, description="the same for answers slower than serve_objective_ms"
+    )
+    canary_load_rise: float = Field(
+        0.25, gt=0, description="share of model time by which a new pair may be dearer"
+    )
     seed: int = Field(17, ge=0, description="seed of everything random")
 
     # Logs

@@ -1,5 +1,8 @@
 """The trainer's metrics."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from prometheus_client import Counter, Gauge, Histogram
 
 DRIFT_PSI = Gauge(
@@ -31,7 +34,7 @@ REQUESTS = Counter(
 )
 TRAININGS = Counter(
     "placestream_trainings_total",
-    "Requests that were worked off: promoted, rejected, failed.",
+    "Requests that were worked off: on_trial, promoted, rejected, failed.",
     ["outcome"],
 )
 TRAINING_SECONDS = Histogram(
@@ -85,3 +88,21 @@ IMPRESSIONS_SKIPPED = Counter(
     "Answers that drift was not judged by: unreadable, no_reference, other_version, no_features.",
     ["reason"],
 )
+EXPERIMENTS = Counter(
+    "placestream_experiments_total",
+    "Pairs whose trial ended: promoted, rolled_back.",
+    ["outcome"],
+)
+CANARY_EFFECT = Gauge(
+    "placestream_canary_effect_ratio",
+    "Effect of the pair on trial at the last look, with the ends of its always-valid interval.",
+    ["metric", "bound"],
+)
+
+
+def show_canary(report: Mapping[str, Any]) -> None:
+    """Set the gauges of a canary from the report of a look; what is unknown has none."""
+    for name, row in report.get("metrics", {}).items():
+        for bound in ("effect", "low", "high"):
+            if row[bound] is not None:
+                CANARY_EFFECT.labels(metric=name, bound=bound).set(row[bound])

@@ -23,6 +23,7 @@ from tensorflow_serving.apis import (
 from tensorflow_serving.config import model_server_config_pb2
 
 from contracts.events import PlaceDocument, encode
+from contracts.experiment import CANARY
 from contracts.ids import id64
 from contracts.kafka import producer_config
 from contracts.placestream.v1 import recommendation_pb2 as pb
@@ -91,6 +92,17 @@ class ModelProcess:
         if self._child is not None:
             self._child.process.send_signal(number)
 
+    def try_out(self, version: int | None) -> None:
+        """Serve another version too, under the label of pairs on trial; None: no longer."""
+        beside = {} if version is None else {CANARY: version}
+        with grpc.insecure_channel(self.settings.model_server) as channel:
+            stub = model_service_pb2_grpc.ModelServiceStub(channel)
+            if version is not None:
+                self._reload(stub, self._config(self._label, version))
+                while not all(_is_available(stub, name, version) for name in MODELS):
+                    time.sleep(0.05)
+            self._reload(stub, self._config(self._label, *beside.values(), **beside))
+
     def kill(self) -> None:
         """End it as a crash would."""
         if self._child is not None:
@@ -100,7 +112,7 @@ class ModelProcess:
         request = model_management_pb2.ReloadConfigRequest(config=config)
         stub.HandleReloadConfigRequest(request, timeout=60)
 
-    def _config(self, label: int, *versions: int) -> Any:
+    def _config(self, label: int, *versions: int, **beside: int) -> Any:
         config = model_server_config_pb2.ModelServerConfig()
         for name in MODELS:
             model = config.model_config_list.config.add(
@@ -110,6 +122,8 @@ class ModelProcess:
             )
             model.model_version_policy.specific.versions.extend({*versions, label})
             model.version_labels[self.settings.model_label] = label
+            for other, version in beside.items():
+                model.version_labels[other] = version
         return config
 
 
