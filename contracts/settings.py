@@ -186,6 +186,15 @@ class Settings(BaseSettings):
     train_memory_mb: int = Field(
         2_048, ge=1, description="training rows that take more go through files in models_dir"
     )
+    data_max_age_s: float = Field(
+        172_800, ge=0, description="training stops if the newest event is older; 0 = any age"
+    )
+    data_mean_shift: float = Field(
+        1.0,
+        ge=0,
+        description="spreads that a mean of the training data may move between two trainings; "
+        "0 = the last one is not compared with",
+    )
     gate_auc_loss: float = Field(
         0.01, ge=0, description="AUC that a new pair may lose against the one in service"
     )

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
+from typing import Any
 
 from contracts.settings import Settings
 
@@ -23,11 +24,13 @@ class Trained:
         version: of the exported pair; None if it was not good enough to be exported.
         metrics: held-out metrics of the new pair.
         note: why it was rejected, or how it compares, for a person.
+        evidence: the same for a program, as JSON can say it; see docs/retraining.md.
     """
 
     version: int | None
     metrics: dict[str, float] = field(default_factory=dict)
     note: str = ""
+    evidence: dict[str, Any] = field(default_factory=dict)
 
 
 #: Trains, judges and exports, given the audit id of the request; runs in the child, so it is a

@@ -1,5 +1,8 @@
 """The trainer's metrics."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from prometheus_client import Counter, Gauge, Histogram
 
 DRIFT_PSI = Gauge(
@@ -37,3 +40,22 @@ IMPRESSIONS_SKIPPED = Counter(
     "Answers that drift was not judged by: unreadable, no_reference, other_version, no_features.",
     ["reason"],
 )
+DATA_CHECKS_FAILED = Counter(
+    "placestream_training_data_checks_failed_total",
+    "Expectations on the training data that were not met, each of which stopped a training.",
+    ["check"],
+)
+GATE_REFUSALS = Counter(
+    "placestream_gate_refusals_total",
+    "Parts of the held-out requests (overall, or a kind of slice) on which a new pair lost.",
+    ["part", "metric"],
+)
+
+
+def count_refusal(evidence: Mapping[str, Any]) -> None:
+    """Count why a training came to no pair, as its evidence tells (see docs/retraining.md)."""
+    for failed in evidence.get("failed", ()):
+        if evidence.get("refused_by") == "data":
+            DATA_CHECKS_FAILED.labels(check=failed["check"]).inc()
+        elif evidence.get("refused_by") == "gate":
+            GATE_REFUSALS.labels(part=failed["part"], metric=failed["metric"]).inc()

@@ -1,4 +1,4 @@
-"""What the child process does: read the archive, train, judge, export."""
+"""What the child process does: read the archive, check it, train, judge, export."""
 
 import time
 from dataclasses import replace
@@ -11,8 +11,9 @@ from models.holdout import OtherFeatures
 from models.progress import Logged
 from models.scoring import NoSuchModel
 from models.split import TooFewEvents
-from models.train import TrainedPair, evaluate_version, export_pair, train_pair
+from models.train import LEAST_EVENTS, TrainedPair, evaluate_version, export_pair, train_pair
 from online_features.archive import read_catalogue, read_context, read_interactions
+from retrain.check_data import PROFILE, check_data
 from retrain.child import Trained
 from retrain.gate import Limits, judge
 from retrain.rollout import current
@@ -23,7 +24,8 @@ _log = structlog.get_logger(__name__)
 def train_judge_export(settings: Settings, audit_id: str) -> Trained:
     """Train on the archive, and export the pair if it may go into service.
 
-    It is compared with the version in service on the same held-out requests.
+    Nothing is trained on data that are not fit for it (see docs/retraining.md). The pair is
+    compared with the version in service on the same held-out requests.
 
     Args:
         settings: of the installation.
@@ -35,6 +37,11 @@ def train_judge_export(settings: Settings, audit_id: str) -> Trained:
     read_at_s = time.time()
     archive = settings.archive_dir
     events, catalogue = read_interactions(archive), read_catalogue(archive)
+    checked = None
+    if len(events) >= LEAST_EVENTS:  # fewer are told by the training, with their number
+        checked = check_data(settings, events, catalogue, audit_id=audit_id, now_s=read_at_s)
+        if checked.note:
+            return Trained(None, {}, checked.note, checked.evidence)
     try:
         pair = train_pair(events, catalogue, read_context(archive), settings, progress=Logged())
     except TooFewEvents as few:
@@ -46,6 +53,8 @@ def train_judge_export(settings: Settings, audit_id: str) -> Trained:
     if not verdict.passed:
         return Trained(None, pair.metrics, note)
     card = pair.card | {"trained_at_s": read_at_s, "audit_id": audit_id}
+    if checked is not None:
+        card[PROFILE] = checked.profile
     try:
         version = export_pair(replace(pair, card=card), settings)
     except NotExportable as error:

@@ -125,8 +125,9 @@ class Worker:
             return self._end(job, "failed", str(error))
         finally:
             child.stop()
-        job = job.change(metrics=trained.metrics, note=trained.note)
+        job = job.change(metrics=trained.metrics, note=trained.note, evidence=trained.evidence)
         if trained.version is None:
+            metrics.count_refusal(trained.evidence)
             return self._end(job, "rejected", trained.note)
         return self.jobs.save(job.change(stage="exported", version=trained.version))
 
@@ -162,6 +163,7 @@ class Worker:
                 versions=_versions(job.version),
                 metrics=job.metrics,
                 note=job.note,
+                evidence=job.evidence,
             ),
         )
         return self.jobs.save(job.change(told=[*job.told, step]))

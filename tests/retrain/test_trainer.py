@@ -12,6 +12,7 @@ from models.holdout import Holdout
 from models.scoring import CARD
 from models.train import evaluate_version
 from retrain import gate
+from retrain.check_data import PROFILE, report_folder
 from retrain.child import TrainingProcess
 from retrain.in_service import PROBABILITY, load_in_service
 from retrain.rollout import activate, current, exported
@@ -23,7 +24,7 @@ PATIENCE_S = 240
 
 @pytest.fixture
 def small(settings: Settings) -> Settings:
-    return settings.model_copy(update={"train_epochs": 2, "model_poll_s": 0.1})
+    return settings.model_copy(update={"train_epochs": 2, "model_poll_s": 0.1, "data_max_age_s": 0})
 
 
 @pytest.fixture
@@ -51,6 +52,8 @@ def test_an_archive_becomes_a_pair_in_service_with_its_reference(served: Setting
     card = json.loads((served.models_dir / "ranker" / "1" / CARD).read_text())
     assert card["audit_id"] == "audit-7"
     assert card["data"]["events"] == visits
+    assert card[PROFILE]["columns"]["interactions"]["is_visit"]["mean"] == 1.0
+    assert (report_folder(served, "audit-7") / "interactions.html").exists()
 
 
 def test_too_little_data_is_rejected_with_the_count(small: Settings) -> None:
@@ -84,3 +87,20 @@ def test_a_pair_that_loses_against_the_one_in_service_is_not_exported(
     assert gate.AUC in second.note
     assert exported(small) == [1]
     assert current(small) == 1
+
+
+def test_data_that_are_not_fit_are_not_trained_on(
+    small: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The archive ended years ago: no training begins, and note, evidence and report say why."""
+    write_archive(small.archive_dir)
+    monkeypatch.setattr("retrain.trainer.train_pair", lambda *_, **__: pytest.fail("trained"))
+    aged = small.model_copy(update={"data_max_age_s": 3_600})
+    trained = train_judge_export(aged, "../audit 9")
+    assert trained.version is None
+    assert "not fit to learn from: interactions.time_s.freshness" in trained.note
+    assert trained.evidence["refused_by"] == "data"
+    assert [f["check"] for f in trained.evidence["failed"]] == ["interactions.time_s.freshness"]
+    report = Path(trained.evidence["report"])
+    assert report == small.models_dir / "reports" / "___audit_9"
+    assert "Failed" in (report / "interactions.html").read_text()
