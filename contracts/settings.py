@@ -199,6 +199,9 @@ class Settings(BaseSettings):
         0.01, ge=0, description="AUC that a new pair may lose against the one in service"
     )
     gate_ndcg_loss: float = Field(0.02, ge=0, description="the same for NDCG@10")
+    gate_slice_loss: float = Field(
+        0.02, ge=0, description="NDCG@10 that it may lose for certain on a slice of the requests"
+    )
     psi_retrain: float = Field(0.2, gt=0, description="a PSI above this asks for a retraining")
     drift_window_s: float = Field(
         86_400, gt=0, description="answers this recent are compared with the training; a whole day"

@@ -20,7 +20,7 @@ from contracts.settings import Settings
 from models import evaluation
 from models.calibration import row_probability
 from models.crowd_history import CrowdHistory
-from models.dataset import EACH, Choices, Part, pick, situations
+from models.dataset import EACH, NO_EVENT, Choices, Part, pick, situations
 from models.scoring import Scorer
 from online_features.archive import EventLog
 from online_features.catalogue import Catalogue
@@ -118,6 +118,22 @@ class Holdout:
         earlier = log.take(slice(0, int(test.moments.before.min())))
         place = catalogue.rows_of(earlier.place[earlier.kind == VISIT])
         self._visits = np.bincount(place[place >= 0], minlength=len(catalogue))
+
+    @property
+    def user_events(self) -> NDArray[np.int64]:
+        """Events of each request's user before it, as far as the history reaches; int64[r]."""
+        return (self._choices.history_row != NO_EVENT).sum(axis=1)
+
+    @property
+    def place_visits(self) -> NDArray[np.int64]:
+        """Visits of each request's target before the held-out part began; int64[r]."""
+        return self._visits[self.moments.place]
+
+    @property
+    def categories(self) -> NDArray[np.str_]:
+        """Category of each request's target, "" if it has none; str[r]."""
+        names = np.array([*self._catalogue.categories, ""])  # -1 is the last
+        return names[self._catalogue.category[self.moments.place]]
 
     def evaluate(self, scorer: Scorer) -> dict[str, float]:
         """All metrics of a pair.

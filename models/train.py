@@ -1,7 +1,7 @@
 """Training of a pair of models, from the archive to exported versions.
 
 `run` is the command line's `train`; the trainer daemon calls `train_pair` and `export_pair`, and
-judges the pair in service on the same `pair.holdout` by `evaluate_version`.
+judges the pair in service on the same `pair.holdout` by `answer_version`.
 """
 
 import time
@@ -19,7 +19,7 @@ from models.candidates import CandidateModel
 from models.card import fingerprint, served_reference
 from models.export import export, exportables
 from models.fit_pair import Curves, fit_pair, needs_rows
-from models.holdout import Holdout, Inputs, Reach
+from models.holdout import Holdout, Inputs, Ranked, Reach
 from models.progress import SILENT, Reporter, reporter_for
 from models.ranking_model import RankingModel
 from models.scoring import Scorer, load_scorer
@@ -47,6 +47,7 @@ class TrainedPair:
         card: what placestream.json will say.
         candidate_calls, ranker_calls: real inputs, to check and to warm a server with.
         training_s: seconds that it took.
+        ranked: its answers to the requests of `holdout`.
         curves: epochs of each model that was trained by gradients, by its name.
     """
 
@@ -59,6 +60,7 @@ class TrainedPair:
     candidate_calls: tuple[Inputs, ...]
     ranker_calls: tuple[Inputs, ...]
     training_s: float
+    ranked: Ranked
     curves: Curves
 
 
@@ -129,6 +131,7 @@ def train_pair(
         candidate_calls=candidate_calls,
         ranker_calls=ranker_calls,
         training_s=time.perf_counter() - began,
+        ranked=ranked,
         curves=curves,
     )
 
@@ -153,7 +156,21 @@ def evaluate_version(models_dir: Path, version: int, holdout: Holdout) -> dict[s
         models.scoring.NoSuchModel: it is not there.
         models.holdout.OtherFeatures: it was trained on other features.
     """
-    return holdout.evaluate(load_scorer(models_dir, version))
+    return answer_version(models_dir, version, holdout)[0]
+
+
+def answer_version(
+    models_dir: Path, version: int, holdout: Holdout
+) -> tuple[dict[str, float], Ranked]:
+    """Metrics of an exported pair on held-out requests, and its answers to them.
+
+    Raises:
+        models.scoring.NoSuchModel: it is not there.
+        models.holdout.OtherFeatures: it was trained on other features.
+    """
+    scorer = load_scorer(models_dir, version)
+    ranked = holdout.answer(scorer)
+    return holdout.judge(scorer, ranked), ranked
 
 
 def run(settings: Settings, console: Console | None = None) -> int:

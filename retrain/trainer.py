@@ -6,12 +6,13 @@ from dataclasses import replace
 import structlog
 
 from contracts.settings import Settings
+from models.comparison import Comparison, compare
 from models.export import NotExportable
 from models.holdout import OtherFeatures
 from models.progress import Logged
 from models.scoring import NoSuchModel
 from models.split import TooFewEvents
-from models.train import LEAST_EVENTS, TrainedPair, evaluate_version, export_pair, train_pair
+from models.train import LEAST_EVENTS, TrainedPair, answer_version, export_pair, train_pair
 from online_features.archive import read_catalogue, read_context, read_interactions
 from retrain.check_data import PROFILE, check_data
 from retrain.child import Trained
@@ -46,12 +47,18 @@ def train_judge_export(settings: Settings, audit_id: str) -> Trained:
         pair = train_pair(events, catalogue, read_context(archive), settings, progress=Logged())
     except TooFewEvents as few:
         return Trained(None, {}, f"too little data: {few}")
-    in_service, why_not = _judge_in_service(settings, pair)
-    limits = Limits(auc_loss=settings.gate_auc_loss, ndcg_loss=settings.gate_ndcg_loss)
-    verdict = judge(pair.metrics, in_service, limits)
+    in_service, comparisons, why_not = _judge_in_service(settings, pair)
+    limits = Limits(
+        auc_loss=settings.gate_auc_loss,
+        ndcg_loss=settings.gate_ndcg_loss,
+        slice_loss=settings.gate_slice_loss,
+    )
+    verdict = judge(pair.metrics, in_service, limits, comparisons)
+    compared = [part.told() for part in comparisons]
     note = "; ".join(filter(None, (verdict.note, why_not)))
     if not verdict.passed:
-        return Trained(None, pair.metrics, note)
+        evidence = {"refused_by": "gate", "failed": list(verdict.failed), "compared": compared}
+        return Trained(None, pair.metrics, note, evidence)
     card = pair.card | {"trained_at_s": read_at_s, "audit_id": audit_id}
     if checked is not None:
         card[PROFILE] = checked.profile
@@ -59,16 +66,22 @@ def train_judge_export(settings: Settings, audit_id: str) -> Trained:
         version = export_pair(replace(pair, card=card), settings)
     except NotExportable as error:
         return Trained(None, pair.metrics, str(error))
-    return Trained(version, pair.metrics, note)
+    return Trained(version, pair.metrics, note, {"compared": compared})
 
 
-def _judge_in_service(settings: Settings, pair: TrainedPair) -> tuple[dict[str, float] | None, str]:
-    """Metrics of the version in service on the same held-out requests, or why there are none."""
+def _judge_in_service(
+    settings: Settings, pair: TrainedPair
+) -> tuple[dict[str, float] | None, list[Comparison], str]:
+    """Metrics of the version in service on the same held-out requests, or why there are none.
+
+    And how the new pair compares with it, overall and by slice.
+    """
     version = current(settings)
     if version is None:
-        return None, ""
+        return None, [], ""
     try:
-        return evaluate_version(settings.models_dir, version, pair.holdout), ""
+        metrics, ranked = answer_version(settings.models_dir, version, pair.holdout)
     except (NoSuchModel, OtherFeatures) as error:
         _log.warning("nothing_to_compare_with", version=version, cause=str(error))
-        return None, f"version {version} could not be judged: {error}"
+        return None, [], f"version {version} could not be judged: {error}"
+    return metrics, compare(pair.holdout, pair.ranked, ranked, seed=settings.seed), ""

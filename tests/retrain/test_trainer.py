@@ -8,9 +8,9 @@ import pytest
 
 from contracts.settings import Settings
 from inference.model_server.server import ModelServer
-from models.holdout import Holdout
+from models.holdout import Holdout, Ranked
 from models.scoring import CARD
-from models.train import evaluate_version
+from models.train import answer_version
 from retrain import gate
 from retrain.check_data import PROFILE, report_folder
 from retrain.child import TrainingProcess
@@ -75,16 +75,21 @@ def test_a_pair_that_loses_against_the_one_in_service_is_not_exported(
     activate(small, 1, start_s=0)
     judged: list[float] = []
 
-    def better(models_dir: Path, version: int, holdout: Holdout) -> dict[str, float]:
-        real = evaluate_version(models_dir, version, holdout)
+    def better(models_dir: Path, version: int, holdout: Holdout) -> tuple[dict[str, float], Ranked]:
+        real, ranked = answer_version(models_dir, version, holdout)
         judged.append(real[gate.AUC])
-        return {name: value + 0.1 for name, value in real.items()}
+        return {name: value + 0.1 for name, value in real.items()}, ranked
 
-    monkeypatch.setattr("retrain.trainer.evaluate_version", better)
+    monkeypatch.setattr("retrain.trainer.answer_version", better)
     second = train_judge_export(small, "second")
     assert judged == pytest.approx([first.metrics[gate.AUC]], abs=1e-4)
     assert second.version is None
     assert gate.AUC in second.note
+    assert second.evidence["refused_by"] == "gate"
+    assert second.evidence["failed"][0]["metric"] == gate.AUC
+    overall = second.evidence["compared"][0]
+    # The same training on the same data: request by request the same answers.
+    assert (overall["part"], overall["difference"]) == ("overall", pytest.approx(0, abs=0.002))
     assert exported(small) == [1]
     assert current(small) == 1
 
