@@ -122,18 +122,21 @@ class Holdout:
     @property
     def user_events(self) -> NDArray[np.int64]:
         """Events of each request's user before it, as far as the history reaches; int64[r]."""
-        return (self._choices.history_row != NO_EVENT).sum(axis=1)
+        events: NDArray[np.int64] = (self._choices.history_row != NO_EVENT).sum(axis=1)
+        return events
 
     @property
     def place_visits(self) -> NDArray[np.int64]:
         """Visits of each request's target before the held-out part began; int64[r]."""
-        return self._visits[self.moments.place]
+        visits: NDArray[np.int64] = self._visits[self.moments.place]
+        return visits
 
     @property
     def categories(self) -> NDArray[np.str_]:
         """Category of each request's target, "" if it has none; str[r]."""
         names = np.array([*self._catalogue.categories, ""])  # -1 is the last
-        return names[self._catalogue.category[self.moments.place]]
+        categories: NDArray[np.str_] = names[self._catalogue.category[self.moments.place]]
+        return categories
 
     def evaluate(self, scorer: Scorer) -> dict[str, float]:
         """All metrics of a pair.

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from contracts.settings import Settings
 from models.comparison import OVERALL, Comparison
 
 AUC, NDCG = "auc", "ndcg_at_10"
@@ -27,6 +28,15 @@ class Limits:
     ndcg_loss: float = 0.02
     slice_loss: float = 0.02
     least_auc: float = 0.55
+
+    @classmethod
+    def of(cls, settings: Settings) -> "Limits":
+        """As the installation is set."""
+        return cls(
+            auc_loss=settings.gate_auc_loss,
+            ndcg_loss=settings.gate_ndcg_loss,
+            slice_loss=settings.gate_slice_loss,
+        )
 
 
 @dataclass(frozen=True)

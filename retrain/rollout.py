@@ -26,6 +26,7 @@ import structlog
 from contracts.settings import Settings
 from retrain.model_admin import ModelAdmin, ModelServerError
 from retrain.model_config import MODELS, Serving, read, write
+from retrain.retention import DELETED, labels_moved, models_deleted, needed
 
 _log = structlog.get_logger(__name__)
 
@@ -36,7 +37,6 @@ START_S = 15.0
 DRAIN_S = 1.0
 #: Exported pairs that stay on disk, besides those in service.
 KEEP = 3
-_DELETED = ".deleted-"
 
 
 class RolloutFailed(RuntimeError):
@@ -106,7 +106,8 @@ def activate(
             write(settings, after)
             live = _started(server, version, guard, start_s)
     _log.info("version_activated", version=version, label=settings.model_label, live=live)
-    prune(settings)
+    labels_moved(settings, before.labels, after.labels)
+    models_deleted(settings, prune(settings))
     return live
 
 
@@ -188,7 +189,7 @@ def exported(settings: Settings) -> list[int]:
 
 
 def prune(settings: Settings, keep: int = KEEP) -> list[int]:
-    """Delete all but the newest `keep` versions; never one that the configuration names.
+    """Delete all but the newest `keep` versions; never one that is needed (`retrain.retention`).
 
     A version is renamed before it is deleted: nobody ever sees half of one.
 
@@ -196,14 +197,14 @@ def prune(settings: Settings, keep: int = KEEP) -> list[int]:
         The versions that were deleted.
     """
     for name in MODELS:
-        for left in (settings.models_dir / name).glob(f"{_DELETED}*"):
+        for left in (settings.models_dir / name).glob(f"{DELETED}*"):
             shutil.rmtree(left)
-    served = read(settings).versions
+    served = needed(settings)
     versions = exported(settings)
     old = [v for v in versions[: max(0, len(versions) - keep)] if v not in served]
     for version in old:
         for name in MODELS:
             path = settings.models_dir / name / str(version)
             if path.exists():
-                shutil.rmtree(path.rename(path.with_name(f"{_DELETED}{version}")))
+                shutil.rmtree(path.rename(path.with_name(f"{DELETED}{version}")))
     return old

@@ -14,9 +14,13 @@ from models.scoring import NoSuchModel
 from models.split import TooFewEvents
 from models.train import LEAST_EVENTS, TrainedPair, answer_version, export_pair, train_pair
 from online_features.archive import read_catalogue, read_context, read_interactions
+from online_features.redis_client import blocking_client_of
 from retrain.check_data import PROFILE, check_data
-from retrain.child import Trained
+from retrain.child import FENCE, Trained
 from retrain.gate import Limits, judge
+from retrain.keys import Keys
+from retrain.lease import check_held
+from retrain.retention import sweep
 from retrain.rollout import current
 
 _log = structlog.get_logger(__name__)
@@ -34,8 +38,10 @@ def train_judge_export(settings: Settings, audit_id: str) -> Trained:
 
     Raises:
         FloatingPointError: a training diverged.
+        LeaseLost: another trainer is at work by now; nothing was exported.
     """
     read_at_s = time.time()
+    sweep(settings, read_at_s)
     archive = settings.archive_dir
     events, catalogue = read_interactions(archive), read_catalogue(archive)
     checked = None
@@ -48,12 +54,7 @@ def train_judge_export(settings: Settings, audit_id: str) -> Trained:
     except TooFewEvents as few:
         return Trained(None, {}, f"too little data: {few}")
     in_service, comparisons, why_not = _judge_in_service(settings, pair)
-    limits = Limits(
-        auc_loss=settings.gate_auc_loss,
-        ndcg_loss=settings.gate_ndcg_loss,
-        slice_loss=settings.gate_slice_loss,
-    )
-    verdict = judge(pair.metrics, in_service, limits, comparisons)
+    verdict = judge(pair.metrics, in_service, Limits.of(settings), comparisons)
     compared = [part.told() for part in comparisons]
     note = "; ".join(filter(None, (verdict.note, why_not)))
     if not verdict.passed:
@@ -61,12 +62,21 @@ def train_judge_export(settings: Settings, audit_id: str) -> Trained:
         return Trained(None, pair.metrics, note, evidence)
     card = pair.card | {"trained_at_s": read_at_s, "audit_id": audit_id}
     if checked is not None:
-        card[PROFILE] = checked.profile
+        card |= {PROFILE: checked.profile, "data_report": str(checked.report)}
+    card["compared"] = compared
+    _check_fence(settings)
     try:
         version = export_pair(replace(pair, card=card), settings)
     except NotExportable as error:
         return Trained(None, pair.metrics, str(error))
     return Trained(version, pair.metrics, note, {"compared": compared})
+
+
+def _check_fence(settings: Settings) -> None:
+    """A child whose trainer was frozen must not export beside the next one's."""
+    if token := FENCE.get():
+        with blocking_client_of(settings, socket_timeout=5, socket_connect_timeout=5) as client:
+            check_held(client, Keys(settings.key_prefix), token)
 
 
 def _judge_in_service(

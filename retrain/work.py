@@ -116,7 +116,9 @@ class Worker:
             return self._end(job, "failed", f"given up: {job.attempts} trainings were cut short")
         job = self.jobs.save(job.change(attempts=job.attempts + 1))
         _log.info("training_started", audit_id=job.audit_id, attempt=job.attempts)
-        child = TrainingProcess(self._trainer, self._settings, job.audit_id, self._prepare)
+        child = TrainingProcess(
+            self._trainer, self._settings, job.audit_id, self._prepare, self.lease.token
+        )
         try:
             while (trained := child.wait(_LOOK_S)) is None:
                 self.lease.check()
