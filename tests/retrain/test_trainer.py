@@ -8,8 +8,10 @@ import pytest
 
 from contracts.settings import Settings
 from inference.model_server.server import ModelServer
+from models import registry
 from models.holdout import Holdout, Ranked
 from models.scoring import CARD
+from models.tracking import REGISTERED, client_of
 from models.train import answer_version
 from retrain import gate
 from retrain.check_data import PROFILE, report_folder
@@ -54,6 +56,10 @@ def test_an_archive_becomes_a_pair_in_service_with_its_reference(served: Setting
     assert card["data"]["events"] == visits
     assert card[PROFILE]["columns"]["interactions"]["is_visit"]["mean"] == 1.0
     assert (report_folder(served, "audit-7") / "interactions.html").exists()
+    assert registry.aliases(served) == {registry.CHAMPION: 1}
+    client = client_of(served)
+    (found,) = client.search_model_versions(f"name='{REGISTERED}'")
+    assert {"data", "plots", "card.json"} <= {a.path for a in client.list_artifacts(found.run_id)}
 
 
 def test_too_little_data_is_rejected_with_the_count(small: Settings) -> None:
