@@ -237,7 +237,11 @@ class RetrainRequested(Struct, frozen=True):
 
 
 class RolloutStep(Struct, frozen=True):
-    """One step of a model's way into service (topic `placestream.rollout.v1`, key `audit_id`)."""
+    """One step of a model's way into service (topic `placestream.rollout.v1`, key `audit_id`).
+
+    `evidence` of a `rejected` step: `refused_by` ("data" or "gate"), and what `failed`, in the
+    shape of docs/retraining.md.
+    """
 
     audit_id: str
     step: Literal["trained", "rejected", "shadow", "canary", "promoted", "rolled_back", "failed"]
@@ -245,6 +249,7 @@ class RolloutStep(Struct, frozen=True):
     versions: dict[str, int] = {}
     metrics: dict[str, float] = {}
     note: str = ""
+    evidence: dict[str, Any] = {}
     schema: int = 1
 
 

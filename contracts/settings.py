@@ -189,10 +189,22 @@ class Settings(BaseSettings):
     train_memory_mb: int = Field(
         2_048, ge=1, description="training rows that take more go through files in models_dir"
     )
+    data_max_age_s: float = Field(
+        172_800, ge=0, description="training stops if the newest event is older; 0 = any age"
+    )
+    data_mean_shift: float = Field(
+        1.0,
+        ge=0,
+        description="spreads that a mean of the training data may move between two trainings; "
+        "0 = the last one is not compared with",
+    )
     gate_auc_loss: float = Field(
         0.01, ge=0, description="AUC that a new pair may lose against the one in service"
     )
     gate_ndcg_loss: float = Field(0.02, ge=0, description="the same for NDCG@10")
+    gate_slice_loss: float = Field(
+        0.02, ge=0, description="NDCG@10 that it may lose for certain on a slice of the requests"
+    )
     psi_retrain: float = Field(0.2, gt=0, description="a PSI above this asks for a retraining")
     accuracy_retrain: float = Field(
         0.80, ge=0, le=1, description="an accuracy on served answers below this asks for one, too"

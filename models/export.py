@@ -96,13 +96,22 @@ def export(
             _write(model, workshop / model.name, card | {"version": version, "model": model.name})
         if reference is not None:
             write_reference(reference, workshop / RANKER)
-        for model in pair:
-            target = models_dir / model.name / str(version)
-            target.parent.mkdir(exist_ok=True)
-            (workshop / model.name).rename(target)
+        put_in_place(workshop, [model.name for model in pair], models_dir, version)
     finally:
         shutil.rmtree(workshop, ignore_errors=True)
     return version
+
+
+def put_in_place(workshop: Path, names: Sequence[str], models_dir: Path, version: int) -> None:
+    """Rename whole models out of the workshop to where a server may look for them.
+
+    Raises:
+        OSError: the version is there already: somebody else exported at the same time.
+    """
+    for name in names:
+        target = models_dir / name / str(version)
+        target.parent.mkdir(exist_ok=True)
+        (workshop / name).rename(target)
 
 
 def _write(model: Exportable, directory: Path, card: dict[str, Any]) -> None:

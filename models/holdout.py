@@ -23,7 +23,7 @@ from models.calibration import row_probability
 from models.crowd_history import CrowdHistory
 from models.dataset import EACH, pick, situations
 from models.scoring import Scorer
-from models.training_rows import Choices, Part
+from models.training_rows import NO_EVENT, Choices, Part
 from online_features.archive import EventLog
 from online_features.catalogue import Catalogue
 from online_features.columns import VISIT
@@ -134,6 +134,25 @@ class Holdout:
     def _judged(self) -> Choices:
         """Who only answers needs no rows of these."""
         return self.test.choices_of(np.arange(min(len(self.test.moments), JUDGED)))
+
+    @property
+    def user_events(self) -> NDArray[np.int64]:
+        """Events of each request's user before it, as far as the history reaches; int64[r]."""
+        events: NDArray[np.int64] = (self._choices.history_row != NO_EVENT).sum(axis=1)
+        return events
+
+    @property
+    def place_visits(self) -> NDArray[np.int64]:
+        """Visits of each request's target before the held-out part began; int64[r]."""
+        visits: NDArray[np.int64] = self._visits[self.moments.place]
+        return visits
+
+    @property
+    def categories(self) -> NDArray[np.str_]:
+        """Category of each request's target, "" if it has none; str[r]."""
+        names = np.array([*self._catalogue.categories, ""])  # -1 is the last
+        categories: NDArray[np.str_] = names[self._catalogue.category[self.moments.place]]
+        return categories
 
     def evaluate(self, scorer: Scorer) -> dict[str, float]:
         """All metrics of a pair.

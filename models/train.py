@@ -1,7 +1,7 @@
 """Training of a pair of models, from the archive to exported versions.
 
 `run` is the command line's `train`; the trainer daemon calls `train_pair` and `export_pair`, and
-judges the pair in service on the same `pair.holdout` by `evaluate_version`.
+judges the pair in service on the same `pair.holdout` by `answer_version`.
 """
 
 import time
@@ -59,6 +59,7 @@ class TrainedPair:
         reference: what it would have served, to judge drift by.
         candidate_calls, ranker_calls: real inputs, to check and to warm a server with.
         training_s: seconds that it took.
+        ranked: its answers to the requests of `holdout`.
         curves: epochs of each model that was trained by gradients, by its name.
         costs: of each stage, in the order in which they ended.
     """
@@ -73,6 +74,7 @@ class TrainedPair:
     candidate_calls: tuple[Inputs, ...]
     ranker_calls: tuple[Inputs, ...]
     training_s: float
+    ranked: Ranked
     curves: Curves
     costs: tuple[Cost, ...]
 
@@ -165,6 +167,7 @@ def train_pair(
         candidate_calls=candidate_calls,
         ranker_calls=ranker_calls,
         training_s=time.perf_counter() - began,
+        ranked=ranked,
         curves=fitted.curves,
         costs=progress.costs,
     )
@@ -207,7 +210,21 @@ def evaluate_version(models_dir: Path, version: int, holdout: Holdout) -> dict[s
         models.scoring.NoSuchModel: it is not there.
         models.holdout.OtherFeatures: it was trained on other features.
     """
-    return holdout.evaluate(load_scorer(models_dir, version))
+    return answer_version(models_dir, version, holdout)[0]
+
+
+def answer_version(
+    models_dir: Path, version: int, holdout: Holdout
+) -> tuple[dict[str, float], Ranked]:
+    """Metrics of an exported pair on held-out requests, and its answers to them.
+
+    Raises:
+        models.scoring.NoSuchModel: it is not there.
+        models.holdout.OtherFeatures: it was trained on other features.
+    """
+    scorer = load_scorer(models_dir, version)
+    ranked = holdout.answer(scorer)
+    return holdout.judge(scorer, ranked), ranked
 
 
 def run(settings: Settings, console: Console | None = None) -> int:

@@ -27,6 +27,7 @@ class Job(msgspec.Struct, frozen=True):
         version: of the exported pair.
         metrics: held-out metrics of the new pair.
         note: why it ended so, for a person.
+        evidence: the same for a program; see docs/retraining.md.
         told: steps whose events Kafka has acknowledged.
     """
 
@@ -36,6 +37,7 @@ class Job(msgspec.Struct, frozen=True):
     version: int | None = None
     metrics: dict[str, float] = {}
     note: str = ""
+    evidence: dict[str, Any] = {}
     told: list[str] = []
 
     def change(self, **fields: Any) -> "Job":

@@ -106,3 +106,24 @@ def show_canary(report: Mapping[str, Any]) -> None:
         for bound in ("effect", "low", "high"):
             if row[bound] is not None:
                 CANARY_EFFECT.labels(metric=name, bound=bound).set(row[bound])
+
+
+DATA_CHECKS_FAILED = Counter(
+    "placestream_training_data_checks_failed_total",
+    "Expectations on the training data that were not met, each of which stopped a training.",
+    ["check"],
+)
+GATE_REFUSALS = Counter(
+    "placestream_gate_refusals_total",
+    "Parts of the held-out requests (overall, or a kind of slice) on which a new pair lost.",
+    ["part", "metric"],
+)
+
+
+def count_refusal(evidence: Mapping[str, Any]) -> None:
+    """Count why a training came to no pair, as its evidence tells (see docs/retraining.md)."""
+    for failed in evidence.get("failed", ()):
+        if evidence.get("refused_by") == "data":
+            DATA_CHECKS_FAILED.labels(check=failed["check"]).inc()
+        elif evidence.get("refused_by") == "gate":
+            GATE_REFUSALS.labels(part=failed["part"], metric=failed["metric"]).inc()

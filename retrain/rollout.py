@@ -26,6 +26,7 @@ import structlog
 from contracts.settings import Settings
 from retrain.model_admin import ModelAdmin, ModelServerError
 from retrain.model_config import MODELS, Serving, read, write
+from retrain.retention import DELETED, labels_moved, models_deleted, needed
 
 _log = structlog.get_logger(__name__)
 
@@ -36,7 +37,6 @@ START_S = 15.0
 DRAIN_S = 1.0
 #: Exported pairs that stay on disk, besides those in service.
 KEEP = 3
-_DELETED = ".deleted-"
 
 
 class RolloutFailed(RuntimeError):
@@ -145,7 +145,8 @@ def relabel(
             write(settings, after)
             live = all(_started(server, version, guard, start_s) for version in wanted)
     _log.info("labels_moved", **changes, live=live)
-    prune(settings, kept=kept)
+    labels_moved(settings, before.labels, after.labels)
+    models_deleted(settings, prune(settings, kept=kept))
     return live
 
 
@@ -228,7 +229,8 @@ def exported(settings: Settings) -> list[int]:
 
 
 def prune(settings: Settings, keep: int = KEEP, kept: Iterable[int] = ()) -> list[int]:
-    """Delete all but the newest `keep` versions; never one that the configuration names, or `kept`.
+    """Delete all but the newest `keep` versions; never one that is needed (`retrain.retention`),
+    or `kept`.
 
     A version is renamed before it is deleted: nobody ever sees half of one.
 
@@ -236,14 +238,14 @@ def prune(settings: Settings, keep: int = KEEP, kept: Iterable[int] = ()) -> lis
         The versions that were deleted.
     """
     for name in MODELS:
-        for left in (settings.models_dir / name).glob(f"{_DELETED}*"):
+        for left in (settings.models_dir / name).glob(f"{DELETED}*"):
             shutil.rmtree(left)
-    needed = {*read(settings).versions, *kept}
+    held = {*needed(settings), *kept}
     versions = exported(settings)
-    old = [v for v in versions[: max(0, len(versions) - keep)] if v not in needed]
+    old = [v for v in versions[: max(0, len(versions) - keep)] if v not in held]
     for version in old:
         for name in MODELS:
             path = settings.models_dir / name / str(version)
             if path.exists():
-                shutil.rmtree(path.rename(path.with_name(f"{_DELETED}{version}")))
+                shutil.rmtree(path.rename(path.with_name(f"{DELETED}{version}")))
     return old

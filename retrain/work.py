@@ -129,7 +129,9 @@ class Worker:
             return self._end(job, "failed", f"given up: {job.attempts} trainings were cut short")
         job = self.jobs.save(job.change(attempts=job.attempts + 1))
         _log.info("training_started", audit_id=job.audit_id, attempt=job.attempts)
-        child = TrainingProcess(self._trainer, self._settings, job.audit_id, self._prepare)
+        child = TrainingProcess(
+            self._trainer, self._settings, job.audit_id, self._prepare, self.lease.token
+        )
         try:
             while (trained := child.wait(_LOOK_S)) is None:
                 self.lease.check()
@@ -138,8 +140,9 @@ class Worker:
             return self._end(job, "failed", str(error))
         finally:
             child.stop()
-        job = job.change(metrics=trained.metrics, note=trained.note)
+        job = job.change(metrics=trained.metrics, note=trained.note, evidence=trained.evidence)
         if trained.version is None:
+            metrics.count_refusal(trained.evidence)
             return self._end(job, "rejected", trained.note)
         return self.jobs.save(job.change(stage="exported", version=trained.version))
 
@@ -179,6 +182,7 @@ class Worker:
                 versions=_versions(job.version),
                 metrics=job.metrics,
                 note=job.note,
+                evidence=job.evidence,
             ),
         )
         return self.jobs.save(job.change(told=[*job.told, step]))

@@ -9,6 +9,7 @@ import redis
 
 from contracts.events import RetrainRequested
 from contracts.settings import Settings
+from retrain import metrics
 from retrain.child import Trainer
 from retrain.jobs import Job
 from retrain.keys import Keys
@@ -126,6 +127,19 @@ def test_a_pair_that_is_taken_on_trial_is_not_activated(bench: Bench) -> None:
     assert taken == [(REQUEST.audit_id, 1)]
     assert bench.activated == []
     assert bench.told == ["trained"]
+
+
+def test_a_refusal_is_told_with_its_evidence_and_counted(bench: Bench) -> None:
+    """By a label that names the check; told again, it is not counted again."""
+    failed = metrics.DATA_CHECKS_FAILED.labels(check="interactions.rating.range")
+    before = failed._value.get()
+    bench.worker(trainers.refuses_the_data).work(REQUEST)
+    bench.worker(trainers.refuses_the_data).work(REQUEST)
+    (step,) = bench.outbox.steps
+    assert step.step == "rejected"
+    assert step.evidence["refused_by"] == "data"
+    assert step.evidence["report"] == "reports/audit-1"
+    assert failed._value.get() - before == 1
 
 
 def test_a_rollout_that_fails_is_told(bench: Bench) -> None:
