@@ -59,6 +59,7 @@ def test_an_archive_becomes_a_pair_in_service_with_its_reference(served: Setting
     assert registry.aliases(served) == {registry.CHAMPION: 1}
     client = client_of(served)
     (found,) = client.search_model_versions(f"name='{REGISTERED}'")
+    assert found.run_id is not None
     assert {"data", "plots", "card.json"} <= {a.path for a in client.list_artifacts(found.run_id)}
 
 
