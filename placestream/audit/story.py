@@ -73,6 +73,19 @@ def read(settings: Settings, audit_id: str) -> Story:
     return Story(whole, asked[0] if asked else None, sorted(told.values(), key=lambda s: s.at))
 
 
+def requests(settings: Settings) -> list[RetrainRequested]:
+    """All requests to retrain that Kafka still holds, in order.
+
+    Raises:
+        ConnectionError: Kafka does not answer.
+    """
+    try:
+        asked = list(_events(settings, settings.topics.retrain, _REQUEST))
+    except confluent_kafka.KafkaException as error:
+        raise ConnectionError(f"Kafka at {settings.kafka_bootstrap}: {error}") from error
+    return sorted(asked, key=lambda request: request.requested_at)
+
+
 def _events(settings: Settings, topic: Topic, decoder: msgspec.json.Decoder[E]) -> Iterator[E]:
     """All events of a topic that can be read."""
     consumer = confluent_kafka.Consumer(consumer_config(settings, f"{settings.topic_prefix}.audit"))
