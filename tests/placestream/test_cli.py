@@ -42,6 +42,7 @@ COMMANDS = {
     "recommend",
     "demo",
     "up",
+    "console",
     "token",
     "erase-user",
     "settings",
