@@ -317,10 +317,11 @@ def console(
     """
     settings = load_settings("console")
     from placestream.console import server
+    from placestream.console.address import token_of
 
     places = {} if lat is None or lng is None else {"lat": f"{lat:.5f}", "lng": f"{lng:.5f}"}
     scene = ({"user": user} if user else {}) | places
-    token = server.token_of(settings)
+    token = token_of(settings)
     run_task(lambda: server.run(settings, token=token, say=typer.echo, scene=scene))
 
 

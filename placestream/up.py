@@ -7,12 +7,13 @@ from rich.console import Console
 from rich.table import Table
 
 from contracts.settings import Settings
+from placestream.console.address import address
 from placestream.stack.broker import BrokerKind
 from placestream.stack.local import LocalStack
 from placestream.stack.signals import ending_raises
 
 #: In the order of their start: each finds there what it needs.
-ROLES = ("stream", "model-server", "serve", "retrain")
+ROLES = ("stream", "model-server", "serve", "retrain", "console")
 
 
 def run(
@@ -46,6 +47,7 @@ def addresses(settings: Settings, run_dir: Path, roles: Sequence[str]) -> Table:
     services = {
         "serve": ("recommendations (gRPC)", f"{settings.serve_host}:{settings.serve_port}"),
         "model-server": ("model server (gRPC)", settings.model_server),
+        "console": ("console, a web page", address(settings)),
     }
     metrics = {
         "stream": f"http://127.0.0.1:{settings.stream_metrics_port}/metrics",
@@ -59,7 +61,7 @@ def addresses(settings: Settings, run_dir: Path, roles: Sequence[str]) -> Table:
         "Kafka": settings.kafka_bootstrap,
         "Redis": settings.redis_url.get_secret_value(),
         **{name: address for role, (name, address) in services.items() if role in roles},
-        **{f"metrics of {role}": metrics[role] for role in roles},
+        **{f"metrics of {role}": metrics[role] for role in roles if role in metrics},
         "logs": str(run_dir / "logs"),
         "settings for a shell": f". {run_dir / 'env'}",
         "stop": "Ctrl-C",

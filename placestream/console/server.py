@@ -2,11 +2,9 @@
 
 import asyncio
 import contextlib
-import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from pathlib import Path
-from urllib.parse import urlencode
 
 import structlog
 from aiohttp import web
@@ -19,6 +17,7 @@ from online_features.redis_client import blocking_client_of, client_of
 from placestream.caller import Caller
 from placestream.client import Client
 from placestream.console import api
+from placestream.console.address import address
 from placestream.console.experiments import Experiments, no_experiments
 from placestream.console.guard import LOCAL, add_headers, guard
 from placestream.console.models import Models
@@ -32,26 +31,6 @@ from retrain.publish import Publisher
 log = structlog.get_logger(__name__)
 PAGES = Path(__file__).with_name("pages")
 REDIS_S = 2.0
-
-
-def token_of(settings: Settings) -> str:
-    """The token that is asked for: the set one, or one that nobody can guess."""
-    return settings.console_token.get_secret_value() or secrets.token_urlsafe(24)
-
-
-def address(settings: Settings, token: str, scene: Mapping[str, str] | None = None) -> str:
-    """What a person opens.
-
-    The token stands behind the `#`: browsers send that part to nobody.
-
-    Args:
-        settings: host and port.
-        token: that the console asks for.
-        scene: what to show first: `user`, `lat` and `lng`.
-    """
-    host = LOCALHOST if settings.console_host in ("0.0.0.0", "::") else settings.console_host
-    fragment = urlencode({"token": token, **(scene or {})})
-    return f"http://{host}:{settings.console_port}/#{fragment}"
 
 
 def run(
@@ -70,7 +49,7 @@ def run(
         ValueError: PLACESTREAM_CONSOLE_METRICS cannot be read.
     """
     app = application(settings, token)
-    app.on_startup.append(_saying(lambda: say(address(settings, token, scene))))
+    app.on_startup.append(_saying(lambda: say(address(settings, token=token, scene=scene))))
     web.run_app(
         app,
         host=settings.console_host,

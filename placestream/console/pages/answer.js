@@ -1,6 +1,6 @@
 // The list: what came, why, by which scores, how long each stage took, and what has changed.
 
-import { el, figures, find, metres, number, percent, plural, seconds, words } from "./dom.js";
+import { el, figures, find, metres, number, percent, plural, redraw, seconds, words } from "./dom.js";
 
 const ORDINAL = new Intl.PluralRules("en", { type: "ordinal" });
 const SUFFIX = { one: "st", two: "nd", few: "rd", other: "th" };
@@ -32,10 +32,11 @@ export class AnswerList {
     find("stages").replaceChildren(stages(answer.stages));
     const ranks = before ? new Map(before.places.map((place, i) => [place.place_id, i])) : null;
     const byCandidates = ranking(answer.places);
-    find("places").replaceChildren(
-      ...answer.places.map((place, i) => this.#item(place, i, byCandidates, ranks)),
-    );
-    if (!ids.length) find("places").replaceChildren(nothing(answer));
+    const items = answer.places.map((place, i) => this.#item(place, i, byCandidates, ranks));
+    const held = find("places").contains(document.activeElement);
+    redraw(find("places"), ...(items.length ? items : [nothing(answer)]));
+    // The place that was acted on may have left the list; the keyboard stays with the answer.
+    if (held && document.activeElement === document.body) find("answer").focus({ preventScroll: true });
   }
 
   /** Take the answer away: it was another question's. */
@@ -62,7 +63,7 @@ export class AnswerList {
     const main = el(
       "button",
       {
-        class: "main", type: "button", "aria-expanded": String(chosen), "aria-controls": more,
+        class: "main", type: "button", "data-key": place.place_id, "aria-expanded": String(chosen), "aria-controls": more,
         onclick: () => this.onChoose(place.place_id),
       },
       el("span", { class: "rank" }, String(i + 1)),
@@ -85,12 +86,12 @@ export class AnswerList {
 
   #actions(place) {
     const act = (kind, text) =>
-      el("button", { type: "button", class: "act", "data-kind": kind, onclick: () => this.onDo(place, kind) }, text);
+      el("button", { type: "button", class: "act", "data-kind": kind, "data-key": `${kind} ${place.place_id}`, onclick: () => this.onDo(place, kind) }, text);
     const stars = [1, 2, 3, 4, 5].map((rating) =>
       el(
         "button",
         {
-          type: "button", class: "star", "data-rating": rating, "aria-label": `Rate ${rating} of 5`,
+          type: "button", class: "star", "data-rating": rating, "data-key": `${rating} ${place.place_id}`, "aria-label": `Rate ${rating} of 5`,
           onclick: () => this.onDo(place, "rate", rating),
         },
         `${rating}★`,

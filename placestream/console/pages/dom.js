@@ -21,6 +21,24 @@ function dressed(node, properties, children) {
 
 export const find = (id) => document.getElementById(id);
 
+/**
+ * Put new children into a place that is drawn again and again. Who stands on a part of it with the
+ * keyboard, or has scrolled one aside, stays there: parts are known again by `data-key`.
+ */
+export function redraw(place, ...children) {
+  const held = place.contains(document.activeElement) ? document.activeElement.dataset.key : undefined;
+  const scrolled = [...place.querySelectorAll(".scroll")].map((part) => [part.dataset.key, part.scrollLeft]);
+  place.replaceChildren(...children.filter(Boolean));
+  for (const [key, left] of scrolled) if (left) byKey(place, key)?.scrollTo({ left });
+  if (held !== undefined) byKey(place, held)?.focus({ preventScroll: true });
+}
+
+const byKey = (place, key) => place.querySelector(`[data-key="${CSS.escape(key ?? "")}"]`);
+
+/** A part of its own that scrolls aside, also by keyboard. */
+export const aside = (label, ...children) =>
+  el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": label, "data-key": label }, children);
+
 /** Show a problem in its place, or take it away; a repeated one is not announced again. */
 export function showProblem(id, problem) {
   const place = find(id);

@@ -1,13 +1,13 @@
 // Drift of each feature against its thresholds, as small multiples, the greatest first.
 
 import { gauge, sparkline } from "./charts.js";
-import { el, figures, find, number, words } from "./dom.js";
+import { el, figures, find, number, redraw, words } from "./dom.js";
 
 const FIRST = 12;
 let all = false;
 
 export function showDrift(drift) {
-  find("drift-body").replaceChildren(...(drift ? told(drift) : [away()]));
+  redraw(find("drift-body"), ...(drift ? told(drift) : [away()]));
 }
 
 function away() {
@@ -30,11 +30,11 @@ function told(drift) {
       "Those marked ◷ follow the clock or the sky: they are shown, and ask for nothing."),
     el("ul", { class: "multiples" }, shown.map((one) => card(one, drift))),
     features.length > FIRST ? more(drift) : null,
-  ].filter(Boolean);
+  ];
 }
 
 function more(drift) {
-  return el("button", { type: "button", "aria-expanded": String(all), onclick: () => { all = !all; showDrift(drift); } },
+  return el("button", { type: "button", "data-key": "all", "aria-expanded": String(all), onclick: () => { all = !all; showDrift(drift); } },
     all ? "Show fewer" : `Show all ${drift.features.length}`);
 }
 

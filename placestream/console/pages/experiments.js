@@ -1,7 +1,7 @@
 // Experiments: what is tried against what, with intervals that hold however often one looks.
 
 import { interval } from "./charts.js";
-import { el, figures, find, number, percent, words } from "./dom.js";
+import { aside, el, figures, find, number, percent, redraw, words } from "./dom.js";
 
 export function showExperiments(experiments) {
   const shown = experiments.length ? experiments.map(experiment) : [
@@ -9,7 +9,7 @@ export function showExperiments(experiments) {
       "No experiment has been run. A new pair of models that is tried on a part of the users before all of them " +
       "appears here, with the difference it makes and how sure that is."),
   ];
-  find("experiments-body").replaceChildren(...shown);
+  redraw(find("experiments-body"), ...shown);
 }
 
 function experiment(one) {
@@ -25,7 +25,7 @@ function experiment(one) {
 
 function measures(rows) {
   const head = ["Measure", "In service", "Tried", "Difference, with its interval"];
-  return el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Measures" },
+  return aside("Measures",
     el("table", { class: "data" },
       el("thead", {}, el("tr", {}, head.map((name, i) => el("th", { scope: "col", class: i === 1 || i === 2 ? "num" : null }, name)))),
       el("tbody", {}, rows.map((row) =>

@@ -10,7 +10,7 @@ export function palette() {
   const of = (name) => style.getPropertyValue(`--${name}`).trim();
   return {
     ground: of("map-ground"), ink: of("ink"), muted: of("muted"), accent: of("accent"), on: of("on-accent"),
-    halo: of("map-halo"), ring: of("map-ring"), cursor: of("focus"), usual: of("map-usual"),
+    halo: of("map-halo"), ring: of("map-ring"), cursor: of("focus"), usual: of("map-usual"), shade: of("map-shade"),
     categories: Array.from({ length: COLOURS }, (_, i) => of(`category-${i}`)),
   };
 }
@@ -59,10 +59,11 @@ function channels(colour) {
 
 function drawDiscs(ctx, view, index, rows, slots, colours) {
   ctx.setTransform(view.ratio, 0, 0, view.ratio, 0, 0);
-  const radius = Math.min(Math.max(1.7 + Math.log2(600 / Math.max(rows.length, 8)) * 0.55, 1.7), 5);
+  const radius = Math.min(Math.max(2.6 + Math.log2(600 / Math.max(rows.length, 8)) * 0.5, 1.8), 5);
+  builtUp(ctx, view, index, rows, colours);
   const groups = Array.from({ length: COLOURS }, () => []);
   for (const row of rows) groups[slots[index.category[row] + 1]].push(row);
-  ctx.globalAlpha = 0.72;
+  ctx.globalAlpha = 0.8;
   groups.forEach((group, slot) => {
     ctx.fillStyle = colours.categories[slot];
     ctx.beginPath();
@@ -75,6 +76,28 @@ function drawDiscs(ctx, view, index, rows, slots, colours) {
   });
   ctx.globalAlpha = 1;
   if (rows.length <= NAMED) for (const row of rows) name(ctx, view, index, row, radius, colours);
+}
+
+// Where places stand close together the ground is darker: the city's shape, from its places alone.
+function builtUp(ctx, view, index, rows, colours) {
+  const size = 72;
+  const shade = shadeOf(colours.shade, size * view.ratio);
+  for (const row of rows) {
+    const [x, y] = view.toPixel(index.x[row], index.y[row]);
+    ctx.drawImage(shade, x - size / 2, y - size / 2, size, size);
+  }
+}
+
+function shadeOf(colour, size) {
+  const canvas = document.createElement("canvas");
+  canvas.width = canvas.height = size;
+  const ctx = canvas.getContext("2d");
+  const fade = ctx.createRadialGradient(size / 2, size / 2, 0, size / 2, size / 2, size / 2);
+  fade.addColorStop(0, colour);
+  fade.addColorStop(1, colour.slice(0, 7) + "00");
+  ctx.fillStyle = fade;
+  ctx.fillRect(0, 0, size, size);
+  return canvas;
 }
 
 function name(ctx, view, index, row, radius, colours) {
@@ -98,12 +121,10 @@ function label(ctx, text, x, y, colour, colours) {
 export function drawScene(ctx, view, scene, colours) {
   ctx.setTransform(view.ratio, 0, 0, view.ratio, 0, 0);
   if (scene.usual) circle(ctx, view, scene.usual, scene.usual.radius_m, colours.usual, [2, 4]);
-  if (scene.asked) {
-    circle(ctx, view, scene.asked, scene.radius_m, colours.ring, []);
-    spot(ctx, ...view.toPixel(scene.asked.x, scene.asked.y), colours);
-  }
+  if (scene.asked) circle(ctx, view, scene.asked, scene.radius_m, colours.ring, []);
   for (let i = scene.places.length - 1; i >= 0; i--)
     if (scene.places[i].id !== scene.chosen) marker(ctx, view, scene.places[i], i, false, colours);
+  if (scene.asked) pin(ctx, ...view.toPixel(scene.asked.x, scene.asked.y), colours);
   const chosen = scene.places.findIndex((place) => place.id === scene.chosen);
   if (chosen >= 0) marker(ctx, view, scene.places[chosen], chosen, true, colours);
   if (scene.hover) {
@@ -124,13 +145,21 @@ function circle(ctx, view, at, radius_m, colour, dash) {
   ctx.setLineDash([]);
 }
 
-function spot(ctx, x, y, colours) {
-  for (const [radius, colour] of [[9, colours.halo], [7, colours.ink], [3, colours.halo]]) {
-    ctx.beginPath();
-    ctx.arc(x, y, radius, 0, 7);
-    ctx.fillStyle = colour;
-    ctx.fill();
-  }
+// A pin whose tip is at the spot: it shows beside a place that is there, too.
+function pin(ctx, x, y, colours) {
+  ctx.beginPath();
+  ctx.arc(x, y - 22, 8, 0.85 * Math.PI, 0.15 * Math.PI);
+  ctx.lineTo(x, y);
+  ctx.closePath();
+  ctx.fillStyle = colours.ink;
+  ctx.strokeStyle = colours.halo;
+  ctx.lineWidth = 2.5;
+  ctx.stroke();
+  ctx.fill();
+  ctx.beginPath();
+  ctx.arc(x, y - 22, 3, 0, 7);
+  ctx.fillStyle = colours.halo;
+  ctx.fill();
 }
 
 function marker(ctx, view, place, rank, chosen, colours) {

@@ -1,11 +1,9 @@
 // Versions of the models, and a person's way from one to another: asked twice, with a reason.
 
 import { read, send } from "./api.js";
-import { announce, el, figures, find, showProblem } from "./dom.js";
+import { announce, aside, el, figures, find, redraw, showProblem, words } from "./dom.js";
 
-const METRICS = [
-  ["ndcg@10", "NDCG@10"], ["ndcg_at_10", "NDCG@10"], ["auc", "AUC"], ["recall@10", "Recall@10"],
-];
+const METRICS = { ndcg_at_10: "NDCG@10", recall_at_10: "Recall@10", auc: "AUC", coverage: "Coverage" };
 let shown = null;
 let wanted = null;
 
@@ -14,7 +12,7 @@ export async function refreshModels() {
   try {
     shown = await read("/api/models");
     showProblem("models-problem", shown.problem ? { words: shown.problem } : null);
-    find("models-body").replaceChildren(shown.versions.length ? table() : empty());
+    redraw(find("models-body"), shown.versions.length ? table() : empty());
   } catch (problem) {
     showProblem("models-problem", problem);
   }
@@ -26,9 +24,9 @@ function empty() {
 
 function table() {
   const names = metricNames();
-  const head = ["Version", "Trained", ...names, "Model server", ""];
+  const head = ["Version", "Trained", ...names.map((name) => METRICS[name] ?? words(name)), "Model server", ""];
   const number = (i) => (i > 1 && i < 2 + names.length ? "num" : null);
-  return el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Versions of the models" },
+  return aside("Versions of the models",
     el("table", { class: "data" },
       el("thead", {}, el("tr", {}, head.map((name, i) => el(name ? "th" : "td", { scope: name ? "col" : null, class: number(i) }, name)))),
       el("tbody", {}, shown.versions.map((version) => row(version, names)))));
@@ -36,7 +34,7 @@ function table() {
 
 function metricNames() {
   const found = new Set(shown.versions.flatMap((version) => Object.keys(version.metrics)));
-  const usual = METRICS.map(([name]) => name).filter((name) => found.has(name));
+  const usual = Object.keys(METRICS).filter((name) => found.has(name));
   return (usual.length ? usual : [...found]).slice(0, 4);
 }
 
@@ -55,7 +53,7 @@ function row(version, names) {
 const verb = (version) => (shown.in_service === null || version > shown.in_service ? "Promote" : "Roll back");
 
 function action(version) {
-  return el("button", { type: "button", "aria-haspopup": "dialog", onclick: () => confirm(version) }, `${verb(version)} to ${version}`);
+  return el("button", { type: "button", "data-key": `to-${version}`, "aria-haspopup": "dialog", onclick: () => confirm(version) }, `${verb(version)} to ${version}`);
 }
 
 function confirm(version) {

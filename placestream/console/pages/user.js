@@ -101,7 +101,7 @@ function recent(user) {
   const now = Date.now() / 1000;
   return el("ol", { class: "recent" }, user.recent.slice(0, 8).map((event) =>
     el("li", { class: now - event.time_s < STANDS_OUT_MS / 1000 ? "changed" : null },
-      el("span", { class: "kind" }, KINDS[event.kind]), " ",
-      el("span", { class: "what" }, event.name || event.place_id || "a place that is gone"), " ",
+      el("span", { class: "kind" }, KINDS[event.kind]),
+      el("span", { class: "what" }, event.name || event.place_id || "a place that is gone"),
       el("span", { class: "small" }, `${seconds(Math.max(now - event.time_s, 0))} ago`))));
 }

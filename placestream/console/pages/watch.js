@@ -1,7 +1,7 @@
 // Streams and service: lag, freshness, latency, and which roles answer.
 
 import { sparkline } from "./charts.js";
-import { el, find, number, plural, seconds } from "./dom.js";
+import { aside, el, find, number, plural, redraw, seconds } from "./dom.js";
 
 const FRESH_S = 5; // the objective: docs/operations.md
 const FAST_MS = 50;
@@ -10,7 +10,8 @@ const LATE_MESSAGES = 10_000;
 export function showWatch(watch) {
   find("roles").replaceChildren(...watch.roles.map(role));
   const away = watch.roles.filter((one) => one.problem);
-  find("streams-body").replaceChildren(
+  redraw(
+    find("streams-body"),
     ...away.map((one) => el("p", { class: "problem" }, absence(one))),
     watch.at_s === null ? el("p", { class: "empty" }, "Reading the metrics…") : tiles(watch),
     ...(watch.stream ? [topics(watch.stream)] : []),
@@ -39,7 +40,8 @@ function tiles({ stream, service }) {
     const refused = stream.outcomes.dead_letter ?? 0;
     shown.push(
       tile("Not folded yet", number(behind), plural(behind, "message"), behind > LATE_MESSAGES ? "warn" : "good"),
-      tile("Readable after", seconds(stream.fresh_p99_s), `p99 of the last minute; p50 ${seconds(stream.fresh_p50_s)}`,
+      tile("Readable after", seconds(stream.fresh_p99_s), 
+        stream.fresh_p99_s === null ? "no event in the last minute" : `p99 of the last minute; p50 ${seconds(stream.fresh_p50_s)}`,
         (stream.fresh_p99_s ?? 0) > FRESH_S ? "warn" : "good"),
       tile("Stuck partitions", number(stream.stalled), stream.redis_away ? "the stream waits for Redis" : "have events, and do not move",
         stream.stalled || stream.redis_away ? "bad" : "good"),
@@ -59,7 +61,7 @@ function tiles({ stream, service }) {
 
 function topics(stream) {
   const head = ["Topic", "Lag, messages", "Last minutes", "Folded a second"];
-  return el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Lag by topic" },
+  return aside("Lag by topic",
     el("table", { class: "data" },
       el("thead", {}, el("tr", {}, head.map((name, i) => el("th", { scope: "col", class: i ? "num" : null }, name)))),
       el("tbody", {}, stream.topics.map((topic) =>
