@@ -54,7 +54,7 @@ _ADVICE: dict[grpc.StatusCode, tuple[int, str, str]] = {
     grpc.StatusCode.UNAVAILABLE: (
         503,
         "The service cannot be reached, or is not ready.",
-        "Start `placestream serve`, or wait until its health check says SERVING.",
+        "Start `placestream serve`, or wait until it is ready; this page asks again by itself.",
     ),
 }
 _OTHER = (502, "The service failed.", "Its log says more, under the code that is named here.")

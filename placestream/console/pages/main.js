@@ -53,10 +53,16 @@ async function ask({ written = [], frame = false, quiet = false } = {}) {
     list.clear();
     map.showAnswer(at, null);
     answerOf = null;
+    if (problem.status === 0 || problem.status >= 500) setTimeout(() => again(mine), OFTEN_MS);
     return null;
   } finally {
     find("answer").removeAttribute("aria-busy");
   }
+}
+
+/** What was away may be back: ask once more, unless something else was asked meanwhile. */
+function again(mine) {
+  if (mine === question) ask({ quiet: true });
 }
 
 function showAnswer(answer, asked, tookMs, { frame, quiet }) {
