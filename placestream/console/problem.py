@@ -34,12 +34,12 @@ _ADVICE: dict[grpc.StatusCode, tuple[int, str, str]] = {
     grpc.StatusCode.UNAUTHENTICATED: (
         502,
         "The service does not know the console.",
-        "Make a token with `placestream token create` and give it as PLACESTREAM_CLIENT_TOKEN.",
+        "Make a token with `placestream token new` and give it as PLACESTREAM_CLIENT_TOKEN.",
     ),
     grpc.StatusCode.PERMISSION_DENIED: (
         502,
         "The service does not let the console do that.",
-        "Give its token the right to it: `placestream token create --help`.",
+        "Give its token the right to it: `placestream token --help`.",
     ),
     grpc.StatusCode.RESOURCE_EXHAUSTED: (
         503,

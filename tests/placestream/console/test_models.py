@@ -62,7 +62,9 @@ def test_a_switch_is_carried_out_and_told(
     assert (step.step, step.versions) == ("promoted", {"candidates": 1, "ranker": 1})
     assert step.at.timestamp() == AT_S
     assert step.note == "by hand, from the console, instead of 2; worse at night"
-    assert Lease(redis_client, Keys(serving.key_prefix)).acquire()
+    lease = Lease(redis_client, Keys(serving.key_prefix))
+    assert lease.acquire()
+    lease.release()
 
 
 def test_a_decision_on_an_old_page_is_refused(

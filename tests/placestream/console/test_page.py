@@ -260,6 +260,7 @@ def test_it_fits_the_screen(
     page.close()
 
 
+@pytest.mark.slow
 def test_the_service_may_go_and_come_back(page: Page, stack: Stack) -> None:
     """Gone: the page says so and what to start; back: it is answered, with nobody touching it."""
     opened(page, stack)
