@@ -1,6 +1,6 @@
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test demo test test-all lint format stubs constraints clean
+.PHONY: help setup setup-test demo test test-all bench-large lint format stubs constraints clean
 
 PYTHON_DIR := .venv/bin
 # Files are shared out among this many processes (tests/conftest.py says in which order). Tests wait
@@ -28,6 +28,10 @@ test: setup-test lint ## Lint, and all tests but the slow ones.
 
 test-all: setup-test lint ## Lint, and every test.
 	$(PYTEST)
+
+bench-large: setup-test ## Time and memory of training up to 10^7 interactions. CHECKINS=file too.
+	$(PYTHON_DIR)/python -m benchmarks.training --large --json \
+		$(if $(CHECKINS),--checkins '$(CHECKINS)')
 
 lint: setup ## Check style (ruff) and types (mypy, strict).
 	$(PYTHON_DIR)/ruff check

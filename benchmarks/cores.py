@@ -1,5 +1,6 @@
 """Keeping what is measured on a core of its own."""
 
+import contextlib
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -8,7 +9,8 @@ from pathlib import Path
 def pin(pid: int, cores: set[int]) -> None:
     """Pin every thread of a process; threads that it makes later inherit that."""
     for task in Path(f"/proc/{pid}/task").iterdir():
-        os.sched_setaffinity(int(task.name), cores)
+        with contextlib.suppress(ProcessLookupError):  # a thread that has just ended
+            os.sched_setaffinity(int(task.name), cores)
 
 
 def split() -> tuple[set[int], set[int]]:

@@ -32,6 +32,13 @@ MAX_PLACE_BYTES = 256 * 1_024
 #: takes (1,000 calls).
 MAX_NESTING = 32
 
+#: A stay of a year: longer is no stay, and far below what single precision holds.
+MAX_DWELL_S = 366 * 86_400
+#: JSON's readers agree on integers up to here, and single precision holds them.
+MAX_COUNT = 2**53
+#: As the archive keeps it: an int32, and no answer is nearly as long.
+MAX_POSITION = 2**31 - 1
+
 Latitude = Annotated[float, Meta(ge=-90, le=90)]
 Longitude = Annotated[float, Meta(ge=-180, le=180)]
 Instant = Annotated[datetime, Meta(tz=True)]
@@ -84,7 +91,7 @@ class Interaction(Struct, frozen=True):
     rating: Annotated[float, Meta(ge=1, le=5)] | None = None
     request_id: ShortText | None = None
     user_age_group: ShortText | None = None
-    dwell_s: Annotated[float, Meta(ge=0)] | None = None
+    dwell_s: Annotated[float, Meta(ge=0, le=MAX_DWELL_S)] | None = None
 
 
 class PlaceFields(Struct, frozen=True):
@@ -96,7 +103,7 @@ class PlaceFields(Struct, frozen=True):
     price_level: Annotated[int, Meta(ge=1, le=4)] | None = None
     time_zone: ShortText | None = None
     rating: Annotated[float, Meta(ge=0, le=5)] | None = None
-    review_count: Annotated[int, Meta(ge=0)] | None = None
+    review_count: Annotated[int, Meta(ge=0, le=MAX_COUNT)] | None = None
     #: Weekday (`mon`..`sun`) to spans of local time: `{"mon": ["09:00-12:00", "13:00-02:00"]}`.
     #: A weekday that is absent is closed; a place with no `business_hours`, or no `time_zone`,
     #: is unknown. `holiday` beside the weekdays has the hours of public holidays.
@@ -161,7 +168,7 @@ class ServedPlace(Struct, frozen=True):
     """
 
     place_id: str
-    position: int
+    position: Annotated[int, Meta(ge=0, le=MAX_POSITION)]
     score: float
     probability: float | None = None
     propensity: Annotated[float, Meta(gt=0, le=1)] = 1.0
@@ -188,7 +195,11 @@ class ServedPlace(Struct, frozen=True):
 
 
 class Impression(Struct, frozen=True):
-    """An answer that was served (topic `placestream.impressions.v1`, key `user_id`)."""
+    """An answer that was served (topic `placestream.impressions.v1`, key `user_id`).
+
+    `took_ms` is the time in all stages of the answer, `models_ms` that of its models. They tell of
+    the service and not of the user: rollouts are judged by them, and the archive leaves them out.
+    """
 
     request_id: str
     user_id: str
@@ -196,30 +207,49 @@ class Impression(Struct, frozen=True):
     location: Location
     variant: str
     degradation: str
-    models: dict[str, int]
+    models: dict[str, Annotated[int, Meta(ge=-MAX_COUNT, le=MAX_COUNT)]]
     feature_set: str
     places: list[ServedPlace]
+    took_ms: float | None = None
+    models_ms: float | None = None
+
+
+class Span(Struct, frozen=True):
+    """From the oldest to the newest answer that something was judged by."""
+
+    since: Instant
+    until: Instant
 
 
 class RetrainRequested(Struct, frozen=True):
-    """Something asks for a new pair of models (topic `placestream.retrain.requested.v1`)."""
+    """Something asks for a new pair of models (topic `placestream.retrain.requested.v1`).
+
+    Key: `audit_id`, which everything that it leads to carries. docs/drift.md tells the evidence
+    field by field. Schema 2 added `window`; what it cannot be told of (age, by hand) has none.
+    """
 
     audit_id: str
     reason: Literal["psi", "ks", "accuracy", "samples", "schedule", "manual"]
     requested_at: Instant
     evidence: dict[str, Any] = {}
-    schema: int = 1
+    schema: int = 2
+    window: Span | None = None
 
 
 class RolloutStep(Struct, frozen=True):
-    """One step of a model's way into service (topic `placestream.rollout.v1`, key `audit_id`)."""
+    """One step of a model's way into service (topic `placestream.rollout.v1`, key `audit_id`).
+
+    `evidence` of a `rejected` step: `refused_by` ("data" or "gate"), and what `failed`, in the
+    shape of docs/retraining.md.
+    """
 
     audit_id: str
-    step: Literal["trained", "rejected", "promoted", "failed"]
+    step: Literal["trained", "rejected", "shadow", "canary", "promoted", "rolled_back", "failed"]
     at: Instant
     versions: dict[str, int] = {}
     metrics: dict[str, float] = {}
     note: str = ""
+    evidence: dict[str, Any] = {}
     schema: int = 1
 
 

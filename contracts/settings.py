@@ -101,6 +101,9 @@ class Settings(BaseSettings):
         Path("var/models/models.config"), description="TF Serving's ModelServerConfig, as text"
     )
     model_poll_s: float = Field(1.0, gt=0, description="how often versions on disk are looked at")
+    model_batching_file: Path | None = Field(
+        None, description="TF Serving's batching parameters, as text; empty: no batching"
+    )
     model_threads: int = Field(1, ge=1, description="TensorFlow threads inside one operation")
 
     # Service
@@ -202,16 +205,77 @@ class Settings(BaseSettings):
     train_memory_mb: int = Field(
         2_048, ge=1, description="training rows that take more go through files in models_dir"
     )
+    data_max_age_s: float = Field(
+        172_800, ge=0, description="training stops if the newest event is older; 0 = any age"
+    )
+    data_mean_shift: float = Field(
+        1.0,
+        ge=0,
+        description="spreads that a mean of the training data may move between two trainings; "
+        "0 = the last one is not compared with",
+    )
     gate_auc_loss: float = Field(
         0.01, ge=0, description="AUC that a new pair may lose against the one in service"
     )
     gate_ndcg_loss: float = Field(0.02, ge=0, description="the same for NDCG@10")
+    gate_slice_loss: float = Field(
+        0.02, ge=0, description="NDCG@10 that it may lose for certain on a slice of the requests"
+    )
     psi_retrain: float = Field(0.2, gt=0, description="a PSI above this asks for a retraining")
+    accuracy_retrain: float = Field(
+        0.80, ge=0, le=1, description="an accuracy on served answers below this asks for one, too"
+    )
+    outcome_answers: int = Field(
+        20_000, ge=100, description="newest answers with a known outcome that quality is told of"
+    )
+    outcome_min_choices: int = Field(500, ge=1, description="fewer choices say nothing of accuracy")
+    outcome_most_waiting: int = Field(
+        200_000, ge=1_000, description="most answers that wait for their outcomes, in memory"
+    )
+    drift_window_answers: int = Field(
+        4_000, ge=100, description="so many newest answers are compared with the training"
+    )
     drift_window_s: float = Field(
-        86_400, gt=0, description="answers this recent are compared with the training; a whole day"
+        604_800, gt=0, description="... but none older than this before the newest, seconds"
     )
     drift_min_answers: int = Field(1_000, ge=1, description="fewer answers say nothing of drift")
     retrain_cooldown_s: float = Field(3_600, ge=0, description="no second request within this time")
+    rollout_direct: bool = Field(
+        False, description="a new pair that passed the gate serves everybody at once, on no trial"
+    )
+    shadow_share: float = Field(
+        0.1, gt=0, le=1, description="share of answers that a new pair computes too, unseen"
+    )
+    shadow_min_answers: int = Field(
+        500, ge=1, description="so many are compared before users meet the new pair"
+    )
+    canary_share: float = Field(
+        0.1, gt=0, lt=1, description="share of users who are answered by the new pair"
+    )
+    canary_min_s: float = Field(
+        604_800, ge=0, description="least duration of a canary, seconds; whole weeks"
+    )
+    canary_max_s: float = Field(
+        2_419_200, gt=0, description="a canary that has not proven itself by then is rolled back"
+    )
+    canary_min_users: int = Field(
+        10_000, ge=1, description="least users of the new pair and of the one in service"
+    )
+    canary_alpha: float = Field(
+        0.05, gt=0, lt=1, description="chance that a canary is ever judged wrongly, all looks"
+    )
+    canary_success_loss: float = Field(
+        0.05, gt=0, lt=1, description="share of the success that a new pair may lose at most"
+    )
+    canary_degraded_rise: float = Field(
+        0.01, gt=0, lt=1, description="share of answers that may be degraded beyond stable's"
+    )
+    canary_slow_rise: float = Field(
+        0.02, gt=0, lt=1, description="the same for answers slower than serve_objective_ms"
+    )
+    canary_load_rise: float = Field(
+        0.25, gt=0, description="share of model time by which a new pair may be dearer"
+    )
     seed: int = Field(17, ge=0, description="seed of everything random")
 
     # Logs

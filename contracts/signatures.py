@@ -1,8 +1,16 @@
 """What the service and the models agree on beyond plain columns: crowds in, parts through.
 
 The candidate model is handed the crowd of every place in reach, and hands back, for the best of
-them, what it knows of each (its parts). The service passes these on to the ranker unread.
+them, what it knows of each (its parts). The service passes these on to the ranker unread. Both bear
+the mark of the features that they learned from, as the name of a signature: the one thing that TF
+Serving's protocol tells of a version beside its tensors.
 """
+
+from collections.abc import Sequence
+
+import xxhash
+
+_MARK = "features_"
 
 #: Visits of a place over windows that slide, as the candidate model is handed them.
 CROWD = ("visits_1h", "visits_24h", "visits_7d", "visits_28d")
@@ -26,3 +34,19 @@ PARTS = (
     # the place's crowd
     "crowd_1h", "crowd_24h", "crowd_7d", "crowd_28d",
 )  # fmt: skip
+
+
+def features_mark(columns: Sequence[str], feature_set: str) -> str:
+    """The name of the signature that says what a model learned from.
+
+    Args:
+        columns: of the ranker, in their order.
+        feature_set: version of the definitions.
+    """
+    said = "\n".join((feature_set, *columns, *PARTS, *CROWD))
+    return f"{_MARK}{xxhash.xxh3_64_hexdigest(said.encode())}"
+
+
+def is_mark(signature: str) -> bool:
+    """Whether a signature's name is such a mark."""
+    return signature.startswith(_MARK)

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from contracts.ids import id64
 from contracts.placestream.v1 import recommendation_pb2 as pb
+from inference.course import MODEL_STAGES, OWN_WRITES
 from inference.paging import Page
 from inference.query import Query
 from inference.reasons import Reason
@@ -55,6 +56,7 @@ class Answer:
         stage_s: seconds spent in each stage, in order.
         answered_s: Unix seconds.
         read_your_writes: value of `pb.ReadYourWrites`.
+        variant: version label of the models that were asked.
     """
 
     places: tuple[AnsweredPlace, ...]
@@ -74,6 +76,17 @@ class Answer:
     more: bool = False
     read_your_writes: pb.ReadYourWrites.ValueType = pb.READ_YOUR_WRITES_UNSPECIFIED
     parts: NDArray[np.float32] | None = None
+    variant: str = ""
+
+    @property
+    def took_ms(self) -> float:
+        """Time in all stages, but for the wait for the caller's own events, milliseconds."""
+        return 1e3 * sum(s for stage, s in self.stage_s.items() if stage != OWN_WRITES)
+
+    @property
+    def models_ms(self) -> float:
+        """Time in the stages of the two models, milliseconds."""
+        return 1e3 * sum(self.stage_s.get(stage, 0.0) for stage in MODEL_STAGES)
 
     @property
     def level_name(self) -> str:
@@ -88,9 +101,7 @@ def following(query: Query, answer: Answer) -> Page:
     return Page(page.number + 1, page.seed, page.shown + shown)
 
 
-def response(
-    answer: Answer, request_id: str, variant: str, next_page_token: str
-) -> pb.RecommendResponse:
+def response(answer: Answer, request_id: str, next_page_token: str) -> pb.RecommendResponse:
     """The answer as a message."""
     message = pb.RecommendResponse(
         request_id=request_id,
@@ -99,7 +110,7 @@ def response(
         degradation_cause="; ".join(answer.causes),
         shortfall=answer.shortfall,
         model_versions=answer.model_versions,
-        variant=variant,
+        variant=answer.variant,
         user_known=answer.user_known,
         radius_m=answer.radius_m,
         radius_widened=answer.radius_widened,

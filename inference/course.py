@@ -11,6 +11,8 @@ from inference.query import Query
 #: Only where the caller named events that the answer is to reflect.
 OWN_WRITES = "own_writes"
 STAGES = ("near", "candidates", "features", "ranking", "post_processing")
+#: Those in which models are asked.
+MODEL_STAGES = ("candidates", "ranking")
 
 
 class Course:

@@ -33,7 +33,7 @@ class ImpressionLog(Protocol):
         """Note an answer; never blocks, never raises."""
 
 
-def impression(query: Query, answer: Answer, variant: str, feature_set: str) -> Impression:
+def impression(query: Query, answer: Answer, feature_set: str) -> Impression:
     """The event that tells what was served, in the order of the answer.
 
     Positions count on over the pages of an answer.
@@ -56,11 +56,13 @@ def impression(query: Query, answer: Answer, variant: str, feature_set: str) -> 
         user_id=query.user_id,
         timestamp=datetime.fromtimestamp(answer.answered_s, UTC),
         location=Location(query.lat, query.lng),
-        variant=variant,
+        variant=answer.variant,
         degradation=answer.level_name,
         models=answer.model_versions,
         feature_set=feature_set,
         places=places,
+        took_ms=round(answer.took_ms, 3),
+        models_ms=round(answer.models_ms, 3),
     )
 
 
@@ -81,7 +83,6 @@ class KafkaImpressions:
 
     def __init__(self, settings: Settings, metrics: Metrics, feature_set: str) -> None:
         self._topic = settings.topics.impressions.name
-        self._variant = settings.model_label
         self._feature_set = feature_set
         self._delivered = metrics.impressions.labels(outcome="delivered")
         self._dropped = metrics.impressions.labels(outcome="dropped")
@@ -98,7 +99,7 @@ class KafkaImpressions:
 
     def record(self, query: Query, answer: Answer) -> None:
         """Note an answer; never blocks, never raises."""
-        event = impression(query, answer, self._variant, self._feature_set)
+        event = impression(query, answer, self._feature_set)
         try:
             self._producer.produce(self._topic, encode(event), query.user_id, self._done)
         except BufferError:

@@ -21,6 +21,8 @@ REQUEST_EDGES_S = (0.002, 0.004, 0.006, 0.01, 0.015, 0.025, 0.05, 0.1, 0.2, 0.5,
 STAGE_EDGES_S = (0.0005, 0.001, 0.002, 0.004, 0.006, 0.01, 0.015, 0.025, 0.05, 0.1, 0.2, 1.0)
 #: From "a moment ago" over the objective of five minutes to a user of last month.
 AGE_EDGES_S = (1, 5, 15, 60, 300, 3_600, 21_600, 86_400, 604_800, 2_592_000)
+#: Of shares: even steps.
+RATIO_EDGES = tuple(step / 10 for step in range(11))
 
 
 class Page:
@@ -105,6 +107,24 @@ class Metrics:
             "placestream_impressions",
             "Logged answers: delivered to Kafka, or dropped",
             ["outcome"],
+            registry=registry,
+        )
+        self.shadow = Counter(
+            "placestream_shadow_answers",
+            "Answers that a pair on trial was asked for too: compared, failed, or skipped",
+            ["outcome"],
+            registry=registry,
+        )
+        self.shadow_overlap = Histogram(
+            "placestream_shadow_overlap_ratio",
+            "Share of an answer's places that the pair on trial would have shown too",
+            buckets=RATIO_EDGES,
+            registry=registry,
+        )
+        self.shadow_distance = Histogram(
+            "placestream_shadow_rank_distance_ratio",
+            "Spearman's footrule between an answer and that of the pair on trial; 1: disjoint",
+            buckets=RATIO_EDGES,
             registry=registry,
         )
         self.batch_items = Counter(

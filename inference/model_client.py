@@ -25,6 +25,7 @@ _CHANNEL_OPTIONS: Final = [
 ]
 
 
+_SIGNATURE_DEF: Final = "signature_def"
 #: Stands for any size in the shape that an output must have.
 ANY = -1
 
@@ -72,6 +73,7 @@ class ModelClient:
         self._channel: grpc.aio.Channel | None = None
         self._predict: Any = None
         self._status: Any = None
+        self._metadata: Any = None
 
     def _connect(self) -> None:
         """Open the channel on first use: it belongs to the event loop that is running then."""
@@ -87,6 +89,12 @@ class ModelClient:
             messages.GET_MODEL_STATUS,
             request_serializer=messages.GetModelStatusRequest.SerializeToString,
             response_deserializer=messages.GetModelStatusResponse.FromString,
+        )
+
+        self._metadata = self._channel.unary_unary(
+            messages.GET_MODEL_METADATA,
+            request_serializer=messages.GetModelMetadataRequest.SerializeToString,
+            response_deserializer=messages.GetModelMetadataResponse.FromString,
         )
 
     async def predict(
@@ -146,6 +154,29 @@ class ModelClient:
         return {
             entry.version: messages.MODEL_STATES.get(entry.state, str(entry.state))
             for entry in response.model_version_status
+        }
+
+    async def signatures(
+        self, model: str, version: int, timeout_s: float
+    ) -> dict[str, dict[str, tuple[int, ...]]]:
+        """Return the shape of each input of each signature of a version; `ANY` where it is open.
+
+        Raises:
+            ModelUnavailable: the call failed or ran out of time.
+        """
+        self._connect()
+        request = messages.GetModelMetadataRequest(metadata_field=[_SIGNATURE_DEF])
+        request.model_spec.name = model
+        request.model_spec.version.value = version
+        response = await self._call(self._metadata, request, model, timeout_s)
+        packed = response.metadata[_SIGNATURE_DEF].value
+        found = messages.SignatureDefMap.FromString(packed).signature_def
+        return {
+            name: {
+                alias: tuple(dim.size for dim in info.tensor_shape.dim)
+                for alias, info in signature.inputs.items()
+            }
+            for name, signature in found.items()
         }
 
     async def close(self) -> None:

@@ -69,15 +69,21 @@ class Pipeline:
         ranker_part = Part("ranker", monotonic, fair_s=MODEL_FAIR_S)
         self._ranking = RankingStage(catalogue, models, ranker_part)
 
-    async def recommend(self, query: Query, budget: Budget, share: float = 1.0) -> Answer:
+    async def recommend(
+        self, query: Query, budget: Budget, share: float = 1.0, seed: int | None = None
+    ) -> Answer:
         """Answer a query within a budget, with whatever parts answer in time.
 
         Args:
             query: what is wanted.
             budget: the time it has.
             share: of the candidates that may be looked at, see `inference.admission`.
+            seed: of a first page, to draw as another answer did; None: one of its own.
         """
-        seed = self._new_seed() if query.page is None else query.page.seed + query.page.number
+        if query.page is not None:
+            seed = query.page.seed + query.page.number
+        elif seed is None:
+            seed = self._new_seed()
         ask = Ask(query, self._clock(), budget, Course(self._monotonic), seed, share)
         stage = ask.course.stage
         person, nearby = await self._look_around(ask)
@@ -137,6 +143,7 @@ class Pipeline:
             answered_s=ask.now_s,
             stage_s=course.stage_s,
             read_your_writes=course.read_your_writes,
+            variant=self._settings.model_label,
         )
 
 

@@ -18,9 +18,11 @@ from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
+from contracts.experiment import CANARY
 from contracts.settings import Settings
 from inference import readiness
 from inference.access import guard, tls
+from inference.challenger import Challenger, RedisShadowRecord
 from inference.crowd_watch import CrowdWatch
 from inference.deadline import Clock
 from inference.feedback_log import KafkaFeedback
@@ -28,10 +30,13 @@ from inference.impressions import KafkaImpressions
 from inference.lookup import FeatureLookup
 from inference.metrics import Metrics
 from inference.model_client import ModelClient
+from inference.model_contract import CheckedModels
 from inference.pipeline import Pipeline
+from inference.plan_watch import PlanWatch
 from inference.service import SERVICE, RecommendationService, add_to_server
 from online_features.catalogue import Catalogue
 from online_features.catalogue_feed import CatalogueFeed
+from online_features.crowds import Crowds
 from online_features.definitions import FEATURE_SET
 from online_features.reader import OnlineReader
 from online_features.redis_client import client_of
@@ -97,15 +102,14 @@ class RecommendationServer:
         clocks = {"clock": self._clock, "monotonic": self._monotonic}
         watch = CrowdWatch(self._catalogue, store, self._clock)
         metrics.watch_crowds(lambda: self._clock() - watch.crowds.as_of_s)
-        pipeline = Pipeline(
-            settings,
-            self._catalogue,
-            watch.crowds,
-            store,
-            models,
-            **clocks,
-            new_seed=lambda: secrets.randbits(63),
+        tried = ModelClient(settings.model_server, CANARY)
+        parts.push_async_callback(tried.close)
+        on_trial = settings.model_copy(update={"model_label": CANARY})
+        pipeline, beside = (
+            self._pipeline(asked, watch.crowds, store, of)
+            for asked, of in ((settings, models), (on_trial, tried))
         )
+        challenger = self._challenger(parts, redis, beside)
         lookup = FeatureLookup(settings, store, **clocks)
         service = RecommendationService(
             settings,
@@ -116,6 +120,7 @@ class RecommendationServer:
             metrics,
             **clocks,
             new_id=lambda: uuid.uuid4().hex,
+            challenger=challenger,
         )
         page = metrics.serve(settings.serve_metrics_port, settings.serve_host)
         parts.push_async_callback(asyncio.to_thread, page.close)
@@ -125,6 +130,32 @@ class RecommendationServer:
         )
         ready.add_done_callback(_log_failure)
         parts.callback(ready.cancel)
+
+    def _pipeline(
+        self, settings: Settings, crowds: Crowds, store: OnlineReader, models: ModelClient
+    ) -> Pipeline:
+        return Pipeline(
+            settings,
+            self._catalogue,
+            crowds,
+            store,
+            CheckedModels(models),
+            clock=self._clock,
+            monotonic=self._monotonic,
+            new_seed=lambda: secrets.randbits(63),
+        )
+
+    def _challenger(self, parts: AsyncExitStack, redis: Redis, pipeline: Pipeline) -> Challenger:
+        """The pair on trial, and what follows the plan of its experiment."""
+        settings = self._settings
+        plans = PlanWatch(redis, settings, self._monotonic)
+        record = RedisShadowRecord(redis, settings)
+        challenger = Challenger(pipeline, plans, record, settings, self.metrics, self._monotonic)
+        parts.push_async_callback(challenger.close)
+        following = asyncio.create_task(plans.run())
+        following.add_done_callback(_log_failure)
+        parts.callback(following.cancel)
+        return challenger
 
     async def wait_serving(self, timeout_s: float | None) -> None:
         """Wait until stores, models and warm-up have answered; for ever with `None`.

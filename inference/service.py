@@ -14,6 +14,7 @@ from contracts.settings import Settings
 from inference import errors
 from inference.admission import Admission, Overloaded
 from inference.answer import Answer, following, response
+from inference.challenger import Challenger
 from inference.checks import NOT_A_MESSAGE, BadRequest, Violation
 from inference.deadline import Budget, Clock
 from inference.feedback import parse_feedback
@@ -50,7 +51,9 @@ class RecommendationService:
         clock: Clock,
         monotonic: Clock,
         new_id: Callable[[], str],
+        challenger: Challenger | None = None,
     ) -> None:
+        """Join the parts; without a challenger one pair of models answers everybody."""
         self._settings = settings
         self._clock = clock
         self._pages = PageTokens(settings.topic_prefix, clock)
@@ -61,6 +64,8 @@ class RecommendationService:
         self._metrics = metrics
         self._monotonic = monotonic
         self._new_id = new_id
+        #: The pair on trial, if there can be one.
+        self.challenger = challenger
         self._admission = Admission(settings.serve_objective_ms / 1_000, monotonic)
         self._versions: dict[str, int] = {}
         #: Until the catalogue is loaded, "no places near" would not be true.
@@ -90,11 +95,16 @@ class RecommendationService:
         if not self.catalogue_loaded:
             raise errors.NotNow(errors.CATALOGUE_LOADING, "the catalogue is still loading")
         with self._admission.enter(budget) as share:
-            answered = await self._pipeline.recommend(query, budget, share)
+            answered = await self._pipeline_of(query).recommend(query, budget, share)
         # After this answer is on its way.
-        asyncio.get_running_loop().call_soon(self._note, query, answered)
+        asyncio.get_running_loop().call_soon(self._note, query, answered, share < 1)
         next_page = self._pages.write(following(query, answered), request) if answered.more else ""
-        return response(answered, query.request_id, self._settings.model_label, next_page)
+        return response(answered, query.request_id, next_page)
+
+    def _pipeline_of(self, query: Query) -> Pipeline:
+        if self.challenger is not None and self.challenger.answers(query.user_id):
+            return self.challenger.pipeline
+        return self._pipeline
 
     async def batch_recommend(
         self, request: pb.BatchRecommendRequest | None, context: Context
@@ -187,8 +197,8 @@ class RecommendationService:
         log.error("request_failed", method=method, logged_as=logged_as, exc_info=error)
         return errors.internal(logged_as)
 
-    def _note(self, query: Query, answer: Answer) -> None:
-        """Count and log an answer."""
+    def _note(self, query: Query, answer: Answer, busy: bool) -> None:
+        """Count and log an answer; a pair on trial may be asked for it too."""
         metrics = self._metrics
         for stage, seconds in answer.stage_s.items():
             metrics.stage_s.labels(stage).observe(seconds)
@@ -199,9 +209,11 @@ class RecommendationService:
             metrics.own_writes.labels("seen" if seen else "not_seen").inc()
         if answer.feature_age_s is not None:
             metrics.feature_age_s.observe(answer.feature_age_s)
-        if answer.model_versions != self._versions:
+        if answer.variant == self._settings.model_label and answer.model_versions != self._versions:
             self._note_versions(answer.model_versions)
         self._impressions.record(query, answer)
+        if self.challenger is not None and answer.variant == self._settings.model_label:
+            self.challenger.beside(query, answer, busy=busy)
 
     def _note_versions(self, versions: dict[str, int]) -> None:
         for model, version in versions.items():

@@ -6,8 +6,8 @@ messages, so the few we need are declared here by number and type (a test compar
 the official descriptors). They live in a pool of their own and cannot collide with TensorFlow's
 where both are loaded. An enum travels as a varint, so `int32` stands for it.
 
-Source: tensorflow_serving/apis/{model,predict,get_model_status}.proto,
-tensorflow/core/framework/{tensor,tensor_shape}.proto.
+Source: tensorflow_serving/apis/{model,predict,get_model_status,get_model_metadata}.proto,
+tensorflow/core/framework/{tensor,tensor_shape}.proto, tensorflow/core/protobuf/meta_graph.proto.
 """
 
 from collections.abc import Iterator
@@ -19,6 +19,7 @@ _PACKAGE: Final = "placestream.serving_messages"
 _Field = descriptor_pb2.FieldDescriptorProto
 
 PREDICT: Final = "/tensorflow.serving.PredictionService/Predict"
+GET_MODEL_METADATA: Final = "/tensorflow.serving.PredictionService/GetModelMetadata"
 GET_MODEL_STATUS: Final = "/tensorflow.serving.ModelService/GetModelStatus"
 
 # message -> field -> (number, type); "[]" marks a repeated field, "{}" a map from string.
@@ -60,6 +61,12 @@ FIELDS: Final[dict[str, dict[str, tuple[int, str]]]] = {
     },
     "GetModelStatusRequest": {"model_spec": (1, "ModelSpec")},
     "GetModelStatusResponse": {"model_version_status": (1, "ModelVersionStatus[]")},
+    "Any": {"type_url": (1, "string"), "value": (2, "bytes")},
+    "GetModelMetadataRequest": {"model_spec": (1, "ModelSpec"), "metadata_field": (2, "string[]")},
+    "GetModelMetadataResponse": {"model_spec": (1, "ModelSpec"), "metadata": (2, "Any{}")},
+    "TensorInfo": {"tensor_shape": (3, "TensorShapeProto")},
+    "SignatureDef": {"inputs": (1, "TensorInfo{}")},
+    "SignatureDefMap": {"signature_def": (1, "SignatureDef{}")},
 }
 
 MODEL_STATES: Final = {
@@ -93,7 +100,8 @@ def _map_field(
     message: descriptor_pb2.DescriptorProto, name: str, number: int, value: str
 ) -> descriptor_pb2.FieldDescriptorProto:
     """Add a map's entry message, as protoc does, and return the field that repeats it."""
-    entry = message.nested_type.add(name=f"{name.capitalize()}Entry")
+    camel = "".join(part.capitalize() for part in name.split("_"))
+    entry = message.nested_type.add(name=f"{camel}Entry")
     entry.options.map_entry = True
     entry.field.extend([_describe("key", 1, "string"), _describe("value", 2, value)])
     return _Field(
@@ -138,3 +146,6 @@ PredictRequest: Final = message_class("PredictRequest")
 PredictResponse: Final = message_class("PredictResponse")
 GetModelStatusRequest: Final = message_class("GetModelStatusRequest")
 GetModelStatusResponse: Final = message_class("GetModelStatusResponse")
+GetModelMetadataRequest: Final = message_class("GetModelMetadataRequest")
+GetModelMetadataResponse: Final = message_class("GetModelMetadataResponse")
+SignatureDefMap: Final = message_class("SignatureDefMap")

@@ -12,7 +12,7 @@ _AT_ONCE = 100
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean over requests, with the bounds that 95 % of the resamples lie in."""
+    """A mean over requests, with the bounds that most of the resamples lie in (by default 95 %)."""
 
     value: float
     low: float
@@ -30,6 +30,7 @@ def intervals(
     *,
     seed: int,
     replicates: int = REPLICATES,
+    alpha: float = 0.05,
 ) -> list[Interval]:
     """Means of columns with percentile bootstrap intervals, whole clusters drawn with replacement.
 
@@ -38,6 +39,7 @@ def intervals(
         cluster: int[n], what belongs together (the user).
         seed: of the draws; the same for all columns.
         replicates: how many resamples.
+        alpha: share of them that lies outside of the bounds, half on each side.
 
     Returns:
         m intervals (Efron and Tibshirani 1993, chapter 13; clusters: Field and Welsh 2007).
@@ -57,7 +59,7 @@ def intervals(
         count = min(_AT_ONCE, replicates - start)
         weight = rng.multinomial(clusters, np.full(clusters, 1 / clusters), size=count)
         means.append((weight @ total) / (weight @ size)[:, None])
-    low, high = np.quantile(np.concatenate(means), (0.025, 0.975), axis=0)
+    low, high = np.quantile(np.concatenate(means), (alpha / 2, 1 - alpha / 2), axis=0)
     return [
         Interval(float(m), float(lo), float(hi))
         for m, lo, hi in zip(values.mean(axis=0), low, high, strict=True)

@@ -1,15 +1,17 @@
 """What is written down beside a pair of models: its data, its limits, what it would serve."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from contracts.ids import as_int64
-from models.dataset import Dataset
+from models.costs import Cost, total
 from models.holdout import LISTED, Ranked
-from models.reference import references_of
+from models.moments import Moments
+from models.served_answers import Answers, error_of
+from models.training_rows import Dataset
 from online_features.archive import EventLog
 from online_features.catalogue import Catalogue
 from online_features.columns import VISIT
@@ -35,6 +37,12 @@ def fingerprint(events: EventLog, catalogue: Catalogue, data: Dataset) -> dict[s
         "first_s": float(events.time_s[0]),
         "last_s": float(events.time_s[-1]),
     }
+
+
+#: The ranker's own output is watched like a column. (Not its score: an answer's score has the
+#: cost of repetition in it, the training's has not.)
+PROBABILITY = "probability"
+SERVED_COLUMNS = (*RANKING_COLUMNS, PROBABILITY)
 
 
 def limits(
@@ -79,17 +87,39 @@ def limits(
     }
 
 
-def served_reference(ranked: Ranked, radius_m: float) -> dict[str, Any]:
-    """Distributions of the ranker's columns, score and probability, to judge drift by.
+def served_answers(ranked: Ranked, moments: Moments, radius_m: float) -> Answers:
+    """What the pair would have served: the first places within the service's usual radius.
 
-    Of what the pair would have served: the first places, within the service's usual radius, of
-    its answers to the held-out requests. That is the population that impressions log; training
-    rows, of which four in five are negatives, would look like drift from the first answer on.
+    That is the population that impressions log; training rows, of which four in five are
+    negatives, would look like drift from the first answer on. Answers without a place are left
+    out, unless all are: then all places count.
+
+    Args:
+        ranked: answers to held-out requests.
+        moments: the requests.
+        radius_m: the service's usual radius, metres.
     """
     within = (ranked.rows >= 0) & (ranked.distance_m <= radius_m)
     served = within & (np.cumsum(within, axis=1) <= LISTED)
     if not served.any():
         served = ranked.rows >= 0
-    columns = references_of(RANKING_COLUMNS, ranked.features[served])
-    outputs = np.stack([ranked.scores[served], ranked.probability[served]], axis=1)
-    return columns | references_of(("score", "probability"), outputs)
+    count = served.sum(axis=1)
+    answered = count > 0
+    first = np.r_[0, np.cumsum(count[answered])].astype(np.int64)
+    probability = ranked.probability[served]
+    chosen = (ranked.rows == moments.place[:, None])[served]
+    return Answers(
+        values=np.concatenate([ranked.features[served], probability[:, None]], axis=1),
+        first=first,
+        time_s=moments.time_s[answered],
+        user=moments.user[answered],
+        error=error_of(probability, chosen, first),
+    )
+
+
+def costs_told(costs: Sequence[Cost]) -> dict[str, Any]:
+    """Seconds, cores, rows a second and peak memory of a training, whole and by stage."""
+    return {
+        **total(costs).figures(),
+        "stages": {cost.stage: cost.figures() for cost in costs},
+    }

@@ -99,7 +99,7 @@ def choice_sets(
         rng: draws the places that were not chosen.
         report: told the number of rows after each step.
     """
-    city, replay = _City.of(log, catalogue), Replay(log)
+    city, replay = _City.of(log, catalogue), Replay(log, moments.user)
     for start in range(0, len(moments), _DRAWN_AT_ONCE):
         drawn = np.arange(start, min(start + _DRAWN_AT_ONCE, len(moments)))
         places, log_expected = _places(city, moments.take(drawn), rng)

@@ -6,8 +6,8 @@ the catalogue as it is now.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
-from typing import Self
+from dataclasses import dataclass, fields, replace
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,112 +16,24 @@ from models.moments import Moments, find_moments
 from models.near import Neighbours
 from models.negatives import PER_POSITIVE, Sampler
 from models.split import DEFAULT_SPLIT, Parting
+from models.training_rows import NO_EVENT, Choices, Dataset, Part, RankerRows
 from online_features.archive import EventLog
 from online_features.catalogue import Catalogue
 from online_features.context import ContextLog, Situation
 from online_features.geo import distance_m
-from online_features.history import history
-from online_features.replay import Queries, point_in_time
+from online_features.history import HISTORY, history
+from online_features.replay import Queries, States, point_in_time
 from online_features.request import RANKING_COLUMNS, ranking_features
 
-#: Catalogue row that stands for "no event" in a history; -1 is a place not in the catalogue.
-NO_EVENT = -2
 Report = Callable[[int], None]
-
-
-class _Columns:
-    """Parallel arrays that are picked from together."""
-
-    def take(self, indices: NDArray[np.integer] | NDArray[np.bool_] | slice) -> Self:
-        """The rows at some positions, or under a mask."""
-        picked = {f.name: getattr(self, f.name)[indices] for f in fields(self)}  # type: ignore[arg-type]
-        return type(self)(**picked)
-
-
-@dataclass(frozen=True)
-class RankerRows(_Columns):
-    """Rows for the ranker: each choice and its four negatives.
-
-    Attributes:
-        features: float32[n, F], columns `RANKING_COLUMNS`.
-        user, place, category: uint64[n] id hashes, 0 none.
-        label: bool[n], whether the place was chosen.
-        expected: float32[n], how often the place is expected among its request's negatives.
-        group: int64[n], which request a row belongs to.
-        time_s: float64[n], the moment.
-    """
-
-    features: NDArray[np.float32]
-    user: NDArray[np.uint64]
-    place: NDArray[np.uint64]
-    category: NDArray[np.uint64]
-    label: NDArray[np.bool_]
-    expected: NDArray[np.float32]
-    group: NDArray[np.int64]
-    time_s: NDArray[np.float64]
-
-    def __len__(self) -> int:
-        return len(self.label)
-
-
-@dataclass(frozen=True)
-class Choices(_Columns):
-    """Rows for the candidate model: one a choice.
-
-    Attributes:
-        history_row: int32[n, 144], catalogue rows, newest first; -1 unknown, `NO_EVENT`.
-        history_age_s: float32[n, 144], seconds since.
-        history_kind: int8[n, 144], index in `EVENT_TYPES`.
-        place: int32[n], catalogue row of the choice.
-        distance_m: float32[n], from the request to it.
-        lat, lng: float64[n], of the request.
-        near: int32[n, k], catalogue rows drawn evenly from the nearest places.
-        near_reach_m: float32[n], how far those reach.
-    """
-
-    history_row: NDArray[np.int32]
-    history_age_s: NDArray[np.float32]
-    history_kind: NDArray[np.int8]
-    place: NDArray[np.int32]
-    distance_m: NDArray[np.float32]
-    lat: NDArray[np.float64]
-    lng: NDArray[np.float64]
-    near: NDArray[np.int32]
-    near_reach_m: NDArray[np.float32]
-
-    def __len__(self) -> int:
-        return len(self.place)
-
-
-@dataclass(frozen=True)
-class Part:
-    """One of train, validation, test: the moments, their weather, and both models' rows of them."""
-
-    moments: Moments
-    ranker: RankerRows
-    choices: Choices
-    at: Situation
-
-
-@dataclass(frozen=True)
-class Dataset:
-    """What a pair of models is trained and judged on.
-
-    Attributes:
-        train, validation, test: in the order of time.
-        near_places: how many nearest places `Choices.near` was drawn from.
-    """
-
-    train: Part
-    validation: Part
-    test: Part
-    near_places: int
-
 
 #: Near negatives a choice for the candidate model, out of so many nearest places.
 NEAR_EACH, NEAR_OF = 8, 1_000
 #: Rows of the ranker a choice.
 EACH = 1 + PER_POSITIVE
+#: Given how many moments a part has, which of them are answered, or judged by.
+Judged = Callable[[int], NDArray[np.int64]]
+MakeArray = Callable[[tuple[int, ...], type[np.generic]], NDArray[Any]]
 
 
 def build(
@@ -134,6 +46,9 @@ def build(
     stale_s: float,
     split: Parting = DEFAULT_SPLIT,
     train_rows: bool = True,
+    judged: Judged = np.arange,
+    answered: Judged = lambda count: np.arange(0),
+    array: MakeArray = np.empty,
     report: Report = lambda rows: None,
 ) -> Dataset:
     """Make the training sets of a log.
@@ -144,8 +59,11 @@ def build(
         max_events: only choices among the newest so many events count (states see all events).
         stale_s: weather older than this is unknown, seconds.
         split: tells the parts.
-        train_rows: whether the train part gets rows and choices; they are most of the work, and
-            models that learn from choice sets do not read them.
+        train_rows: whether the train and validation parts get rows and choices; they are most of
+            the work, and models that learn from choice sets do not read them.
+        judged: which moments of the test part get rows.
+        answered: which of the validation part get them, even without `train_rows`.
+        array: makes the large arrays, which are then filled (see `RowStore.array`).
         report: told the number of rows after each step.
 
     Raises:
@@ -156,20 +74,43 @@ def build(
     moments = moments.take(moments.before >= len(log) - max_events)
     codes = split.codes(moments)
     used, codes = moments.take(codes >= 0), codes[codes >= 0]
-    shown = (codes > 0) | train_rows
-    drawn = _Drawn.of(log, catalogue, used.take(shown), rng)
+    # More is drawn than is read: what is drawn must not depend on how many are judged.
+    drawn_for = (codes > 0) | train_rows
+    drawn = _Drawn.of(log, catalogue, used.take(drawn_for), rng)
     at = situations(context, catalogue, used, stale_s=stale_s)
-    ranker, choices = _replay(log, catalogue, drawn, pick(at, np.flatnonzero(shown)), report)
+    shown = np.full(len(used), train_rows)
+    test = np.flatnonzero(codes == 2)
+    shown[test] = False
+    shown[test[judged(len(test))]] = True
+    validation = np.flatnonzero(codes == 1)
+    shown[validation[answered(len(validation))]] = True
+    drawn = drawn.take(shown[drawn_for])
+    asked = pick(at, np.flatnonzero(shown))
+    ranker, choices = _replay(log, catalogue, drawn, asked, report, array)
     parts = [
-        Part(
-            used.take(mine),
-            ranker.take(np.repeat(mine[shown], EACH)),
-            choices.take(mine[shown]),
-            pick(at, np.flatnonzero(mine)),
-        )
-        for mine in (codes == part for part in range(3))
+        _part(used, at, ranker, choices, shown, slice(*np.searchsorted(codes, (part, part + 1))))
+        for part in range(3)
     ]
     return Dataset(parts[0], parts[1], parts[2], drawn.near_of)
+
+
+def _part(
+    moments: Moments,
+    at: Situation,
+    ranker: RankerRows,
+    choices: Choices,
+    shown: NDArray[np.bool_],
+    part: slice,
+) -> Part:
+    """A stretch of the moments, with its rows; nothing is copied."""
+    first, end = np.count_nonzero(shown[: part.start]), np.count_nonzero(shown[: part.stop])
+    return Part(
+        moments.take(part),
+        ranker.take(slice(EACH * first, EACH * end)),
+        choices.take(slice(first, end)),
+        Situation(**{f.name: getattr(at, f.name)[part] for f in fields(Situation)}),
+        np.flatnonzero(shown[part]),
+    )
 
 
 def situations(
@@ -217,6 +158,15 @@ class _Drawn:
     near_reach_m: NDArray[np.float32]
     near_of: int
 
+    def take(self, mask: NDArray[np.bool_]) -> Self:
+        """What was drawn for some of the moments."""
+        kept = {
+            f.name: getattr(self, f.name)[mask]
+            for f in fields(self)
+            if f.name not in ("moments", "near_of")
+        }
+        return replace(self, moments=self.moments.take(mask), **kept)
+
     @classmethod
     def of(
         cls, log: EventLog, catalogue: Catalogue, moments: Moments, rng: np.random.Generator
@@ -235,20 +185,25 @@ class _Drawn:
 
 
 def _replay(
-    log: EventLog, catalogue: Catalogue, drawn: _Drawn, at: Situation, report: Report
+    log: EventLog,
+    catalogue: Catalogue,
+    drawn: _Drawn,
+    at: Situation,
+    report: Report,
+    array: MakeArray,
 ) -> tuple[RankerRows, Choices]:
     """Rows of all moments from one pass over the log."""
     moments, place = drawn.moments, drawn.places.ravel()
     moment = np.repeat(np.arange(len(moments)), EACH)
     queries = Queries(moments.before, moments.user, catalogue.hash[drawn.places])
-    features = np.empty((len(place), len(RANKING_COLUMNS)), np.float32)
-    pasts: list[tuple[NDArray[np.generic], ...]] = []
+    features = array((len(place), len(RANKING_COLUMNS)), np.float32)
+    past = _Past.empty(len(moments), array)
     for asked, users, places in point_in_time(log, queries):
         mine = np.arange(asked.start, asked.stop)
         rows = slice(EACH * asked.start, EACH * asked.stop)
         of = moment[rows] - asked.start
         features[rows] = ranking_features(users, places, place[rows], pick(at, mine), catalogue, of)
-        pasts.append(_history_columns(users, moments.time_s[asked], catalogue))
+        past.write(asked, users, moments.time_s[asked], catalogue)
         report(len(of))
     ranker = RankerRows(
         features=features,
@@ -260,19 +215,16 @@ def _replay(
         group=moment,
         time_s=moments.time_s[moment],
     )
-    return ranker, _choices(drawn, pasts, catalogue)
+    return ranker, _choices(drawn, past, catalogue)
 
 
-def _choices(
-    drawn: _Drawn, pasts: list[tuple[NDArray[np.generic], ...]], catalogue: Catalogue
-) -> Choices:
+def _choices(drawn: _Drawn, past: "_Past", catalogue: Catalogue) -> Choices:
     moments = drawn.moments
-    row, age_s, kind = (np.concatenate(column) for column in zip(*pasts, strict=True))
     lat, lng = catalogue.lat[moments.place], catalogue.lng[moments.place]
     return Choices(
-        history_row=row,
-        history_age_s=age_s,
-        history_kind=kind,
+        history_row=past.row,
+        history_age_s=past.age_s,
+        history_kind=past.kind,
         place=moments.place.astype(np.int32),
         distance_m=distance_m(moments.lat, moments.lng, lat, lng).astype(np.float32),
         lat=moments.lat,
@@ -282,12 +234,24 @@ def _choices(
     )
 
 
-def _history_columns(
-    users: NDArray[np.void], now_s: NDArray[np.float64], catalogue: Catalogue
-) -> tuple[NDArray[np.int32], NDArray[np.float32], NDArray[np.int8]]:
-    """Catalogue rows, ages and kinds of the users' histories."""
-    past = history(users)
-    distinct, inverse = np.unique(past.ids, return_inverse=True)
-    row = catalogue.rows_of(distinct)[inverse].reshape(past.ids.shape)
-    row = np.where(past.ids == 0, NO_EVENT, row)
-    return row.astype(np.int32), past.age_s(now_s), past.kind
+@dataclass(frozen=True)
+class _Past:
+    """Histories, written as they are replayed: [n, HISTORY] each, see `Choices`."""
+
+    row: NDArray[np.int32]
+    age_s: NDArray[np.float32]
+    kind: NDArray[np.int8]
+
+    @classmethod
+    def empty(cls, count: int, array: MakeArray) -> Self:
+        shape = (count, HISTORY)
+        return cls(array(shape, np.int32), array(shape, np.float32), array(shape, np.int8))
+
+    def write(
+        self, part: slice, users: States, now_s: NDArray[np.float64], catalogue: Catalogue
+    ) -> None:
+        past = history(users)
+        distinct, inverse = np.unique(past.ids, return_inverse=True)
+        row = catalogue.rows_of(distinct)[inverse].reshape(past.ids.shape)
+        self.row[part] = np.where(past.ids == 0, NO_EVENT, row)
+        self.age_s[part], self.kind[part] = past.age_s(now_s), past.kind

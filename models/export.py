@@ -18,9 +18,12 @@ import numpy as np
 import structlog
 import tensorflow as tf
 
+from contracts.signatures import features_mark
 from models.candidates import CandidateModel, candidate_signature
 from models.holdout import Inputs
 from models.ranking_model import RankingModel, ranker_signature
+from models.reference import Reference
+from models.reference_file import write_reference
 from models.scoring import CANDIDATES, CARD, RANKER, next_version
 from models.warmup import write_warmup
 
@@ -65,13 +68,19 @@ def exportables(
     )
 
 
-def export(pair: Sequence[Exportable], card: dict[str, Any], models_dir: Path) -> int:
+def export(
+    pair: Sequence[Exportable],
+    card: dict[str, Any],
+    models_dir: Path,
+    reference: Reference | None = None,
+) -> int:
     """Export a pair under one new version, and return it.
 
     Args:
         pair: both models.
         card: what placestream.json says; `version` and `model` are added.
         models_dir: root of the SavedModels.
+        reference: written beside the ranker, to judge drift by.
 
     Raises:
         NotExportable: weights or answers are not finite, or the signature is not the promised
@@ -85,18 +94,31 @@ def export(pair: Sequence[Exportable], card: dict[str, Any], models_dir: Path) -
     try:
         for model in pair:
             _write(model, workshop / model.name, card | {"version": version, "model": model.name})
-        for model in pair:
-            target = models_dir / model.name / str(version)
-            target.parent.mkdir(exist_ok=True)
-            (workshop / model.name).rename(target)
+        if reference is not None:
+            write_reference(reference, workshop / RANKER)
+        put_in_place(workshop, [model.name for model in pair], models_dir, version)
     finally:
         shutil.rmtree(workshop, ignore_errors=True)
     return version
 
 
+def put_in_place(workshop: Path, names: Sequence[str], models_dir: Path, version: int) -> None:
+    """Rename whole models out of the workshop to where a server may look for them.
+
+    Raises:
+        OSError: the version is there already: somebody else exported at the same time.
+    """
+    for name in names:
+        target = models_dir / name / str(version)
+        target.parent.mkdir(exist_ok=True)
+        (workshop / name).rename(target)
+
+
 def _write(model: Exportable, directory: Path, card: dict[str, Any]) -> None:
     serve = tf.function(model.module.serve, input_signature=list(model.signature))
-    signatures = {"serving_default": serve.get_concrete_function()}
+    signature = serve.get_concrete_function()
+    mark = features_mark(card["columns"], card["feature_set"])
+    signatures = {"serving_default": signature, mark: signature}
     tf.saved_model.save(model.module, str(directory), signatures=signatures)
     load_s = _check_saved(model, serve, directory)
     size_mb = sum(f.stat().st_size for f in directory.rglob("*") if f.is_file()) / 1e6

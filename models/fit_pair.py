@@ -16,7 +16,7 @@ from models import listwise
 from models.calibration import fit_platt
 from models.candidates import CandidateModel, ServedTwoTower
 from models.choice_sets import SET, ChoiceSets, choice_sets
-from models.dataset import Dataset, pick
+from models.dataset import pick
 from models.fitting import Epoch, Schedule
 from models.impressions import lessons
 from models.leaks import check_parts
@@ -28,10 +28,11 @@ from models.progress import Reporter
 from models.ranker import predict, train_ranker
 from models.ranking_model import RankingModel
 from models.row_store import RowStore
-from models.rows import Columns, Rows, gathered
+from models.rows import Columns, Rows, gathered, total
 from models.scoring import CANDIDATES, RANKER
 from models.shown_features import ServedAnswers
-from models.table_candidates import PastParts, train_tables
+from models.table_candidates import PastParts, learned, train_tables
+from models.training_rows import Dataset
 from models.two_tower_training import RATE, train_two_tower
 from online_features.archive import EventLog
 from online_features.catalogue import Catalogue
@@ -162,7 +163,7 @@ def _sets(
     teach = len(known) - len(judge)
     parts = None
     if settings.candidate_model == "tables":
-        parts = PastParts(events, catalogue, known, teach)
+        parts = PastParts(events, catalogue, known, teach, progress)
     with progress.stage("choice sets", len(kept) * SET) as stage:
         sets = choice_sets(events, catalogue, moments, pick(at, kept), rng, stage.advance)
         if taught is not None:
@@ -248,15 +249,16 @@ def _train_candidates(
 ) -> CandidateModel:
     if sets is not None and settings.candidate_model == "tables":
         how = listwise.Schedule(epochs=min(settings.train_epochs, listwise.Schedule.epochs))
-        with progress.stage("candidate model", how.epochs) as stage:
+        parts = learned(events, catalogue, progress)
+        with progress.stage("candidate model", how.epochs, total(sets.learn) * SET) as stage:
             tables, curves[CANDIDATES] = train_tables(
-                events, catalogue, sets.learn, sets.judge, how, settings.seed, stage
+                parts, sets.learn, sets.judge, how, settings.seed, stage
             )
         return tables
     if settings.candidate_model == "matrix-factorisation":
         return train_factorisation(events, catalogue, settings.seed, progress)
     schedule = Schedule(epochs=settings.train_epochs, rate=RATE)
-    with progress.stage("candidate model", schedule.epochs) as stage:
+    with progress.stage("candidate model", schedule.epochs, len(data.train.choices)) as stage:
         model, curves[CANDIDATES] = train_two_tower(
             catalogue,
             data.train.choices,
@@ -265,6 +267,7 @@ def _train_candidates(
             schedule,
             settings.seed,
             stage,
+            RowStore.of(settings).mixed,
         )
     return ServedTwoTower(model)
 
@@ -280,15 +283,21 @@ def _train_ranker(
     held = data.validation.ranker
     if settings.ranker_model == "listwise" and sets is not None:
         how = listwise.Schedule(epochs=min(settings.train_epochs, listwise.Schedule.epochs))
-        with progress.stage("ranker", NETWORKS * how.epochs) as stage:
+        steps = NETWORKS * how.epochs
+        with progress.stage("ranker", steps, total(sets.learn) * SET) as stage:
             ranker, curves[RANKER] = train_listwise(
                 sets.learn, sets.judge, catalogue, how, settings.seed, stage
             )
         return ranker
     schedule = Schedule(epochs=settings.train_epochs)
-    with progress.stage("ranker", schedule.epochs) as stage:
+    with progress.stage("ranker", schedule.epochs, len(data.train.ranker)) as stage:
         model, curves[RANKER] = train_ranker(
-            data.train.ranker, held, schedule, settings.seed, stage
+            data.train.ranker,
+            held,
+            schedule,
+            settings.seed,
+            stage,
+            RowStore.of(settings).mixed,
         )
     platt = fit_platt(predict(model, held), held.expected, held.label)
     model.calibration.assign(platt)

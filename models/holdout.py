@@ -9,6 +9,7 @@ that a stage does not let through counts as not found.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -20,8 +21,9 @@ from contracts.settings import Settings
 from models import evaluation
 from models.calibration import row_probability
 from models.crowd_history import CrowdHistory
-from models.dataset import EACH, Choices, Part, pick, situations
+from models.dataset import EACH, pick, situations
 from models.scoring import Scorer
+from models.training_rows import NO_EVENT, Choices, Part
 from online_features.archive import EventLog
 from online_features.catalogue import Catalogue
 from online_features.columns import VISIT
@@ -41,6 +43,16 @@ _JUDGED = slice(0, JUDGED)
 #: Stands for the distance of padding.
 FARTHEST_M = 1e7
 Inputs = dict[str, NDArray[Any]]
+
+
+def asked(count: int, seed: int, requests: int = REQUESTS) -> NDArray[np.int64]:
+    """Which of so many held-out moments are answered, ascending."""
+    return np.sort(np.random.default_rng(seed).permutation(count)[:requests])
+
+
+def judged(count: int, seed: int) -> NDArray[np.int64]:
+    """Which of so many held-out moments a `Holdout` reads rows of, ascending."""
+    return np.union1d(asked(count, seed), np.arange(min(count, JUDGED)))
 
 
 class OtherFeatures(ValueError):
@@ -85,7 +97,7 @@ class Holdout:
 
     Args:
         log, catalogue, context: of the training.
-        test: the newest part of the data set.
+        test: the newest part of the data set, with rows of the moments that `judged` names.
         reach: what a request may choose from.
         stale_s: weather older than this is unknown, seconds.
         seed: draws the requests, if there are more than `requests`.
@@ -104,11 +116,10 @@ class Holdout:
         seed: int,
         requests: int = REQUESTS,
     ) -> None:
-        rng = np.random.default_rng(seed)
-        chosen = np.sort(rng.permutation(len(test.moments))[:requests])
+        chosen = asked(len(test.moments), seed, requests)
         self.test = test
         self.moments = test.moments.take(chosen)
-        self._choices = test.choices.take(chosen)
+        self._choices = test.choices_of(chosen)
         self._log, self._catalogue, self._reach = log, catalogue, reach
         self._at: Situation = situations(context, catalogue, self.moments, stale_s=stale_s)
         self._near = [
@@ -118,6 +129,30 @@ class Holdout:
         earlier = log.take(slice(0, int(test.moments.before.min())))
         place = catalogue.rows_of(earlier.place[earlier.kind == VISIT])
         self._visits = np.bincount(place[place >= 0], minlength=len(catalogue))
+
+    @cached_property
+    def _judged(self) -> Choices:
+        """Who only answers needs no rows of these."""
+        return self.test.choices_of(np.arange(min(len(self.test.moments), JUDGED)))
+
+    @property
+    def user_events(self) -> NDArray[np.int64]:
+        """Events of each request's user before it, as far as the history reaches; int64[r]."""
+        events: NDArray[np.int64] = (self._choices.history_row != NO_EVENT).sum(axis=1)
+        return events
+
+    @property
+    def place_visits(self) -> NDArray[np.int64]:
+        """Visits of each request's target before the held-out part began; int64[r]."""
+        visits: NDArray[np.int64] = self._visits[self.moments.place]
+        return visits
+
+    @property
+    def categories(self) -> NDArray[np.str_]:
+        """Category of each request's target, "" if it has none; str[r]."""
+        names = np.array([*self._catalogue.categories, ""])  # -1 is the last
+        categories: NDArray[np.str_] = names[self._catalogue.category[self.moments.place]]
+        return categories
 
     def evaluate(self, scorer: Scorer) -> dict[str, float]:
         """All metrics of a pair.
@@ -281,7 +316,7 @@ class Holdout:
 
     def _parts_of_rows(self, scorer: Scorer) -> NDArray[np.float32]:
         """What the candidate model tells of the judged rows, float32[n, len(PARTS)]."""
-        moments, choices = self.test.moments.take(_JUDGED), self.test.choices.take(_JUDGED)
+        moments, choices = self.test.moments.take(_JUDGED), self._judged
         places = self.test.ranker.place[: EACH * len(moments)].reshape(-1, EACH)
         rows = self._catalogue.rows_of(places)
         lat, lng = self._catalogue.lat[rows], self._catalogue.lng[rows]

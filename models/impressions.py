@@ -138,7 +138,7 @@ class Lessons:
 
     def sets(self) -> Iterator[ChoiceSets]:
         """Their choice sets, some at a time."""
-        replay = Replay(self.events)
+        replay = Replay(self.events, self.moments.user)
         for some in self.blocks():
             yield some.block(replay)
         log.info("learned_from_answers", **self.facts)

@@ -16,6 +16,7 @@ away from the place. Otherwise the user's newest event before it that says where
 previous check-in's place. A positive with neither is left out.
 """
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from typing import Self
 
@@ -34,6 +35,8 @@ LEAD_S = 3 * 3_600.0
 MOST_LEADS = 4
 #: A rating so long after a visit belongs to that visit.
 RATED_WITHIN_S = 28 * 86_400.0
+#: Users are gone through in shares of about so many events.
+EVENTS_AT_ONCE = 2**22
 #: An event closer than this to its place was sent from within it.
 AT_PLACE_M = 150.0
 
@@ -76,15 +79,75 @@ class Moments:
 
 
 def find_moments(log: EventLog, catalogue: Catalogue, rng: np.random.Generator) -> Moments:
-    """All moments of choice in a log that is sorted by time."""
-    rows = catalogue.rows_of(log.place)
+    """All moments of choice in a log that is sorted by time.
+
+    All but the draw concerns one user at a time, so it is done for some users at once: what is
+    worked out on the way takes ten times the bytes of what comes of it.
+    """
+    shares = list(_shares(log))
+    chosen = [at[_chosen(_of(log, at), catalogue)] for at in shares]
+    leads = np.zeros(len(log), np.int8)
+    for at, mine in zip(shares, chosen, strict=True):
+        leads[mine] = _leads(_of(log, at), np.searchsorted(at, mine))
+    every = np.sort(np.concatenate(chosen))
+    back = np.zeros(len(log), np.int8)
+    # One of the events that led up to a choice, itself included.
+    back[every] = rng.integers(0, leads[every].astype(np.int64) + 1)
+    parts = [
+        _moments(_of(log, at), catalogue, np.searchsorted(at, mine), back[mine], at)
+        for at, mine in zip(shares, chosen, strict=True)
+    ]
+    known = np.concatenate([known for _, known in parts])
+    moments = _joined([moments for moments, _ in parts])
+    # In the log's order of the choices, then stably in that of the moments.
+    moments = moments.take(np.argsort(known, kind="stable"))
+    order = np.argsort(moments.before, kind="stable")
+    return moments.take(order[~np.isnan(moments.lat[order])])
+
+
+def _shares(log: EventLog) -> Iterator[NDArray[np.int64]]:
+    """Positions of the events of some users, then of others, each ascending."""
+    number = -(-len(log) // EVENTS_AT_ONCE)
+    if number <= 1:
+        yield np.arange(len(log))
+        return
+    share = (log.user % np.uint64(number)).astype(np.int32)
+    for mine in range(number):
+        yield np.flatnonzero(share == mine)
+
+
+def _of(log: EventLog, share: NDArray[np.int64]) -> EventLog:
+    """A share of a log; all of it is not copied."""
+    return log if len(share) == len(log) else log.take(share)
+
+
+def _chosen(log: EventLog, catalogue: Catalogue) -> NDArray[np.int64]:
     chosen = positives(log)
-    chosen = chosen[rows[chosen] >= 0]
-    moment = _draw_leads(log, chosen, rng)
+    return chosen[catalogue.rows_of(log.place[chosen]) >= 0]
+
+
+def _moments(
+    log: EventLog,
+    catalogue: Catalogue,
+    chosen: NDArray[np.int64],
+    back: NDArray[np.int8],
+    at: NDArray[np.int64],
+) -> tuple[Moments, NDArray[np.int64]]:
+    """Moments of the choices of a share of a log, and where the choices stand in the whole.
+
+    Args:
+        log: of some users.
+        catalogue: all places.
+        chosen: positions of the choices in it.
+        back: how many events of the pair before each its moment lies.
+        at: positions of the share in the whole.
+    """
+    rows = catalogue.rows_of(log.place)
+    order = _by_pair(log)
+    moment = order[_inverse(order)[chosen] - back]
     lat, lng = _locations(log, catalogue, rows, moment)
-    order = np.argsort(moment, kind="stable")
     moments = Moments(
-        before=moment,
+        before=at[moment],
         user=log.user[chosen],
         place=rows[chosen],
         time_s=log.time_s[moment],
@@ -92,7 +155,13 @@ def find_moments(log: EventLog, catalogue: Catalogue, rng: np.random.Generator) 
         lat=lat,
         lng=lng,
     )
-    return moments.take(order[~np.isnan(lat[order])])
+    return moments, at[chosen]
+
+
+def _joined(parts: Sequence[Moments]) -> Moments:
+    return Moments(
+        **{f.name: np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(Moments)}
+    )
 
 
 def positives(log: EventLog) -> NDArray[np.int64]:
@@ -108,13 +177,10 @@ def positives(log: EventLog) -> NDArray[np.int64]:
     return positive
 
 
-def _draw_leads(
-    log: EventLog, chosen: NDArray[np.int64], rng: np.random.Generator
-) -> NDArray[np.int64]:
-    """For each positive, a random one of the events that led up to it, itself included."""
+def _leads(log: EventLog, chosen: NDArray[np.int64]) -> NDArray[np.int64]:
+    """For each positive, how many events led up to it, at most `MOST_LEADS`."""
     order = _by_pair(log)
-    at = np.empty(len(order), np.int64)
-    at[order] = np.arange(len(order))
+    at = _inverse(order)
     start = _starts(log, order)
     look = np.isin(log.kind[order], (VIEW, CLICK))
     leads = np.zeros(len(chosen), np.int64)
@@ -125,9 +191,14 @@ def _draw_leads(
         held = np.maximum(before, 0)
         leading &= look[held] & (log.time_s[chosen] - log.time_s[order[held]] <= LEAD_S)
         leads += leading
-    drawn_back = rng.integers(0, leads + 1)
-    drawn: NDArray[np.int64] = order[at[chosen] - drawn_back]
-    return drawn
+    return leads
+
+
+def _inverse(order: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Where each position stands in an order."""
+    at = np.empty(len(order), np.int64)
+    at[order] = np.arange(len(order))
+    return at
 
 
 def _locations(

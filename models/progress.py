@@ -22,8 +22,11 @@ class Reporter(Protocol):
     """Opens a stage for each long part of a training."""
 
     @contextmanager
-    def stage(self, name: str, total: int | None) -> Iterator[Stage]:
-        """A stage of `total` steps (None: not known), open while the context is."""
+    def stage(self, name: str, total: int | None, rows_each: int = 1) -> Iterator[Stage]:
+        """A stage of `total` steps (None: not known), open while the context is.
+
+        A step stands for `rows_each` rows. A stage may be opened within another one.
+        """
         yield _Silent()
 
 
@@ -36,7 +39,7 @@ class Silent:
     """Says nothing."""
 
     @contextmanager
-    def stage(self, name: str, total: int | None) -> Iterator[Stage]:
+    def stage(self, name: str, total: int | None, rows_each: int = 1) -> Iterator[Stage]:
         """A stage that nobody sees."""
         yield _Silent()
 
@@ -62,7 +65,7 @@ class Logged:
     """Writes log lines."""
 
     @contextmanager
-    def stage(self, name: str, total: int | None) -> Iterator[Stage]:
+    def stage(self, name: str, total: int | None, rows_each: int = 1) -> Iterator[Stage]:
         """A stage that is logged."""
         yield _Logged(name, total)
 
@@ -82,10 +85,14 @@ class Bars:
 
     def __init__(self, console: Console) -> None:
         self._console = console
+        self._shows = False
 
     @contextmanager
-    def stage(self, name: str, total: int | None) -> Iterator[Stage]:
-        """A stage with a bar."""
+    def stage(self, name: str, total: int | None, rows_each: int = 1) -> Iterator[Stage]:
+        """A stage with a bar; one within another is not shown."""
+        if self._shows:
+            yield _Silent()
+            return
         columns = (
             TextColumn("{task.description}"),
             BarColumn(),
@@ -93,8 +100,12 @@ class Bars:
             TimeElapsedColumn(),
             TextColumn("{task.fields[note]}"),
         )
-        with Progress(*columns, console=self._console) as bars:
-            yield _Bar(bars, name, total)
+        self._shows = True
+        try:
+            with Progress(*columns, console=self._console) as bars:
+                yield _Bar(bars, name, total)
+        finally:
+            self._shows = False
 
 
 def reporter_for(console: Console) -> Reporter:

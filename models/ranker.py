@@ -5,6 +5,7 @@ weight of its own. Deep: embeddings of user, place and category beside all featu
 256 and 128 units with dropout 0.3. The two logits are added.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -14,13 +15,15 @@ from numpy.typing import NDArray
 
 from contracts.ids import as_int64
 from contracts.signatures import PARTS
-from models.dataset import RankerRows
 from models.fitting import Epoch, Schedule, fit
 from models.losses import binary_cross_entropy
 from models.networks import Dense, dropout, embedding, forget
 from models.optimizer import Adam
 from models.progress import Stage
 from models.ranking_model import RankingModel, ranker_signature
+from models.row_stream import stream
+from models.rows import Arrays, Columns, Rows, steps
+from models.training_rows import RankerRows
 from models.vocabulary import Vocabulary
 from online_features.request import RANKING_COLUMNS
 
@@ -32,6 +35,7 @@ ID_WIDTH, CATEGORY_WIDTH = 8, 8
 BUCKETS = 10
 #: Standardised inputs are held within so many standard deviations.
 CLIP = 8.0
+_SUMMED_AT_ONCE = 65_536
 
 
 @dataclass(frozen=True)
@@ -56,16 +60,27 @@ class Inputs:
         """From the training rows; an id needs a few choices to be worth a row."""
         chosen = rows.label
         wide = [rows.features[:, RANKING_COLUMNS.index(name)] for name in WIDE_COLUMNS]
-        std = rows.features.std(axis=0, dtype=np.float64)
+        mean, std = _moments(rows.features)
         at = np.arange(1, BUCKETS) / BUCKETS
         return cls(
             users=Vocabulary.of(rows.user[chosen], least=5),
             places=Vocabulary.of(rows.place[chosen], least=3),
             categories=Vocabulary.of(rows.category[chosen]),
-            mean=rows.features.mean(axis=0, dtype=np.float64).astype(np.float32),
+            mean=mean.astype(np.float32),
             scale=(1 / np.where(std > 1e-6, std, 1.0)).astype(np.float32),
             edges=tuple(np.unique(np.quantile(w, at)).astype(np.float32) for w in wide),
         )
+
+
+def _moments(features: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Mean and standard deviation of columns, float64[F]; some rows at a time."""
+    blocks = [
+        features[start : start + _SUMMED_AT_ONCE]
+        for start in range(0, len(features), _SUMMED_AT_ONCE)
+    ]
+    mean = np.sum([b.sum(axis=0, dtype=np.float64) for b in blocks], axis=0) / len(features)
+    squares = np.sum([((b - mean) ** 2).sum(axis=0) for b in blocks], axis=0)
+    return mean, np.sqrt(squares / len(features))
 
 
 class Ranker(tf.Module):  # type: ignore[misc]  # TensorFlow is untyped
@@ -154,39 +169,40 @@ class Ranker(tf.Module):  # type: ignore[misc]  # TensorFlow is untyped
         return {"probability": tf.sigmoid(score), "score": score}
 
 
-class _Rows:
-    """Rows as tensors, ids as vocabulary rows."""
-
-    def __init__(self, rows: RankerRows, inputs: Inputs) -> None:
-        self.features = tf.constant(rows.features)
-        self.user = tf.constant(inputs.users.rows_of(rows.user))
-        self.place = tf.constant(inputs.places.rows_of(rows.place))
-        self.category = tf.constant(inputs.categories.rows_of(rows.category))
-        self.log_expected = tf.constant(np.log(rows.expected))
-        self.label = tf.constant(rows.label.astype(np.float32))
-
-    def at(self, indices: Any) -> tuple[Any, ...]:
-        """Features, ids of user, place and category, log of the expected count, and labels."""
-        ids = (self.user, self.place, self.category)
-        columns = (self.features, *ids, self.log_expected, self.label)
-        return tuple(tf.gather(column, indices) for column in columns)
+def _columns(rows: RankerRows, inputs: Inputs) -> Columns:
+    """What a step reads: ids as vocabulary rows, the features themselves."""
+    return {
+        "features": rows.features,
+        "user": inputs.users.rows_of(rows.user),
+        "place": inputs.places.rows_of(rows.place),
+        "category": inputs.categories.rows_of(rows.category),
+        "log_expected": np.log(rows.expected),
+        "label": rows.label.astype(np.float32),
+    }
 
 
-def _loss(model: Ranker, batch: tuple[Any, ...], seed: Any | None) -> Any:
+def _loss(model: Ranker, batch: dict[str, Any], seed: Any | None) -> Any:
     """Cross-entropy, corrected for how the negatives were drawn.
 
     With negatives kept at an expected count q, the odds among the rows are 1/q times the true
     ones (a case-control design), so logit - log q is what the rows' labels speak of.
     """
-    features, user, place, category, log_expected, label = batch
-    logits = model.logits(features, user, place, category, seed=seed)
-    return binary_cross_entropy(label, logits - log_expected)
+    user, place, category = (batch[name] for name in ("user", "place", "category"))
+    logits = model.logits(batch["features"], user, place, category, seed=seed)
+    return binary_cross_entropy(batch["label"], logits - batch["log_expected"])
 
 
 def train_ranker(
-    train: RankerRows, validation: RankerRows, schedule: Schedule, seed: int, stage: Stage
+    train: RankerRows,
+    validation: RankerRows,
+    schedule: Schedule,
+    seed: int,
+    stage: Stage,
+    mixed: Callable[[Columns], Rows] = Arrays,
 ) -> tuple[Ranker, list[Epoch]]:
     """Train by binary cross-entropy; the calibration is left at "none".
+
+    Rows are read through `models.row_stream`; `mixed` says how many of them are mixed at once.
 
     The logits then tell the odds of a place against all others that could have been chosen, which
     is what candidates must be ordered by.
@@ -196,31 +212,30 @@ def train_ranker(
     model = Ranker(inputs, rng)
     variables = list(model.trainable_variables)
     optimizer = Adam(variables, schedule.rate)
-    rows, held = _Rows(train, inputs), _Rows(validation, inputs)
+    rows = mixed(_columns(train, inputs))
+    held = {name: tf.constant(column) for name, column in _columns(validation, inputs).items()}
+    coming = iter(stream(rows, schedule.batch, rng, epochs=schedule.epochs))
+    each = steps(len(train), schedule.batch, whole=False)
 
-    def step(indices: Any, number: Any) -> Any:
+    def step(batch: dict[str, Any], number: Any) -> Any:
         with tf.GradientTape() as tape:
-            loss = _loss(model, rows.at(indices), number)
+            loss = _loss(model, batch, number)
         optimizer.apply(tape.gradient(loss, variables))
         return loss
 
     @tf.function(reduce_retracing=True)  # type: ignore[untyped-decorator]
-    def epoch(order: Any, first: Any) -> Any:
-        steps = (tf.size(order) + schedule.batch - 1) // schedule.batch
+    def epoch(batches: Any, first: Any) -> Any:
         total = tf.constant(0.0)
-        for i in tf.range(steps):
-            total += step(order[i * schedule.batch : (i + 1) * schedule.batch], first + i)
-        return total / tf.cast(steps, tf.float32)
+        for i in tf.range(each):
+            total += step(next(batches), first + i)
+        return total / each
 
     @tf.function  # type: ignore[untyped-decorator]
     def held_loss() -> Any:
-        return _loss(model, held.at(tf.range(len(validation))), None)
-
-    steps = -(-len(train) // schedule.batch)
+        return _loss(model, held, None)
 
     def run(number: int) -> float:
-        order = tf.constant(rng.permutation(len(train)).astype(np.int32))
-        return float(epoch(order, tf.constant(seed + number * steps, tf.int32)))
+        return float(epoch(coming, tf.constant(seed + number * each, tf.int32)))
 
     epochs = fit(variables, optimizer, run, lambda: float(held_loss()), schedule, stage)
     return model, epochs

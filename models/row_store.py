@@ -1,17 +1,19 @@
 """Where the rows of a training are kept: in memory while they are few, else in files."""
 
 import itertools
+import math
 import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
+from numpy.typing import NDArray
 
 from contracts.settings import Settings
-from models.row_files import RowFile, RowWriter, row_bytes
-from models.rows import Arrays, Columns, Rows, length, take
+from models.row_files import POOL_GROUPS, RowFile, RowWriter, row_bytes
+from models.rows import Arrays, Columns, Rows, Stretches, length, take
 
 #: A pool of rows that are mixed takes so much of the memory, and as much again while it is made.
 _POOL_SHARE = 4
@@ -51,6 +53,25 @@ class RowStore:
             return _in_memory(all_blocks, count)
         pool_rows = max(self.memory_bytes // _POOL_SHARE // row_bytes(first), 1)
         return RowFile.open(self._file(all_blocks, cut), pool_rows)
+
+    def array(self, shape: tuple[int, ...], dtype: type[np.generic]) -> NDArray[Any]:
+        """An array to be filled; a large one lies in a file that is mapped into memory.
+
+        What of it is in memory then is given back when others need the room.
+        """
+        size = math.prod(shape) * np.dtype(dtype).itemsize
+        if size <= self.memory_bytes:
+            return np.empty(shape, dtype)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=self.folder) as file:
+            return np.memmap(file, dtype, "w+", shape=shape)
+
+    def mixed(self, columns: Columns) -> Rows:
+        """Rows that lie in arrays, to be mixed all at once if they are few, else in pools."""
+        if row_bytes(columns) * length(columns) <= self.memory_bytes:
+            return Arrays(columns)
+        pool_rows = max(self.memory_bytes // _POOL_SHARE // row_bytes(columns), 1)
+        return Stretches(columns, pool_rows, max(pool_rows // POOL_GROUPS, 1))
 
     def _file(self, blocks: Iterable[Columns], cut: int) -> BinaryIO:
         self.folder.mkdir(parents=True, exist_ok=True)

@@ -72,6 +72,41 @@ class Arrays:
         return Arrays(take(self.columns, slice(start, stop)))
 
 
+@dataclass(frozen=True)
+class Stretches:
+    """Rows in arrays, read a stretch at a time: the arrays may lie in files mapped into memory.
+
+    Attributes:
+        columns: all rows.
+        pool_rows: so many are mixed with each other.
+        group_rows: of a group; the last may have fewer.
+    """
+
+    columns: Columns
+    pool_rows: int
+    group_rows: int
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Rows of each group."""
+        whole, rest = divmod(length(self.columns), self.group_rows)
+        return (self.group_rows,) * whole + ((rest,) if rest else ())
+
+    def read(self, group: int) -> Columns:
+        """Views of one group."""
+        start = group * self.group_rows
+        return take(self.columns, slice(start, start + self.group_rows))
+
+    def only(self, *names: str) -> "Stretches":
+        """Some of the arrays."""
+        columns = {name: self.columns[name] for name in names}
+        return Stretches(columns, self.pool_rows, self.group_rows)
+
+    def part(self, start: int, stop: int) -> "Stretches":
+        """Views; any positions will do."""
+        return Stretches(take(self.columns, slice(start, stop)), self.pool_rows, self.group_rows)
+
+
 def length(columns: Columns) -> int:
     """Rows of some columns."""
     return len(next(iter(columns.values())))

@@ -19,6 +19,8 @@ class Parting(Protocol):
     def codes(self, moments: Moments) -> NDArray[np.int8]:
         """Part of each moment: 0 train, 1 validation, 2 test, -1 none.
 
+        But for those of none, they ascend as the moments do.
+
         Raises:
             TooFewEvents: a part that must not be empty holds too few.
         """

@@ -17,7 +17,7 @@ from models.fitting import Epoch
 from models.leaks import Knowledge, check_out_of_fold
 from models.listwise import Network, Schedule, View, scales_of, train_network
 from models.parts import COARSE, PARTS, WIDTH, Look, Parts
-from models.progress import Stage
+from models.progress import SILENT, Reporter, Stage
 from models.rows import Columns, Rows
 from models.tables import Geography, Tables
 from online_features.archive import EventLog
@@ -102,11 +102,18 @@ class PastParts:
         catalogue: all places.
         before: int64[m], how much each set knows of the log, ascending.
         learn: the first so many sets make `FOLDS` folds; the others, which judge, one.
+        progress: told of the tables' own time.
     """
 
     def __init__(
-        self, log: EventLog, catalogue: Catalogue, before: NDArray[np.int64], learn: int
+        self,
+        log: EventLog,
+        catalogue: Catalogue,
+        before: NDArray[np.int64],
+        learn: int,
+        progress: Reporter = SILENT,
     ) -> None:
+        self._progress = progress
         self._log, self._catalogue, self._before = log, catalogue, before
         self._geography = Geography.of(catalogue)
         folds = [len(fold) for fold in np.array_split(np.arange(learn), FOLDS)]
@@ -125,7 +132,9 @@ class PastParts:
         found, start = [], 0
         while start < len(sets):
             if self._done in (0, *self._ends):
-                self._learn()
+                with self._progress.stage("tables", None) as stage:
+                    self._learn()
+                    stage.advance(self._knows.events)
             end = next(end for end in self._ends if end > self._done)
             stop = min(len(sets), start + end - self._done, start + _AT_ONCE)
             found.append(self._some(sets, slice(start, stop)))
@@ -183,20 +192,26 @@ def _calling(parts: Parts) -> Any:
     return call
 
 
+def learned(log: EventLog, catalogue: Catalogue, progress: Reporter) -> Parts:
+    """The tables that a served model reads, of all that it may know."""
+    with progress.stage("tables", None) as stage:
+        parts = Parts(Tables.learn(log, catalogue, Geography.of(catalogue)))
+        stage.advance(len(log))
+    return parts
+
+
 def train_tables(
-    log: EventLog,
-    catalogue: Catalogue,
+    parts: Parts,
     learn: Rows,
     judge: Columns,
     schedule: Schedule,
     seed: int,
     stage: Stage,
 ) -> tuple[TableCandidates, list[Epoch]]:
-    """Learn the network that reads tables, and the tables that it will read.
+    """Learn the network that reads tables.
 
     Args:
-        log: what the served tables know, sorted by time.
-        catalogue: all places.
+        parts: the tables that it will read.
         learn: choice sets to learn from: `places`, `log_expected` and `parts` (of `PastParts`).
         judge: the same of those to judge by.
         schedule: of the network.
@@ -205,7 +220,6 @@ def train_tables(
     """
     rng = np.random.default_rng(seed)
     learn = learn.only("places", "log_expected", "parts")
-    parts = Parts(Tables.learn(log, catalogue, Geography.of(catalogue)))
     view = View(
         x=lambda sets, cells: sets["parts"][cells],
         category=lambda sets, cells: parts.category_of_rows(sets["places"][cells]),

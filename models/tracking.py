@@ -7,14 +7,18 @@ whose run cannot be written down is worth no less: that is logged, and the pair 
 import logging
 import os
 import time
-from collections.abc import Iterator
-from importlib.metadata import version as version_of
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import structlog
 
 from contracts.settings import Settings
+from models.code_version import code_version
+from models.costs import Cost
+from models.mlmodel import write_mlmodel
+from models.plots import plots_of
 from models.scoring import CANDIDATES, RANKER
 
 if TYPE_CHECKING:
@@ -24,6 +28,8 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 EXPERIMENT = "placestream"
+#: The pair as one model of the registry; `PAIR_TAG` of its versions tells the pair's version.
+REGISTERED, PAIR_TAG = "placestream-pair", "placestream.version"
 #: Settings that a training depends on.
 PARAMETERS = (
     "seed",
@@ -36,22 +42,27 @@ PARAMETERS = (
 )
 
 
-def record(pair: "TrainedPair", version: int, settings: Settings) -> str | None:
+def record(
+    pair: "TrainedPair", version: int, settings: Settings, costs: Sequence[Cost] = ()
+) -> str | None:
     """Write a pair down as a finished run of the experiment `placestream`.
 
     Parameters: the settings and the data's fingerprint; metrics: those of the held-out requests,
-    and the losses of each epoch; artifacts: the card and both exported models.
+    the losses of each epoch, and what each stage cost (`cost.<stage>.<figure>`); artifacts: the
+    card, the report on the data, plots, and both exported models with their signatures. The pair
+    becomes a version of the registered model.
 
     Args:
         pair: as it was trained.
         version: as which it was exported.
         settings: of the training.
+        costs: of all its stages.
 
     Returns:
         The run's id; `None` if it could not be written.
     """
     try:
-        run_id = _record(pair, version, settings)
+        run_id = _record(pair, version, settings, costs)
     except Exception as error:  # whatever MLflow, its store or its server raise
         log.warning("run_not_tracked", version=version, cause=f"{type(error).__name__}: {error}")
         return None
@@ -62,6 +73,11 @@ def record(pair: "TrainedPair", version: int, settings: Settings) -> str | None:
 def uri_of(settings: Settings) -> str:
     """Where runs are written: the setting, else a SQLite file beside the models."""
     return settings.mlflow_uri or f"sqlite:///{_folder(settings) / 'mlflow.db'}"
+
+
+def tracked(settings: Settings) -> bool:
+    """Whether there is a store that could know of a training: a server, or the file."""
+    return bool(settings.mlflow_uri) or (_folder(settings) / "mlflow.db").exists()
 
 
 def _folder(settings: Settings) -> Path:
@@ -80,24 +96,39 @@ def client_of(settings: Settings) -> "MlflowClient":
     return MlflowClient(uri_of(settings))
 
 
-def _record(pair: "TrainedPair", version: int, settings: Settings) -> str:
+def _record(pair: "TrainedPair", version: int, settings: Settings, costs: Sequence[Cost]) -> str:
     client = client_of(settings)
     run_id: str = client.create_run(
         _experiment(client, settings), run_name=f"version {version}"
     ).info.run_id
     client.log_batch(
         run_id,
-        metrics=list(_metrics(pair)),
+        metrics=[*_metrics(pair), *_costs(costs)],
         params=list(_parameters(pair, settings)),
         tags=[],
     )
-    client.set_tag(run_id, "placestream.version", str(version))
-    client.set_tag(run_id, "placestream.code", version_of("placestream"))
+    client.set_tag(run_id, PAIR_TAG, str(version))
+    client.set_tag(run_id, "placestream.code", code_version())
     client.log_dict(run_id, pair.card, "card.json")
+    for name, svg in plots_of(pair).items():
+        client.log_text(run_id, svg, f"plots/{name}")
+    if report := pair.card.get("data_report"):
+        client.log_artifacts(run_id, report, "data")
     for model in (CANDIDATES, RANKER):
         client.log_artifacts(run_id, str(settings.models_dir / model / str(version)), model)
+        with TemporaryDirectory() as folder:
+            client.log_artifact(run_id, str(write_mlmodel(model, run_id, Path(folder))), model)
     client.set_terminated(run_id)
+    _register(client, run_id, version)
     return run_id
+
+
+def _register(client: "MlflowClient", run_id: str, version: int) -> None:
+    """Make the run's pair a version of the registered model."""
+    if not client.search_registered_models(f"name='{REGISTERED}'"):
+        client.create_registered_model(REGISTERED)
+    source = client.get_run(run_id).info.artifact_uri
+    client.create_model_version(REGISTERED, source, run_id, tags={PAIR_TAG: str(version)})
 
 
 def _experiment(client: "MlflowClient", settings: Settings) -> str:
@@ -128,3 +159,12 @@ def _metrics(pair: "TrainedPair") -> Iterator[Any]:
             for name in ("train_loss", "validation_loss", "rate"):
                 value = float(getattr(epoch, name))
                 yield Metric(f"{model}.{name}", value, now_ms, epoch.number)
+
+
+def _costs(costs: Sequence[Cost]) -> Iterator[Any]:
+    from mlflow.entities import Metric
+
+    now_ms = int(time.time() * 1_000)
+    for cost in costs:
+        for name, value in cost.figures().items():
+            yield Metric(f"cost.{cost.stage.replace(' ', '_')}.{name}", value, now_ms, 0)

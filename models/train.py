@@ -1,14 +1,17 @@
 """Training of a pair of models, from the archive to exported versions.
 
 `run` is the command line's `train`; the trainer daemon calls `train_pair` and `export_pair`, and
-judges the pair in service on the same `pair.holdout` by `evaluate_version`.
+judges the pair in service on the same `pair.holdout` by `answer_version`.
 """
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import structlog
 from rich.console import Console
 from rich.table import Table
@@ -17,13 +20,17 @@ from contracts.settings import Settings
 from contracts.signatures import PARTS
 from models import dataset, tracking
 from models.candidates import CandidateModel
-from models.card import fingerprint, limits, served_reference
+from models.card import SERVED_COLUMNS, costs_told, fingerprint, limits, served_answers
+from models.costs import Cost, Metered, total
 from models.export import export, exportables
 from models.fit_pair import Curves, fit_pair, needs_rows
-from models.holdout import Holdout, Inputs, Reach
+from models.holdout import Holdout, Inputs, Ranked, Reach, asked, judged
 from models.progress import SILENT, Reporter, reporter_for
 from models.ranking_model import RankingModel
+from models.reference import Reference, reference_of
+from models.row_store import RowStore
 from models.scoring import Scorer, load_scorer
+from models.served_answers import Answers
 from models.shown_features import ServedAnswers
 from models.split import TooFewEvents
 from online_features.archive import EventLog, read_catalogue, read_context, read_interactions
@@ -35,6 +42,8 @@ from online_features.request import RANKING_COLUMNS
 log = structlog.get_logger(__name__)
 #: Fewer interactions than this teach nothing; it is said at once, before any work.
 LEAST_EVENTS = 500
+#: Requests of the validation part that the reference of drift is made of, beside the test part's.
+REFERENCE_REQUESTS = 1_200
 
 
 @dataclass(frozen=True)
@@ -47,9 +56,12 @@ class TrainedPair:
         nearest_first: the ranking metrics of "nearest place first" on the same requests.
         holdout: to judge another pair on the same requests.
         card: what placestream.json will say.
+        reference: what it would have served, to judge drift by.
         candidate_calls, ranker_calls: real inputs, to check and to warm a server with.
         training_s: seconds that it took.
+        ranked: its answers to the requests of `holdout`.
         curves: epochs of each model that was trained by gradients, by its name.
+        costs: of each stage, in the order in which they ended.
     """
 
     candidates: CandidateModel
@@ -58,10 +70,13 @@ class TrainedPair:
     nearest_first: dict[str, float]
     holdout: Holdout
     card: dict[str, Any]
+    reference: Reference
     candidate_calls: tuple[Inputs, ...]
     ranker_calls: tuple[Inputs, ...]
     training_s: float
+    ranked: Ranked
     curves: Curves
+    costs: tuple[Cost, ...]
 
 
 def train_pair(
@@ -85,6 +100,7 @@ def train_pair(
         FloatingPointError: a training diverged.
     """
     began = time.perf_counter()
+    progress = progress if isinstance(progress, Metered) else Metered(progress)
     if len(events) < LEAST_EVENTS:
         raise TooFewEvents(f"{len(events)} interactions; a training needs at least {LEAST_EVENTS}")
     with progress.stage("features as they were", None) as stage:
@@ -96,16 +112,19 @@ def train_pair(
             max_events=settings.train_max_rows,
             stale_s=settings.context_stale_s,
             train_rows=needs_rows(settings),
+            judged=lambda count: judged(count, settings.seed),
+            answered=lambda count: asked(count, settings.seed, REFERENCE_REQUESTS),
+            array=RowStore.of(settings).array,
             report=stage.advance,
         )
     fitted = fit_pair(events, catalogue, data, settings, progress, served)
     candidates, ranker = fitted.candidates, fitted.ranker
-    holdout = Holdout(
+    held_out = partial(
+        Holdout,
         events,
         catalogue,
         context,
-        data.test,
-        Reach.of(settings),
+        reach=Reach.of(settings),
         stale_s=settings.context_stale_s,
         seed=settings.seed,
     )
@@ -114,46 +133,73 @@ def train_pair(
         "parts": list(PARTS),
         "feature_set": FEATURE_SET,
     }
-    with progress.stage("held-out requests", 1) as stage:
+    with progress.stage("held-out requests", 1, 0) as stage:
+        holdout = held_out(data.test)
         scorer = Scorer.of(candidates, ranker, card)
         ranked = holdout.answer(scorer)
         metrics = holdout.judge(scorer, ranked)
+        nearest_first = holdout.nearest_first()
+        card |= {
+            "candidate_model": settings.candidate_model,
+            "ranker_model": settings.ranker_model,
+            "metrics": metrics,
+            "data": fingerprint(events, catalogue, data),
+            "rows": len(data.train.moments),
+            "limits": limits(events, catalogue, metrics, settings.candidates),
+            "served_answers": fitted.served,
+        }
+        candidate_calls, ranker_calls = holdout.calls(ranked)
         stage.advance()
-    card |= {
-        "candidate_model": settings.candidate_model,
-        "ranker_model": settings.ranker_model,
-        "metrics": metrics,
-        "data": fingerprint(events, catalogue, data),
-        "reference": served_reference(ranked, settings.radius_m),
-        "rows": len(data.train.moments),
-        "limits": limits(events, catalogue, metrics, settings.candidates),
-        "served_answers": fitted.served,
-    }
-    candidate_calls, ranker_calls = holdout.calls(ranked)
+    with progress.stage("reference of drift", 1, 0) as stage:
+        # The test part may be a day or two; the week's rhythm needs more days.
+        before = held_out(data.validation, requests=REFERENCE_REQUESTS)
+        reference = _reference([(before, before.answer(scorer)), (holdout, ranked)], settings)
+        stage.advance()
+    card["training"] = costs_told(progress.costs)
     return TrainedPair(
         candidates=candidates,
         ranker=ranker,
         metrics=metrics,
-        nearest_first=holdout.nearest_first(),
+        nearest_first=nearest_first,
         holdout=holdout,
         card=card,
+        reference=reference,
         candidate_calls=candidate_calls,
         ranker_calls=ranker_calls,
         training_s=time.perf_counter() - began,
+        ranked=ranked,
         curves=fitted.curves,
+        costs=progress.costs,
     )
 
 
-def export_pair(pair: TrainedPair, settings: Settings) -> int:
+def _reference(answered: Sequence[tuple[Holdout, Ranked]], settings: Settings) -> Reference:
+    parts = [served_answers(ranked, held.moments, settings.radius_m) for held, ranked in answered]
+    rng = np.random.default_rng(settings.seed)
+    # By the sun: an hour off the clock is near enough for a weekend's begin.
+    offset_s = 240.0 * float(np.median(np.concatenate([held.moments.lng for held, _ in answered])))
+    return reference_of(SERVED_COLUMNS, Answers.joined(parts), rng, offset_s=offset_s)
+
+
+def export_pair(pair: TrainedPair, settings: Settings, metered: Metered | None = None) -> int:
     """Export a pair, track its training as a run in MLflow, and return its version.
+
+    Args:
+        pair: as it was trained.
+        settings: of the training.
+        metered: measures it, too; the run tells what the pair's training and the export cost.
 
     Raises:
         models.export.NotExportable: it must not reach a server.
     """
-    both = exportables(pair.candidates, pair.ranker, pair.candidate_calls, pair.ranker_calls)
-    version = export(both, pair.card, settings.models_dir)
+    metered = metered or Metered(SILENT)
+    with metered.stage("export", None):
+        both = exportables(pair.candidates, pair.ranker, pair.candidate_calls, pair.ranker_calls)
+        version = export(both, pair.card, settings.models_dir, pair.reference)
     log.info("pair_exported", version=version, training_s=round(pair.training_s, 1))
-    tracking.record(pair, version, settings)
+    exported = tuple(cost for cost in metered.costs if cost.stage == "export")
+    with metered.stage("tracking", None):
+        tracking.record(pair, version, settings, (*pair.costs, *exported))
     return version
 
 
@@ -164,7 +210,21 @@ def evaluate_version(models_dir: Path, version: int, holdout: Holdout) -> dict[s
         models.scoring.NoSuchModel: it is not there.
         models.holdout.OtherFeatures: it was trained on other features.
     """
-    return holdout.evaluate(load_scorer(models_dir, version))
+    return answer_version(models_dir, version, holdout)[0]
+
+
+def answer_version(
+    models_dir: Path, version: int, holdout: Holdout
+) -> tuple[dict[str, float], Ranked]:
+    """Metrics of an exported pair on held-out requests, and its answers to them.
+
+    Raises:
+        models.scoring.NoSuchModel: it is not there.
+        models.holdout.OtherFeatures: it was trained on other features.
+    """
+    scorer = load_scorer(models_dir, version)
+    ranked = holdout.answer(scorer)
+    return holdout.judge(scorer, ranked), ranked
 
 
 def run(settings: Settings, console: Console | None = None) -> int:
@@ -174,25 +234,33 @@ def run(settings: Settings, console: Console | None = None) -> int:
         TooFewEvents: the archive holds too little; says how much.
     """
     console = console or Console()
-    events = read_interactions(settings.archive_dir)
-    log.info("archive_read", interactions=len(events))
-    if len(events) < LEAST_EVENTS:
-        raise TooFewEvents(
-            f"the archive in {settings.archive_dir} holds {len(events)} interactions; "
-            f"a training needs at least {LEAST_EVENTS}"
-        )
-    context = read_context(settings.archive_dir)
-    pair = train_pair(
-        events,
-        read_catalogue(settings.archive_dir),
-        context,
-        settings,
-        served=ServedAnswers.read(settings, events, context),
-        progress=reporter_for(console),
-    )
-    version = export_pair(pair, settings)
+    metered = Metered(reporter_for(console))
+    pair = train_from_archive(settings, metered)
+    version = export_pair(pair, settings, metered)
     console.print(summary(pair, version))
+    console.print(costs_table(metered.costs))
     return version
+
+
+def train_from_archive(settings: Settings, metered: Metered) -> TrainedPair:
+    """Train both models on all that the archive holds.
+
+    Raises:
+        TooFewEvents: it holds too little; says how much.
+    """
+    archive = settings.archive_dir
+    with metered.stage("archive", None) as stage:
+        events = read_interactions(archive)
+        log.info("archive_read", interactions=len(events))
+        if len(events) < LEAST_EVENTS:
+            raise TooFewEvents(
+                f"the archive in {archive} holds {len(events)} interactions; "
+                f"a training needs at least {LEAST_EVENTS}"
+            )
+        catalogue, context = read_catalogue(archive), read_context(archive)
+        served = ServedAnswers.read(settings, events, context)
+        stage.advance(len(events))
+    return train_pair(events, catalogue, context, settings, served=served, progress=metered)
 
 
 def summary(pair: TrainedPair, version: int) -> Table:
@@ -203,4 +271,21 @@ def summary(pair: TrainedPair, version: int) -> Table:
     for name, value in pair.metrics.items():
         plain = pair.nearest_first.get(name)
         table.add_row(name, f"{value:.4f}", "" if plain is None else f"{plain:.4f}")
+    return table
+
+
+def costs_table(costs: Sequence[Cost]) -> Table:
+    """A table of what each stage took."""
+    table = Table()
+    table.add_column("stage")
+    for column in ("seconds", "rows/s", "cores", "peak MB"):
+        table.add_column(column, justify="right")
+    for cost in (*costs, total(costs)):
+        table.add_row(
+            cost.stage,
+            f"{cost.seconds:.1f}",
+            f"{cost.rows_per_s:,.0f}" if cost.rows else "",
+            f"{cost.cpu_cores:.2f}",
+            f"{cost.peak_rss_mb:,.0f}",
+        )
     return table

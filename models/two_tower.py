@@ -20,8 +20,8 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from contracts.events import EVENT_TYPES
-from models.dataset import Choices
 from models.networks import Dense, embedding, hats
+from models.training_rows import Choices
 from models.vocabulary import Vocabulary
 from online_features.catalogue import Catalogue
 from online_features.history import HISTORY

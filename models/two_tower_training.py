@@ -5,17 +5,21 @@ the request (drawn evenly from the nearest). Both come from one mixture, whose e
 of each place corrects the logits (logQ), so that the scores estimate log P(place | user, here).
 """
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from models.dataset import NEAR_EACH, NO_EVENT, Choices
+from models.dataset import NEAR_EACH
 from models.fitting import Epoch, Schedule, fit
 from models.losses import sampled_softmax
 from models.networks import forget, gather_dense
 from models.optimizer import Adam
 from models.progress import Stage
+from models.row_stream import stream
+from models.rows import Arrays, Columns, Rows, steps
+from models.training_rows import NO_EVENT, Choices
 from models.two_tower import WIDTH, Places, TwoTower, distance_basis, weight_at
 from online_features.catalogue import Catalogue
 from online_features.geo import EARTH_RADIUS_M
@@ -30,23 +34,33 @@ RATE = 0.003
 MOST_HELD = 4_096
 
 
-class _Data:
-    """Choices as tensors; catalogue rows of -1 and -2 become the last indices."""
+def _columns(choices: Columns, places: Places) -> Columns:
+    """What a step reads of choices; catalogue rows of -1 and -2 become the last indices."""
+    last, row = len(places.row), choices["history_row"]
+    return {
+        "history": np.where(row < 0, last + row, row).astype(np.int32),
+        "age_s": choices["history_age_s"],
+        "kind": choices["history_kind"],
+        "place": choices["place"],
+        "near": choices["near"],
+        "reach_m": choices["near_reach_m"],
+        "lat": np.radians(choices["lat"] - places.middle[0]).astype(np.float32),
+        "lng": np.radians(choices["lng"] - places.middle[1]).astype(np.float32),
+    }
 
-    def __init__(self, choices: Choices, places: Places) -> None:
-        last = len(places.row)
-        history = np.where(choices.history_row < 0, last + choices.history_row, choices.history_row)
-        self.none = last + NO_EVENT
-        self.unknown = last - 1
-        self.history = tf.constant(history.astype(np.int32))
-        self.age_s = tf.constant(choices.history_age_s)
-        self.kind = tf.constant(choices.history_kind)
-        self.place = tf.constant(choices.place)
-        self.near = tf.constant(choices.near)
-        self.reach_m = tf.constant(choices.near_reach_m)
-        self.lat = tf.constant(np.radians(choices.lat - places.middle[0]).astype(np.float32))
-        self.lng = tf.constant(np.radians(choices.lng - places.middle[1]).astype(np.float32))
-        self.size = len(choices)
+
+class _Data:
+    """Choices as tensors, from `_columns`."""
+
+    def __init__(self, columns: Mapping[str, Any], places: Places) -> None:
+        self.none = len(places.row) + NO_EVENT
+        self.history, self.age_s, self.kind = (columns[n] for n in ("history", "age_s", "kind"))
+        self.place, self.near, self.reach_m = (columns[n] for n in ("place", "near", "reach_m"))
+        self.lat, self.lng = columns["lat"], columns["lng"]
+
+    def everyone(self) -> Any:
+        """Indices of all choices."""
+        return tf.range(tf.shape(self.place)[0])
 
 
 class _Batch:
@@ -136,8 +150,12 @@ def train_two_tower(
     schedule: Schedule,
     seed: int,
     stage: Stage,
+    mixed: Callable[[Columns], Rows] = Arrays,
 ) -> tuple[TwoTower, list[Epoch]]:
-    """Train; `near_of` is how many nearest places the near negatives were drawn from."""
+    """Train; `near_of` is how many nearest places the near negatives were drawn from.
+
+    Choices are read through `models.row_stream`; `mixed` says how many are mixed at once.
+    """
     rng = np.random.default_rng(seed)
     places = Places.of(catalogue, train)
     counts = np.bincount(train.place, minlength=len(catalogue)) + 0.1
@@ -149,21 +167,23 @@ def train_two_tower(
     variables = list(model.trainable_variables)
     optimizer = Adam(variables, schedule.rate)
     sample = np.sort(rng.permutation(len(validation))[:MOST_HELD])
-    data, held = _Data(train, places), _Data(validation.take(sample), places)
+    sampled = _columns(vars(validation.take(sample)), places)
+    held = _Data({name: tf.constant(column) for name, column in sampled.items()}, places)
+    # Whole batches only: the negatives of a small rest would be few.
+    each = steps(len(train), schedule.batch, whole=True)
 
     @tf.function(reduce_retracing=True)  # type: ignore[untyped-decorator]
-    def epoch(order: Any, first: Any) -> Any:
-        # Whole batches only: the negatives of a small rest would be few.
-        steps = tf.maximum(tf.size(order) // schedule.batch, 1)
+    def epoch(batches: Any, first: Any) -> Any:
         total = tf.constant(0.0)
-        for i in tf.range(steps):
-            indices = order[i * schedule.batch : (i + 1) * schedule.batch]
-            shared = tf.gather(data.place, indices[:SHARED])
+        for i in tf.range(each):
+            data = _Data(next(batches), places)
+            shared = data.place[:SHARED]
             with tf.GradientTape() as tape:
-                loss = _loss(model, data, indices, shared, log_share, near_of, first + i)
+                everyone = data.everyone()
+                loss = _loss(model, data, everyone, shared, log_share, near_of, first + i)
             optimizer.apply(tape.gradient(loss, variables))
             total += loss
-        return total / tf.cast(steps, tf.float32)
+        return total / each
 
     # The same negatives at each check, drawn as in training.
     held_shared = tf.constant(rng.choice(train.place, SHARED))
@@ -173,15 +193,22 @@ def train_two_tower(
         return _loss(model, held, indices, held_shared, log_share, near_of, None)
 
     def validate() -> float:
-        parts = [slice(i, i + schedule.batch) for i in range(0, held.size, schedule.batch)]
-        everyone = np.arange(held.size, dtype=np.int32)
+        parts = [slice(i, i + schedule.batch) for i in range(0, len(sample), schedule.batch)]
+        everyone = np.arange(len(sample), dtype=np.int32)
         losses = [float(held_loss(tf.constant(everyone[part]))) for part in parts]
         return float(np.average(losses, weights=[len(everyone[part]) for part in parts]))
 
-    steps = max(len(train) // schedule.batch, 1)
+    batches = stream(
+        mixed(vars(train)),
+        schedule.batch,
+        rng,
+        epochs=schedule.epochs,
+        whole=True,
+        make=lambda choices: _columns(choices, places),
+    )
+    coming = iter(batches)
 
     def run(number: int) -> float:
-        order = tf.constant(rng.permutation(len(train)).astype(np.int32))
-        return float(epoch(order, tf.constant(seed + number * steps, tf.int32)))
+        return float(epoch(coming, tf.constant(seed + number * each, tf.int32)))
 
     return model, fit(variables, optimizer, run, validate, schedule, stage)

@@ -10,6 +10,7 @@ those of whoever is on the list of the erased (`online_features.erased`).
 
 import functools
 import operator
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -128,16 +129,68 @@ def read_interactions(
 ) -> EventLog:
     """Interactions in order of event time (then partition and offset), each once.
 
+    Read day by day: beside the log itself, memory is taken for one day and one column.
+
     Args:
         archive_dir: root of the archive.
         since_s, until_s: only events in `[since_s, until_s)`, Unix seconds.
     """
     columns = [name for name in INTERACTION_SCHEMA.names if name not in ("received_s", "raw")]
-    table = read_columns(archive_dir, INTERACTIONS, columns, since_s, until_s)
-    log = EventLog(**{name: _numpy(table[name]) for name in columns})
-    del table
-    pa.default_memory_pool().release_unused()  # as much again as the log takes
-    return log.take(np.lexsort((log.offset, log.partition, log.time_s)))
+    same: dict[Any, Any] = {}
+    held = _Rising(_rows_written(archive_dir))
+    for day in _days(archive_dir / INTERACTIONS):
+        table = read_columns(archive_dir, INTERACTIONS, columns, since_s, until_s, day=day)
+        found = {name: _numpy(table[name], same) for name in columns}
+        del table
+        order = np.lexsort((found["offset"], found["partition"], found["time_s"]))
+        held.append({name: values[order] for name, values in found.items()})
+    pa.default_memory_pool().release_unused()
+    return EventLog(**held.columns)
+
+
+class _Rising:
+    """Columns that are written part after part, into memory that was laid out at once.
+
+    Parts that are kept and joined at the end leave holes: half as much again as the columns take.
+
+    Args:
+        room: rows expected; more may come.
+    """
+
+    def __init__(self, room: int) -> None:
+        self._room, self._done = room, 0
+        self._held: dict[str, NDArray[Any]] = {}
+
+    @property
+    def columns(self) -> dict[str, NDArray[Any]]:
+        """What was written."""
+        return {name: values[: self._done] for name, values in self._held.items()}
+
+    def append(self, part: dict[str, NDArray[Any]]) -> None:
+        """Write some more rows."""
+        end = self._done + len(next(iter(part.values())))
+        grown = end > self._room  # a file came meanwhile
+        self._room = max(self._room, end)
+        for name, values in part.items():
+            if name not in self._held or grown:
+                wider = np.empty(self._room, values.dtype)
+                if self._done:
+                    wider[: self._done] = self._held[name][: self._done]
+                self._held[name] = wider
+            self._held[name][self._done : end] = values
+        self._done = end
+
+
+def _rows_written(archive_dir: Path) -> int:
+    """Interactions in all files, repeated and erased ones too."""
+    data = open_stream(archive_dir, INTERACTIONS)
+    return 0 if data is None else data.count_rows()
+
+
+def _days(stream_dir: Path) -> Sequence[str | None]:
+    """Names of the days of a stream, ascending; `None` alone if it has none."""
+    names = sorted(folder.name.removeprefix("day=") for folder in stream_dir.glob("day=*"))
+    return names or [None]
 
 
 def read_arrivals(archive_dir: Path, partition: int | None = None) -> ArrivalLog:
@@ -213,6 +266,7 @@ def read_columns(
     only: pc.Expression | None = None,
     *,
     erased_too: bool = False,
+    day: str | None = None,
 ) -> pa.Table:
     """Some columns of a stream, one row for each position in Kafka, in no order.
 
@@ -223,8 +277,9 @@ def read_columns(
         since_s, until_s: only events in `[since_s, until_s)`, Unix seconds.
         only: a further condition.
         erased_too: whether the positions of what was erased are among them.
+        day: only events of this day, as its folder is named.
     """
-    data = open_stream(archive_dir, stream)
+    data = open_stream(archive_dir, stream, day)
     if data is None:
         return SCHEMAS[stream].empty_table().select(columns)
     schema = SCHEMAS[stream]
@@ -294,16 +349,17 @@ def _nothing(kind: pa.DataType, n: int) -> Any:
     return pa.array([b"" if pa.types.is_binary(kind) else ""] * n, kind)
 
 
-def open_stream(archive_dir: Path, stream: str) -> ds.Dataset | None:
-    """All files of a stream; `None` if nothing was ever written."""
+def open_stream(archive_dir: Path, stream: str, day: str | None = None) -> ds.Dataset | None:
+    """All files of a stream, or of one day of it; `None` if nothing was ever written."""
     root = archive_dir / stream
     if not root.exists():
         return None
-    day = pa.field("day", pa.string())
+    by_day = pa.field("day", pa.string())
     return ds.dataset(
-        str(root),
-        schema=pa.schema([*SCHEMAS[stream], day]),
-        partitioning=ds.partitioning(pa.schema([day]), flavor="hive"),
+        str(root if day is None else root / f"day={day}"),
+        schema=pa.schema([*SCHEMAS[stream], by_day]),
+        partitioning=ds.partitioning(pa.schema([by_day]), flavor="hive"),
+        partition_base_dir=str(root),
         exclude_invalid_files=False,
         format="parquet",
     )
@@ -331,18 +387,22 @@ def _rows(archive_dir: Path, stream: str) -> list[tuple[int, float, str, bytes |
     return [row[1:] for row in read_updates(archive_dir, stream)]
 
 
-def _numpy(column: pa.ChunkedArray) -> Any:
+def _numpy(column: pa.ChunkedArray, same: dict[Any, Any] | None = None) -> Any:
     if pa.types.is_string(column.type):
-        return _strings(column)
+        return _strings(column, {} if same is None else same)
     return column.to_numpy(zero_copy_only=False)
 
 
-def _strings(column: pa.ChunkedArray) -> NDArray[np.object_]:
-    """One Python string for all rows that say the same: a log names few users and places."""
+def _strings(column: pa.ChunkedArray, same: dict[Any, Any]) -> NDArray[np.object_]:
+    """One Python string for all rows that say the same: a log names few users and places.
+
+    `same` holds the strings that were read before, and those of this column afterwards.
+    """
     chunks = column.dictionary_encode().unify_dictionaries().chunks
     if not chunks:
         return np.empty(0, object)
-    values = np.array([*chunks[0].dictionary.to_pylist(), None], object)
+    distinct = [same.setdefault(value, value) for value in chunks[0].dictionary.to_pylist()]
+    values = np.array([*distinct, None], object)
     none = len(values) - 1
     codes = [chunk.indices.fill_null(none).to_numpy(zero_copy_only=False) for chunk in chunks]
     held: NDArray[np.object_] = values[np.concatenate(codes)]

@@ -21,6 +21,7 @@ from online_features.rings import Moments, moments_of
 #: Within this radius, and below this latitude, squared distances in the plane are within 2 % of
 #: those on the sphere (the cosine of the latitude changes by less).
 PLANE_RADIUS_M, PLANE_LATITUDE, PLANE_MARGIN = 10_000.0, 75.0, 1.05
+_LOOKED_UP_AT_ONCE = 65_536
 _ZONES = 4_096  # more than there are
 _COLUMNS: dict[str, tuple[type[np.generic], float]] = {
     "hash": (np.uint64, 0),
@@ -146,9 +147,13 @@ class Catalogue:
 
     def rows_of(self, hashes: NDArray[np.uint64]) -> NDArray[np.int64]:
         """Row of each hash, -1 where it is not known; any shape."""
-        get = self._row_of_hash.get
-        flat = [get(h, -1) for h in hashes.ravel().tolist()]
-        return np.array(flat, np.int64).reshape(hashes.shape)
+        get, flat = self._row_of_hash.get, hashes.ravel()
+        rows = np.empty(len(flat), np.int64)
+        # Some at a time: as Python's integers, hashes take six times their bytes.
+        for start in range(0, len(flat), _LOOKED_UP_AT_ONCE):
+            some = slice(start, start + _LOOKED_UP_AT_ONCE)
+            rows[some] = [get(h, -1) for h in flat[some].tolist()]
+        return rows.reshape(hashes.shape)
 
     def near(
         self, lat: float, lng: float, radius_m: float, limit: int

@@ -4,9 +4,12 @@ from datetime import date
 from functools import lru_cache
 
 import holidays
+from holidays.registry import COUNTRIES
 
 from contracts.events import BadEvent
 
+#: Names that countries go by. The package finds all that it holds by name, the month `MAR` too.
+_COUNTRIES = frozenset(name for names in COUNTRIES.values() for name in names)
 _EPOCH = date(1970, 1, 1).toordinal()
 
 
@@ -18,11 +21,16 @@ def calendar(code: str) -> holidays.HolidayBase:
         BadEvent: none of that name is known.
     """
     country, _, part = code.partition("-")
+    unknown = BadEvent(
+        "updates.holiday_calendar",
+        f"{code!r} is not a country or a part of one (as US or US-NY) with known holidays",
+    )
+    if country not in _COUNTRIES:
+        raise unknown
     try:
         return holidays.country_holidays(country, subdiv=part or None)
     except NotImplementedError as error:
-        text = f"{code!r} is not a country or a part of one (as US or US-NY) with known holidays"
-        raise BadEvent("updates.holiday_calendar", text) from error
+        raise unknown from error
 
 
 @lru_cache(maxsize=65_536)

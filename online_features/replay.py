@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from online_features.columns import EventColumns
 from online_features.definitions import PLACE, USER
-from online_features.duplicates import mark_new
+from online_features.duplicates import SEEN_DTYPE, mark_new
 from online_features.feature_set import FeatureSet
 
 Hashes = NDArray[np.uint64]
@@ -65,9 +65,14 @@ class _Side:
         return np.where(known & (at < nobody), at, nobody)
 
     def play(
-        self, events: EventColumns, event_rows: Index, query_rows: Index, query_before: Index
-    ) -> States:
-        """Fold a block of events, taking a copy of the state asked for by each query on the way.
+        self,
+        events: EventColumns,
+        event_rows: Index,
+        query_rows: Index,
+        query_before: Index,
+        answers: States,
+    ) -> None:
+        """Fold a block of events, writing the state asked for by each query on the way.
 
         Within a block entities do not touch each other, so all entities advance together: a turn
         folds, for every entity, its events up to its next query, then answers those queries.
@@ -79,7 +84,6 @@ class _Side:
         turn = np.empty(len(entity), np.int64)
         turn[order] = _turns(entity[order], is_query[order])
         event_turn, query_turn = turn[: len(event_rows)], turn[len(event_rows) :]
-        answers = self.features.empty(len(query_rows))
         # As bytes: numpy copies a structure field by field, five times as slowly.
         raw = np.dtype((np.void, answers.dtype.itemsize))
         given, held = answers.view(raw), self.states.view(raw)
@@ -91,7 +95,6 @@ class _Side:
             asked = queries_by_turn.get(number)
             if asked is not None:
                 given[asked] = held.take(query_rows[asked])
-        return answers
 
 
 def _turns(entity: Index, is_query: NDArray[np.bool_]) -> Index:
@@ -116,11 +119,16 @@ class Replay:
 
     Args:
         events: the log, in the order in which it shall be folded.
+        users: whoever will be asked about, hashes with or without repeats; `None`: anybody may be.
+            A user's state is 4 KB; of all others no more is kept than what tells duplicates.
     """
 
-    def __init__(self, events: EventColumns) -> None:
+    def __init__(self, events: EventColumns, users: Hashes | None = None) -> None:
         self._events = events
-        self._users, self._places = _Side(USER, events.user), _Side(PLACE, events.place)
+        self._everybody = np.unique(events.user)
+        self._seen = np.zeros(len(self._everybody), SEEN_DTYPE)
+        kept = self._everybody if users is None else np.intersect1d(self._everybody, users)
+        self._users, self._places = _Side(USER, kept), _Side(PLACE, events.place)
         self._done = 0
 
     def at(self, queries: Queries) -> tuple[States, States]:
@@ -135,29 +143,47 @@ class Replay:
             those of one query after those of another.
 
         Raises:
-            ValueError: a query lies before what was played already.
+            ValueError: a query lies before what was played already, or is about a user who was
+                not announced.
         """
-        before = np.r_[self._done, queries.before]
-        if np.any(np.diff(before) < 0):
+        if np.any(np.diff(np.r_[self._done, queries.before]) < 0):
             raise ValueError("queries must be ascending in `before`")
-        block = self._events.take(slice(self._done, int(before[-1])))
-        user_rows = self._users.rows(block.user)
-        new = mark_new(self._users.states["seen"], user_rows, block.event_hash)
+        unkept = queries.user[self._users.rows(queries.user) == len(self._users.hashes)]
+        if np.isin(unkept, self._everybody).any():
+            raise ValueError("a query is about a user of whom nothing was kept")
+        each = queries.places_each
+        users, places = USER.empty(len(queries)), PLACE.empty(len(queries) * each)
+        asked, end = 0, int(queries.before[-1]) if len(queries) else self._done
+        while asked < len(queries) or self._done < end:
+            to = min(self._done + _FOLD_AT_ONCE, end)
+            stop = int(np.searchsorted(queries.before, to, side="right"))
+            mine = slice(asked, stop)
+            self._play(to, queries.take(mine), users[mine], places[asked * each : stop * each])
+            asked = stop
+        return users, places
+
+    def _play(self, to: int, queries: Queries, user_answers: States, place_answers: States) -> None:
+        """Play on to a position, and write the answers to the queries up to it."""
+        block = self._events.take(slice(self._done, to))
+        rows = np.searchsorted(self._everybody, block.user)
+        new = mark_new(self._seen, rows, block.event_hash)
         counted = block.take(new)
         # Positions among the events that count.
-        counted_before = np.r_[0, np.cumsum(new)][before[1:] - self._done]
-        self._done = int(before[-1])
+        counted_before = np.r_[0, np.cumsum(new)][queries.before - self._done]
+        self._done = to
         users, places = self._users, self._places
-        user_answers = users.play(counted, user_rows[new], users.rows(queries.user), counted_before)
-        # Judged ahead for the whole block, and nothing that a reader needs.
-        user_answers["seen"] = 0
-        place_answers = places.play(
+        rows = users.rows(counted.user)
+        kept = rows < len(users.hashes)
+        theirs = counted if kept.all() else counted.take(kept)
+        theirs_before = np.r_[0, np.cumsum(kept)][counted_before]
+        users.play(theirs, rows[kept], users.rows(queries.user), theirs_before, user_answers)
+        places.play(
             counted,
             places.rows(counted.place),
             places.rows(queries.place.ravel()),
             np.repeat(counted_before, queries.places_each),
+            place_answers,
         )
-        return user_answers, place_answers
 
 
 def point_in_time(
@@ -176,7 +202,7 @@ def point_in_time(
     Raises:
         ValueError: `queries.before` is not ascending.
     """
-    replay, at_once = Replay(events), max(chunk // max(queries.places_each, 1), 1)
+    replay, at_once = Replay(events, queries.user), max(chunk // max(queries.places_each, 1), 1)
     for first in range(0, len(queries), at_once):
         asked = slice(first, min(first + at_once, len(queries)))
         yield (asked, *replay.at(queries.take(asked)))

@@ -12,10 +12,12 @@ import typer
 from rich.console import Console
 
 from placestream import show_settings
+from placestream.audit.command import audit
 from placestream.command import EXIT_FAILED, give_up, load_settings, run_role, run_task
 from placestream.dlq import command as dlq
 from placestream.erase.command import erase_user
 from placestream.evaluation.command import evaluate
+from placestream.experiments import command as experiments
 from placestream.rebuild.command import rebuild
 from placestream.skew.command import skew
 from placestream.token import command as token
@@ -32,6 +34,7 @@ app = typer.Typer(
 
 ROLES, TRY, DATA, ACCESS = "Roles", "Try it", "Data and models", "Access"
 app.add_typer(dlq.app, name="dlq", rich_help_panel=DATA)
+app.add_typer(experiments.app, name="experiments", rich_help_panel=DATA)
 app.add_typer(token.app, name="token", rich_help_panel=ACCESS)
 
 
@@ -171,6 +174,7 @@ def replay() -> None:
 app.command(rich_help_panel=DATA)(evaluate)
 app.command(rich_help_panel=DATA)(skew)
 app.command(rich_help_panel=DATA)(rebuild)
+app.command(rich_help_panel=DATA)(audit)
 app.command("erase-user", rich_help_panel=ACCESS)(erase_user)
 
 

@@ -41,9 +41,15 @@ RETRIES = {
         }
     ]
 }
+#: Calls go round over all addresses, but those that are not ready, or are about to end, are passed
+#: over: their health service says NOT_SERVING before they refuse a call. Source: gRPC's client-side
+#: health checking (proposal A17).
+BALANCED = RETRIES | {
+    "loadBalancingConfig": [{"round_robin": {}}],
+    "healthCheckConfig": {"serviceName": SERVICE},
+}
 _OPTIONS: list[tuple[str, Any]] = [
     ("grpc.enable_retries", 1),
-    ("grpc.service_config", json.dumps(RETRIES)),
     # A service that comes back is used again within a second, not after gRPC's two minutes.
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.min_reconnect_backoff_ms", 100),
@@ -106,6 +112,7 @@ class Client:
         token: str = "",
         credentials: grpc.ChannelCredentials | None = None,
         server_name: str = "",
+        balance: bool = False,
     ) -> None:
         """Open the channel; it connects at the first call.
 
@@ -115,10 +122,14 @@ class Client:
             token: sent as `authorization: Bearer TOKEN`; empty: none.
             credentials: TLS, from `grpc.ssl_channel_credentials`; None: plain text.
             server_name: that the service's certificate must hold; empty: that of the address.
+            balance: spread the calls over all addresses that `address` stands for (a name with
+                several, or `ipv4:HOST:PORT,HOST:PORT`), as far as they say that they are serving.
+                One after the other may then restart with no call failing.
         """
         self._timeout_s = timeout_s
         self._metadata = (("authorization", f"Bearer {token}"),) if token else ()
-        options = list(_OPTIONS)
+        config = BALANCED if balance else RETRIES
+        options = [*_OPTIONS, ("grpc.service_config", json.dumps(config))]
         if server_name:
             options.append(("grpc.ssl_target_name_override", server_name))
         self._channel = (

@@ -5,14 +5,18 @@ import os
 import signal
 import threading
 from collections.abc import Callable
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
+from typing import Any
 
 from contracts.settings import Settings
 
 #: A trainer yields to whatever answers users on the same machine.
 NICE = 5
 _REAP_S = 5.0
+#: Fencing token of the trainer that this process works for; 0: nobody's child, and not fenced.
+FENCE: ContextVar[int] = ContextVar("fence", default=0)
 
 
 @dataclass(frozen=True)
@@ -23,11 +27,13 @@ class Trained:
         version: of the exported pair; None if it was not good enough to be exported.
         metrics: held-out metrics of the new pair.
         note: why it was rejected, or how it compares, for a person.
+        evidence: the same for a program, as JSON can say it; see docs/retraining.md.
     """
 
     version: int | None
     metrics: dict[str, float] = field(default_factory=dict)
     note: str = ""
+    evidence: dict[str, Any] = field(default_factory=dict)
 
 
 #: Trains, judges and exports, given the audit id of the request; runs in the child, so it is a
@@ -52,6 +58,7 @@ class TrainingProcess:
         trainer: what it does.
         settings, audit_id: what it is given.
         prepare: called first in the child, e.g. to configure its logs; importable too.
+        fence: token of the lease that the work is done under; `FENCE` in the child.
     """
 
     def __init__(
@@ -60,12 +67,13 @@ class TrainingProcess:
         settings: Settings,
         audit_id: str,
         prepare: Callable[[Settings], None] = nothing_to_prepare,
+        fence: int = 0,
     ) -> None:
         context = multiprocessing.get_context("spawn")
         self._result, answer = context.Pipe(duplex=False)
         self._process = context.Process(
             target=_train,
-            args=(trainer, settings, audit_id, prepare, answer),
+            args=(trainer, settings, audit_id, prepare, answer, fence),
             name="retrain-training",
             daemon=True,
         )
@@ -108,7 +116,9 @@ def _train(
     audit_id: str,
     prepare: Callable[[Settings], None],
     answer: Connection,
+    fence: int,
 ) -> None:
+    FENCE.set(fence)
     # Signals to the whole group are for the daemon, which ends its child itself: a child that
     # died first would make a stopped training look like a failed one.
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -21,6 +21,7 @@ from contracts.topics import create_topics
 from online_features.redis_client import blocking_client_of
 from retrain import metrics
 from retrain.child import Trainer, nothing_to_prepare
+from retrain.controller import Controller
 from retrain.dead_letters import dead_letter
 from retrain.lease import TTL_S, LeaseLost
 from retrain.model_admin import ModelAdmin
@@ -79,7 +80,9 @@ def run(
         publisher = Publisher(settings)
         closing.callback(publisher.close)
         monitor = Monitor(settings, Triggers(settings, client, publisher, clock))
-        closing.enter_context(_beside(monitor, stop))
+        closing.enter_context(_beside("monitor", monitor, stop))
+        controller = Controller(settings, client, publisher, clock, lease_s=lease_s)
+        closing.enter_context(_beside("controller", controller, stop))
         requests = Requests(settings, publisher, stop)
         closing.callback(requests.close)
         worker = Worker(
@@ -92,6 +95,7 @@ def run(
             activate=activate,
             prepare=prepare,
             lease_s=lease_s,
+            on_trial=controller.begin,
         )
         requests.run(worker)
     _log.info("trainer_stopped")
@@ -105,17 +109,17 @@ def _serve_metrics(settings: Settings, closing: ExitStack) -> None:
 
 
 @contextmanager
-def _beside(monitor: Monitor, stop: threading.Event) -> Iterator[None]:
-    """The monitor in a thread; a trainer that no longer sees drift must not look alive."""
-    thread = threading.Thread(target=monitor.run, args=(stop,), name="retrain-monitor", daemon=True)
-    thread.start()
+def _beside(name: str, part: Monitor | Controller, stop: threading.Event) -> Iterator[None]:
+    """A part in a thread; a trainer that sees no drift or moves no label must not look alive."""
+    run = threading.Thread(target=part.run, args=(stop,), name=f"retrain-{name}", daemon=True)
+    run.start()
     try:
         yield
     finally:
         stop.set()
-        thread.join()
-    if monitor.died_of is not None:
-        raise monitor.died_of
+        run.join()
+    if part.died_of is not None:
+        raise part.died_of
 
 
 class Requests:

@@ -12,8 +12,8 @@ from retrain.lease import Lease
 #: Requests stay in Kafka for 28 days and can come again for as long; the record outlives them.
 KEPT_S = 35 * DAY_MS // 1000
 
-Stage = Literal["training", "exported", "promoted", "rejected", "failed"]
-FINAL: tuple[Stage, ...] = ("promoted", "rejected", "failed")
+Stage = Literal["training", "exported", "on_trial", "promoted", "rejected", "failed"]
+FINAL: tuple[Stage, ...] = ("on_trial", "promoted", "rejected", "failed")
 
 
 class Job(msgspec.Struct, frozen=True):
@@ -21,11 +21,13 @@ class Job(msgspec.Struct, frozen=True):
 
     Attributes:
         audit_id: of the request.
-        stage: `training` until there is an outcome, `exported` while it is rolled out, then final.
+        stage: `training` until there is an outcome, `exported` while it is rolled out, then final;
+            `on_trial`: an experiment has taken it over.
         attempts: how often the training was begun.
         version: of the exported pair.
         metrics: held-out metrics of the new pair.
         note: why it ended so, for a person.
+        evidence: the same for a program; see docs/retraining.md.
         told: steps whose events Kafka has acknowledged.
     """
 
@@ -35,6 +37,7 @@ class Job(msgspec.Struct, frozen=True):
     version: int | None = None
     metrics: dict[str, float] = {}
     note: str = ""
+    evidence: dict[str, Any] = {}
     told: list[str] = []
 
     def change(self, **fields: Any) -> "Job":

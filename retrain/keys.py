@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-VERSION = "v1"
+from contracts.experiment import key_root
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,7 @@ class Keys:
 
     @property
     def _root(self) -> str:
-        return f"{{{self.prefix}:retrain:{VERSION}}}"
+        return key_root(self.prefix)
 
     @property
     def lease(self) -> str:
@@ -34,6 +34,38 @@ class Keys:
         """What the triggers have answered, JSON."""
         return f"{self._root}:triggers"
 
+    @property
+    def lease_of_controller(self) -> str:
+        """Fencing token of the rollout's controller at work; gone when nobody is."""
+        return ControllerKeys(self.prefix).lease
+
+    @property
+    def experiments(self) -> str:
+        """Ids of all experiments, a list in their order."""
+        return f"{self._root}:experiments"
+
+    def experiment(self, experiment_id: str) -> str:
+        """The record of an experiment, JSON."""
+        return f"{self._root}:experiment:{experiment_id}"
+
+    def history(self, experiment_id: str) -> str:
+        """Its history, a list that is only appended to, JSON each."""
+        return f"{self._root}:history:{experiment_id}"
+
     def job(self, audit_id: str) -> str:
         """How far the work on one request has come, JSON."""
         return f"{self._root}:job:{audit_id}"
+
+
+class ControllerKeys(Keys):
+    """The keys of the other lease: who moves labels, beside who trains."""
+
+    @property
+    def lease(self) -> str:
+        """Fencing token of the controller at work."""
+        return f"{self._root}:controller-lease"
+
+    @property
+    def fence(self) -> str:
+        """Counter behind those tokens."""
+        return f"{self._root}:controller-fence"

@@ -39,6 +39,17 @@ class LeaseLost(RuntimeError):
     """Another trainer may be at work: stop, change nothing, start over."""
 
 
+def check_held(client: redis.Redis, keys: Keys, token: int) -> None:
+    """Return if the lease is still that of a token; for a process that does not keep it itself.
+
+    Raises:
+        LeaseLost: it passed on.
+        redis.RedisError: Redis did not answer.
+    """
+    if client.get(keys.lease) != str(token).encode():
+        raise LeaseLost(f"token {token} no longer holds the lease")
+
+
 class Lease:
     """The right to train and to roll out, held for `ttl_s` and renewed by a thread.
 

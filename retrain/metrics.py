@@ -1,10 +1,18 @@
 """The trainer's metrics."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from prometheus_client import Counter, Gauge, Histogram
 
 DRIFT_PSI = Gauge(
     "placestream_drift_psi_ratio",
-    "Population stability index of a ranking column against the training, last day of answers.",
+    "Population stability index of a ranking column against the training at the same hours.",
+    ["feature"],
+)
+DRIFT_CHANCE = Gauge(
+    "placestream_drift_chance_ratio",
+    "Population stability index of a ranking column that sampling alone may reach.",
     ["feature"],
 )
 DRIFT_KS_P = Gauge(
@@ -12,12 +20,21 @@ DRIFT_KS_P = Gauge(
     "Kolmogorov-Smirnov p-value of a ranking column, adjusted for the number of columns (Holm).",
     ["feature"],
 )
+DRIFT_MMD = Gauge(
+    "placestream_drift_mmd_ratio",
+    "Squared maximum mean discrepancy of all ranking columns together against the training.",
+)
+DRIFT_MMD_THRESHOLD = Gauge(
+    "placestream_drift_mmd_threshold_ratio", "What chance passes once in 500 looks."
+)
+DRIFT_MMD_P = Gauge("placestream_drift_mmd_p_ratio", "Its p-value by permutation.")
+DRIFT_ANSWERS = Gauge("placestream_drift_window_answers", "Answers that drift is judged by.")
 REQUESTS = Counter(
     "placestream_retrain_requests_total", "Requests for a new pair of models.", ["reason"]
 )
 TRAININGS = Counter(
     "placestream_trainings_total",
-    "Requests that were worked off: promoted, rejected, failed.",
+    "Requests that were worked off: on_trial, promoted, rejected, failed.",
     ["outcome"],
 )
 TRAINING_SECONDS = Histogram(
@@ -28,6 +45,40 @@ TRAINING_SECONDS = Histogram(
 QUALITY = Gauge(
     "placestream_model_quality_ratio", "Held-out metrics of the pair in service.", ["metric"]
 )
+SERVED_RATIO = Gauge(
+    "placestream_served_quality_ratio",
+    "How good served answers were, by what users did: shares, see retrain/served_quality.py.",
+    ["metric", "variant", "version"],
+)
+SERVED_LOG_LOSS = Gauge(
+    "placestream_served_log_loss_nats", "Log loss of the places served.", ["variant", "version"]
+)
+SERVED_RATING = Gauge(
+    "placestream_served_rating_stars", "Mean rating that came of answers.", ["variant", "version"]
+)
+SERVED_DWELL = Gauge(
+    "placestream_served_dwell_seconds", "Mean stay that came of answers.", ["variant", "version"]
+)
+SERVED_ANSWERS = Gauge(
+    "placestream_served_answers",
+    "Answers behind these: settled, or those of which something was chosen.",
+    ["kind", "variant", "version"],
+)
+OUTCOMES = Counter(
+    "placestream_outcomes_total",
+    "Clicks, visits, ratings: joined, unprompted, unknown, too_late, late, unreadable.",
+    ["fate"],
+)
+OUTCOMES_CUT = Counter(
+    "placestream_outcome_answers_cut_total", "Answers settled before their time, for want of room."
+)
+ERROR_MEAN = Gauge(
+    "placestream_error_mean_ratio",
+    "Mean error of the version in service since it changed last, its rhythm taken out.",
+)
+ERROR_RISES = Gauge(
+    "placestream_error_rises", "How often ADWIN found that this version's error had risen."
+)
 SAMPLES = Gauge(
     "placestream_samples_since_training",
     "Interactions that the pair in service has not seen.",
@@ -37,3 +88,42 @@ IMPRESSIONS_SKIPPED = Counter(
     "Answers that drift was not judged by: unreadable, no_reference, other_version, no_features.",
     ["reason"],
 )
+EXPERIMENTS = Counter(
+    "placestream_experiments_total",
+    "Pairs whose trial ended: promoted, rolled_back.",
+    ["outcome"],
+)
+CANARY_EFFECT = Gauge(
+    "placestream_canary_effect_ratio",
+    "Effect of the pair on trial at the last look, with the ends of its always-valid interval.",
+    ["metric", "bound"],
+)
+
+
+def show_canary(report: Mapping[str, Any]) -> None:
+    """Set the gauges of a canary from the report of a look; what is unknown has none."""
+    for name, row in report.get("metrics", {}).items():
+        for bound in ("effect", "low", "high"):
+            if row[bound] is not None:
+                CANARY_EFFECT.labels(metric=name, bound=bound).set(row[bound])
+
+
+DATA_CHECKS_FAILED = Counter(
+    "placestream_training_data_checks_failed_total",
+    "Expectations on the training data that were not met, each of which stopped a training.",
+    ["check"],
+)
+GATE_REFUSALS = Counter(
+    "placestream_gate_refusals_total",
+    "Parts of the held-out requests (overall, or a kind of slice) on which a new pair lost.",
+    ["part", "metric"],
+)
+
+
+def count_refusal(evidence: Mapping[str, Any]) -> None:
+    """Count why a training came to no pair, as its evidence tells (see docs/retraining.md)."""
+    for failed in evidence.get("failed", ()):
+        if evidence.get("refused_by") == "data":
+            DATA_CHECKS_FAILED.labels(check=failed["check"]).inc()
+        elif evidence.get("refused_by") == "gate":
+            GATE_REFUSALS.labels(part=failed["part"], metric=failed["metric"]).inc()

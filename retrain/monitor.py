@@ -1,10 +1,8 @@
-"""Watches what is served: drift of the ranker's columns, unseen samples, the age of the model."""
+"""Watches what is served and what comes of it: drift, outcomes, unseen samples, the model's age."""
 
-import math
 import threading
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 
 import confluent_kafka
 import msgspec
@@ -17,21 +15,17 @@ from contracts.events import BadEvent, Impression, decode
 from contracts.kafka import consumer_config
 from contracts.settings import Settings
 from retrain import metrics
+from retrain.drift_watch import DriftWatch
 from retrain.in_service import InService, NoCard, load_in_service
-from retrain.ks import KolmogorovSmirnov
-from retrain.psi import PopulationStability
+from retrain.outcome_watch import OutcomeWatch
 from retrain.publish import NotPublished
-from retrain.reference import Floats
 from retrain.rollout import current
 from retrain.trigger_state import Triggers
 from retrain.triggers import Observation
-from retrain.window import BinnedWindow
 
 _log = structlog.get_logger(__name__)
 
 GROUP = "retrain-monitor"
-#: Chance of a false warning by KS, over all columns, per independent window.
-KS_ALPHA = 0.05
 #: Impressions taken from Kafka at once, and how long to wait for the first.
 BATCH = 500
 POLL_S = 0.5
@@ -39,90 +33,11 @@ POLL_S = 0.5
 LOOK_S = 5.0
 _KAFKA_S = 10.0
 
-#: Columns that follow the clock or the sky. A day's weather is not the training's weather, and
-#: needs no training: these are measured and shown, and ask for nothing.
-RHYTHM = ("temperature", "congestion", "context_known", "weather_", "place_busy_weekday")
-
-
-@dataclass(frozen=True)
-class Rows:
-    """Features of many answers.
-
-    Attributes:
-        values: float64[k, F].
-        weights: float64[k], 1 in all for each answer.
-        time_s: float64[k], when it was answered, Unix seconds.
-    """
-
-    values: Floats
-    weights: Floats
-    time_s: Floats
-
-
-class DriftWatch:
-    """Both detectors over one window, for the version in service."""
-
-    def __init__(self, settings: Settings, model: InService) -> None:
-        self.model = model
-        self._columns = model.reference.columns
-        self.window = BinnedWindow(model.reference, settings.drift_window_s)
-        least = settings.drift_min_answers
-        self._psi = PopulationStability(self.window, settings.psi_retrain, least)
-        self._ks = KolmogorovSmirnov(self.window, KS_ALPHA, least)
-
-    def update(self, impressions: Sequence[Impression]) -> None:
-        """Take in answers of this version; others are counted and passed over."""
-        rows = self._rows(impressions)
-        if rows is not None:
-            self.window.update(rows.values, rows.weights, rows.time_s)
-
-    def _rows(self, impressions: Sequence[Impression]) -> Rows | None:
-        values, weights, times = [], [], []
-        width = len(self.model.features)
-        for answer in impressions:
-            if answer.models.get("ranker") != self.model.version:
-                metrics.IMPRESSIONS_SKIPPED.labels(reason="other_version").inc()
-                continue
-            seen = [
-                [*place.values, place.probability]
-                for place in answer.places
-                if len(place.values) == width and place.probability is not None
-            ]
-            if not seen:
-                metrics.IMPRESSIONS_SKIPPED.labels(reason="no_features").inc()
-                continue
-            values += seen
-            weights += [1 / len(seen)] * len(seen)
-            times += [answer.timestamp.timestamp()] * len(seen)
-        if not values:
-            return None
-        return Rows(np.array(values), np.array(weights), np.array(times))
-
-    def show(self) -> None:
-        """Set the gauges of all columns; columns without a value yet have none."""
-        for gauge, values in (
-            (metrics.DRIFT_PSI, self._psi.values()),
-            (metrics.DRIFT_KS_P, self._ks.values()),
-        ):
-            for column, value in zip(self._columns, values, strict=True):
-                if not math.isnan(value):
-                    gauge.labels(feature=column).set(value)
-
-    def psi(self) -> dict[str, float]:
-        """PSI of the columns that may ask for a training; empty until the window is spanned."""
-        if not self.window.spanned:
-            return {}
-        return {
-            column: float(value)
-            for column, value in zip(self._columns, self._psi.values(), strict=True)
-            if not math.isnan(value) and not column.startswith(RHYTHM)
-        }
-
 
 class Monitor:
     """Reads impressions, and asks for a training when it is time.
 
-    The windows live in memory; a restart begins them anew and judges once they are spanned.
+    The windows live in memory; a restart begins them anew and judges once they hold enough.
 
     Args:
         settings: of the installation.
@@ -132,15 +47,18 @@ class Monitor:
     def __init__(self, settings: Settings, triggers: Triggers) -> None:
         self.died_of: Exception | None = None
         self._settings = settings
+        self._rng = np.random.default_rng(settings.seed)
         self._triggers = triggers
         self._decoder = msgspec.json.Decoder(Impression)
         #: The version that was found in service last.
         self.version: int | None = None
         self._watch: DriftWatch | None = None
+        self._outcomes = OutcomeWatch(settings)
         self._consumer = confluent_kafka.Consumer(
             consumer_config(settings, f"{settings.topic_prefix}.{GROUP}")
         )
-        self._consumer.subscribe([settings.topics.impressions.name])
+        topics = settings.topics
+        self._consumer.subscribe([topics.impressions.name, topics.interactions.name])
 
     def run(self, stop: threading.Event, monotonic: Callable[[], float] = time.monotonic) -> None:
         """Until `stop`. What is away (Kafka, Redis) is named in the log and tried again.
@@ -171,17 +89,22 @@ class Monitor:
             _log.error("configuration_unreadable", error=str(error))
 
     def _take(self, messages: list[confluent_kafka.Message]) -> None:
-        impressions = []
+        impressions: list[Impression] = []
+        interactions: list[tuple[bytes | None, float]] = []
         for message in messages:
             error = message.error()
             if error is not None:
                 _log.warning("impressions_not_read", error=error.str())
+                continue
+            if message.topic() != self._settings.topics.impressions.name:
+                interactions.append((message.value(), message.timestamp()[1] / 1_000))
                 continue
             try:
                 impressions.append(decode(self._decoder, message.value()))
             except BadEvent as bad:
                 metrics.IMPRESSIONS_SKIPPED.labels(reason="unreadable").inc()
                 _log.warning("impression_unreadable", error=str(bad), offset=message.offset())
+        self._outcomes.update(impressions, interactions, drained=not messages)
         if self._watch is not None:
             self._watch.update(impressions)
         else:
@@ -192,17 +115,26 @@ class Monitor:
     def look(self) -> str | None:
         """Judge what is known now; return the audit id if a training was asked for."""
         self._follow()
+        self._outcomes.show()
         seen = Observation()
         if self._watch is not None:
             model = self._watch.model
             self._watch.show()
             samples = self._samples_since(model)
             metrics.SAMPLES.set(samples)
+            asking = self._watch.asking()
             seen = Observation(
-                psi=self._watch.psi(),
+                psi={column: psi for column, (psi, _) in asking.items()},
+                chance={column: chance for column, (_, chance) in asking.items()},
                 samples_since_training=samples,
                 trained_at_s=model.trained_at_s,
-                context={"version": model.version, "answers": round(self._watch.window.size)},
+                context={
+                    "version": model.version,
+                    **self._watch.evidence(),
+                    **self._outcomes.evidence(),
+                },
+                accuracy=self._outcomes.accuracy(),
+                window_s=self._watch.window.span_s,
             )
         return self._triggers.look(seen)
 
@@ -211,9 +143,10 @@ class Monitor:
         version = current(self._settings)
         if version == self.version:
             return
-        metrics.DRIFT_PSI.clear()
-        metrics.DRIFT_KS_P.clear()
+        for gauge in (metrics.DRIFT_PSI, metrics.DRIFT_CHANCE, metrics.DRIFT_KS_P):
+            gauge.clear()
         self.version, self._watch = version, None
+        self._outcomes.follow(None)
         if version is None:
             return
         try:
@@ -222,7 +155,8 @@ class Monitor:
             # Samples and age cannot be told either; the week counts from the first look.
             _log.error("nothing_to_compare_with", version=version, error=str(error))
             return
-        self._watch = DriftWatch(self._settings, model)
+        self._watch = DriftWatch(self._settings, model, self._rng)
+        self._outcomes.follow(model)
         for name, value in model.metrics.items():
             metrics.QUALITY.labels(metric=name).set(value)
         _log.info("watching_drift", version=version)

@@ -1,15 +1,19 @@
-"""The population stability index of every column, over a sliding window."""
+"""The population stability index of every column, against the training at the same hours."""
 
 import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
 
-from retrain.reference import Floats
-from retrain.window import BinnedWindow
+from retrain.window import Compared
 
+Floats = NDArray[np.float64]
 #: A bin that was empty in training counts as holding this share, else its first row is infinite.
 FLOOR = 1e-4
+#: Chance that sampling alone lifts the PSI of any column above its `chance`, a look.
+ALPHA = 1e-3
 
 
-def population_stability(shares: Floats, reference: Floats, size: float) -> Floats:
+def population_stability(shares: Floats, reference: Floats, size: Floats) -> Floats:
     """PSI per column.
 
     With q the reference's shares (floored, so that an empty bin is rare rather than impossible)
@@ -23,7 +27,7 @@ def population_stability(shares: Floats, reference: Floats, size: float) -> Floa
     Args:
         shares: float[F, B], the window's; rows sum to 1.
         reference: float[F, B], the training's; rows sum to 1.
-        size: rows behind `shares`.
+        size: float[F], rows behind `shares`.
 
     Returns:
         float64[F], >= 0.
@@ -31,72 +35,46 @@ def population_stability(shares: Floats, reference: Floats, size: float) -> Floa
     Examples:
         >>> import numpy as np
         >>> trained, served = np.array([[0.5, 0.5]]), np.array([[0.9, 0.1]])
-        >>> population_stability(served, trained, size=1e9).round(4).tolist()
+        >>> population_stability(served, trained, np.array([1e9])).round(4).tolist()
         [0.8789]
-        >>> population_stability(trained, trained, size=10).tolist()
+        >>> population_stability(trained, trained, np.array([10.0])).tolist()
         [0.0]
     """
     empty = (reference == 0) & (shares == 0)
     q = np.where(empty, 0, np.maximum(reference, FLOOR))
     q = q / q.sum(axis=1, keepdims=True)
-    p = (shares * size + q) / (size + 1)
+    p = (shares * size[:, None] + q) / (size[:, None] + 1)
     ratio = np.divide(p, q, out=np.ones_like(q), where=~empty)
     index: Floats = ((p - q) * np.log(ratio)).sum(axis=1)
     return index
 
 
-class PopulationStability:
-    """Says which columns are distributed otherwise than in training.
+def chance_stability(compared: Compared, alpha: float = ALPHA) -> Floats:
+    """PSI that sampling alone passes in any of the columns with probability `alpha`: float64[F].
 
-    Drift is found in a column if its window holds `min_size` answers and
-
-        PSI > threshold
-
-    With no drift and B bins, PSI is distributed about as chi-square with B - 1 degrees of freedom
-    times (1/n + 1/m), n and m being the two sample sizes [1]: for 10 bins and 1,000 answers its
-    mean is 0.009 and its 99.9th percentile 0.028. So 0.2, the customary mark of a changed
-    population [2], lies far outside of chance.
-
-    Args:
-        window: what was served lately, on the reference's bins.
-        threshold: PSI above which a column has drifted.
-        min_size: answers below which nothing is said.
-
-    Examples:
-        >>> import numpy as np
-        >>> from retrain.reference import reference_of
-        >>> rng = np.random.default_rng(7)
-        >>> reference = reference_of(("distance_m",), rng.normal(0, 1, (20_000, 1)))
-        >>> window = BinnedWindow(reference, window_s=86_400)
-        >>> detector = PopulationStability(window, threshold=0.2, min_size=1_000)
-        >>> one, noon = np.ones(1_000), np.full(1_000, 43_200.0)
-        >>> window.update(rng.normal(0, 1, (1_000, 1)), one, noon)
-        >>> detector.drifted().tolist()
-        [False]
-        >>> window.update(rng.normal(2, 1, (1_000, 1)), one, noon)
-        >>> detector.drifted().tolist()
-        [True]
-
-    References:
-        [1] B. Yurdakul, "Statistical Properties of Population Stability Index", Western Michigan
-            University, 2018.
-        [2] N. Siddiqi, "Credit Risk Scorecards", Wiley, 2006.
+    With no drift, PSI of B bins is distributed about as chi-square with B - 1 degrees of freedom
+    times (1/n + 1/m), n and m being the sizes of the two samples (B. Yurdakul, "Statistical
+    Properties of Population Stability Index", Western Michigan University, 2018). The columns
+    share `alpha` evenly (Bonferroni).
     """
+    used = (compared.expected > FLOOR).sum(axis=1)
+    quantile = stats.chi2.isf(alpha / len(used), np.maximum(used - 1, 1))
+    return np.asarray(quantile * (1 / compared.size + 1 / compared.reference_size))
 
-    def __init__(self, window: BinnedWindow, threshold: float, min_size: float) -> None:
-        self.window = window
-        self.threshold = threshold
-        self.min_size = min_size
 
-    def values(self) -> Floats:
-        """PSI float64[F]; NaN while the window is too small."""
-        size = self.window.size
-        if size < self.min_size:
-            return np.full(len(self.window.reference.columns), np.nan)
-        return population_stability(
-            self.window.proportions(), self.window.reference.proportions, size
-        )
+def psi_of(compared: Compared) -> Floats:
+    """PSI float64[F] of a window."""
+    return population_stability(compared.served, compared.expected, compared.size)
 
-    def drifted(self) -> np.ndarray:
-        """bool[F]: PSI above the threshold."""
-        return np.asarray(self.values() > self.threshold)
+
+def drifted(compared: Compared, threshold: float) -> NDArray[np.bool_]:
+    """Which columns are distributed otherwise than in training, bool[F].
+
+        PSI > max(threshold, chance)
+
+    0.2 is the customary mark of a changed population (N. Siddiqi, "Credit Risk Scorecards", Wiley,
+    2006). Chance matters where the training knows these hours little, or where few users are
+    behind many answers: then a PSI of 0.2 says nothing yet.
+    """
+    psi = psi_of(compared)
+    return np.asarray(psi > np.maximum(threshold, chance_stability(compared)))

@@ -18,7 +18,7 @@ It also exits if the file is missing; `ensure_config` writes one that serves not
 
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import structlog
@@ -26,6 +26,7 @@ import structlog
 from contracts.settings import Settings
 from retrain.model_admin import ModelAdmin, ModelServerError
 from retrain.model_config import MODELS, Serving, read, write
+from retrain.retention import DELETED, labels_moved, models_deleted, needed
 
 _log = structlog.get_logger(__name__)
 
@@ -36,7 +37,6 @@ START_S = 15.0
 DRAIN_S = 1.0
 #: Exported pairs that stay on disk, besides those in service.
 KEEP = 3
-_DELETED = ".deleted-"
 
 
 class RolloutFailed(RuntimeError):
@@ -89,24 +89,64 @@ def activate(
         RolloutFailed: the pair is not on disk, the server could not load it, or the
             configuration file is damaged.
     """
-    _check_exported(settings, version)
+    return relabel(
+        settings,
+        {settings.model_label: version},
+        guard=guard,
+        timeout_s=timeout_s,
+        start_s=start_s,
+        drain_s=drain_s,
+    )
+
+
+def relabel(
+    settings: Settings,
+    changes: Mapping[str, int | None],
+    *,
+    guard: Callable[[], None] = _no_guard,
+    timeout_s: float = TIMEOUT_S,
+    start_s: float = START_S,
+    drain_s: float = DRAIN_S,
+    kept: Iterable[int] = (),
+) -> bool:
+    """Point labels to versions, for both models at once; `None` takes a label away.
+
+    A label that is taken away must no longer be asked for.
+
+    Args:
+        settings: where models, configuration and model server are.
+        changes: label to the version that it is to point to; all other labels stay.
+        guard, timeout_s, start_s, drain_s: as `activate`.
+        kept: versions that stay on disk, however old: the way back.
+
+    Returns:
+        Whether a model server confirmed it.
+
+    Raises:
+        RolloutFailed: nothing has changed; says why.
+    """
+    wanted = sorted({version for version in changes.values() if version is not None})
+    for version in wanted:
+        _check_exported(settings, version)
     try:
         before = read(settings)
     except ValueError as error:
         # Whoever edited it knows what was meant; to write over it would lose that.
         raise RolloutFailed(str(error)) from error
-    after = Serving({**before.labels, settings.model_label: version})
+    labels = {**before.labels, **changes}
+    after = Serving({label: version for label, version in labels.items() if version is not None})
     with ModelAdmin(settings.model_server, timeout_s) as server:
         if server.present():
-            _switch(settings, server, before, after, version, guard)
+            _switch(settings, server, before, after, wanted, guard)
             _unload(settings, server, after, guard, drain_s)
             live = True
         else:
             guard()
             write(settings, after)
-            live = _started(server, version, guard, start_s)
-    _log.info("version_activated", version=version, label=settings.model_label, live=live)
-    prune(settings)
+            live = all(_started(server, version, guard, start_s) for version in wanted)
+    _log.info("labels_moved", **changes, live=live)
+    labels_moved(settings, before.labels, after.labels)
+    models_deleted(settings, prune(settings, kept=kept))
     return live
 
 
@@ -115,13 +155,14 @@ def _switch(
     server: ModelAdmin,
     before: Serving,
     after: Serving,
-    version: int,
+    versions: Sequence[int],
     guard: Callable[[], None],
 ) -> None:
-    both = replace(before, beside=before.beside | {version} | set(before.labels.values()))
+    both = replace(before, beside=before.beside | {*versions, *before.labels.values()})
     try:
         _apply(settings, server, both, guard)
-        server.wait_available(version, guard)
+        for version in versions:
+            server.wait_available(version, guard)
         _apply(settings, server, replace(both, labels=after.labels), guard)
     except ModelServerError as error:
         _restore(settings, server, before, guard)
@@ -187,8 +228,9 @@ def exported(settings: Settings) -> list[int]:
     return sorted(found)
 
 
-def prune(settings: Settings, keep: int = KEEP) -> list[int]:
-    """Delete all but the newest `keep` versions; never one that the configuration names.
+def prune(settings: Settings, keep: int = KEEP, kept: Iterable[int] = ()) -> list[int]:
+    """Delete all but the newest `keep` versions; never one that is needed (`retrain.retention`),
+    or `kept`.
 
     A version is renamed before it is deleted: nobody ever sees half of one.
 
@@ -196,14 +238,14 @@ def prune(settings: Settings, keep: int = KEEP) -> list[int]:
         The versions that were deleted.
     """
     for name in MODELS:
-        for left in (settings.models_dir / name).glob(f"{_DELETED}*"):
+        for left in (settings.models_dir / name).glob(f"{DELETED}*"):
             shutil.rmtree(left)
-    served = read(settings).versions
+    held = {*needed(settings), *kept}
     versions = exported(settings)
-    old = [v for v in versions[: max(0, len(versions) - keep)] if v not in served]
+    old = [v for v in versions[: max(0, len(versions) - keep)] if v not in held]
     for version in old:
         for name in MODELS:
             path = settings.models_dir / name / str(version)
             if path.exists():
-                shutil.rmtree(path.rename(path.with_name(f"{_DELETED}{version}")))
+                shutil.rmtree(path.rename(path.with_name(f"{DELETED}{version}")))
     return old

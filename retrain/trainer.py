@@ -1,4 +1,4 @@
-"""What the child process does: read the archive, train, judge, export."""
+"""What the child process does: read the archive, check it, train, judge, export."""
 
 import time
 from dataclasses import replace
@@ -6,16 +6,23 @@ from dataclasses import replace
 import structlog
 
 from contracts.settings import Settings
+from models.comparison import Comparison, compare
+from models.costs import Metered
 from models.export import NotExportable
 from models.holdout import OtherFeatures
 from models.progress import Logged
 from models.scoring import NoSuchModel
 from models.shown_features import ServedAnswers
 from models.split import TooFewEvents
-from models.train import TrainedPair, evaluate_version, export_pair, train_pair
+from models.train import LEAST_EVENTS, TrainedPair, answer_version, export_pair, train_pair
 from online_features.archive import read_catalogue, read_context, read_interactions
-from retrain.child import Trained
+from online_features.redis_client import blocking_client_of
+from retrain.check_data import PROFILE, check_data
+from retrain.child import FENCE, Trained
 from retrain.gate import Limits, judge
+from retrain.keys import Keys
+from retrain.lease import check_held
+from retrain.retention import sweep
 from retrain.rollout import current
 
 _log = structlog.get_logger(__name__)
@@ -24,7 +31,8 @@ _log = structlog.get_logger(__name__)
 def train_judge_export(settings: Settings, audit_id: str) -> Trained:
     """Train on the archive, and export the pair if it may go into service.
 
-    It is compared with the version in service on the same held-out requests.
+    Nothing is trained on data that are not fit for it (see docs/retraining.md). The pair is
+    compared with the version in service on the same held-out requests.
 
     Args:
         settings: of the installation.
@@ -32,37 +40,65 @@ def train_judge_export(settings: Settings, audit_id: str) -> Trained:
 
     Raises:
         FloatingPointError: a training diverged.
+        LeaseLost: another trainer is at work by now; nothing was exported.
     """
     read_at_s = time.time()
+    sweep(settings, read_at_s)
     archive = settings.archive_dir
-    events, catalogue = read_interactions(archive), read_catalogue(archive)
-    context = read_context(archive)
-    served = ServedAnswers.read(settings, events, context)
+    progress = Metered(Logged())
+    with progress.stage("archive", None) as stage:
+        events, catalogue = read_interactions(archive), read_catalogue(archive)
+        context = read_context(archive)
+        served = ServedAnswers.read(settings, events, context)
+        stage.advance(len(events))
+    checked = None
+    if len(events) >= LEAST_EVENTS:  # fewer are told by the training, with their number
+        checked = check_data(settings, events, catalogue, audit_id=audit_id, now_s=read_at_s)
+        if checked.note:
+            return Trained(None, {}, checked.note, checked.evidence)
     try:
-        pair = train_pair(events, catalogue, context, settings, served=served, progress=Logged())
+        pair = train_pair(events, catalogue, context, settings, served=served, progress=progress)
     except TooFewEvents as few:
         return Trained(None, {}, f"too little data: {few}")
-    in_service, why_not = _judge_in_service(settings, pair)
-    limits = Limits(auc_loss=settings.gate_auc_loss, ndcg_loss=settings.gate_ndcg_loss)
-    verdict = judge(pair.metrics, in_service, limits)
+    in_service, comparisons, why_not = _judge_in_service(settings, pair)
+    verdict = judge(pair.metrics, in_service, Limits.of(settings), comparisons)
+    compared = [part.told() for part in comparisons]
     note = "; ".join(filter(None, (verdict.note, why_not)))
     if not verdict.passed:
-        return Trained(None, pair.metrics, note)
+        evidence = {"refused_by": "gate", "failed": list(verdict.failed), "compared": compared}
+        return Trained(None, pair.metrics, note, evidence)
     card = pair.card | {"trained_at_s": read_at_s, "audit_id": audit_id}
+    if checked is not None:
+        card |= {PROFILE: checked.profile, "data_report": str(checked.report)}
+    card["compared"] = compared
+    _check_fence(settings)
     try:
         version = export_pair(replace(pair, card=card), settings)
     except NotExportable as error:
         return Trained(None, pair.metrics, str(error))
-    return Trained(version, pair.metrics, note)
+    return Trained(version, pair.metrics, note, {"compared": compared})
 
 
-def _judge_in_service(settings: Settings, pair: TrainedPair) -> tuple[dict[str, float] | None, str]:
-    """Metrics of the version in service on the same held-out requests, or why there are none."""
+def _check_fence(settings: Settings) -> None:
+    """A child whose trainer was frozen must not export beside the next one's."""
+    if token := FENCE.get():
+        with blocking_client_of(settings, socket_timeout=5, socket_connect_timeout=5) as client:
+            check_held(client, Keys(settings.key_prefix), token)
+
+
+def _judge_in_service(
+    settings: Settings, pair: TrainedPair
+) -> tuple[dict[str, float] | None, list[Comparison], str]:
+    """Metrics of the version in service on the same held-out requests, or why there are none.
+
+    And how the new pair compares with it, overall and by slice.
+    """
     version = current(settings)
     if version is None:
-        return None, ""
+        return None, [], ""
     try:
-        return evaluate_version(settings.models_dir, version, pair.holdout), ""
+        metrics, ranked = answer_version(settings.models_dir, version, pair.holdout)
     except (NoSuchModel, OtherFeatures) as error:
         _log.warning("nothing_to_compare_with", version=version, cause=str(error))
-        return None, f"version {version} could not be judged: {error}"
+        return None, [], f"version {version} could not be judged: {error}"
+    return metrics, compare(pair.holdout, pair.ranked, ranked, seed=settings.seed), ""

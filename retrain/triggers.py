@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from contracts.events import RetrainRequested
+from contracts.events import RetrainRequested, Span
 from contracts.settings import Settings
 from retrain.publish import Publisher
 
@@ -22,6 +22,7 @@ Reason = Literal["psi", "ks", "accuracy", "samples", "schedule", "manual"]
 
 SAMPLES = 1_000_000
 MAX_AGE_S = 7 * 86_400.0
+ACCURACY, ACCURACY_MARGIN = 0.80, 0.02
 _PSI = "psi:"
 
 
@@ -37,6 +38,8 @@ class Policy:
     Attributes:
         psi: a column above it has drifted.
         psi_rearm: a column that asked once may ask again only after it fell below this.
+        accuracy: an accuracy below it asks.
+        accuracy_rearm: once it asked, it may ask again only after it rose above this.
         samples: new interactions that are worth a training.
         max_age_s: oldest that a training may become.
         cooldown_s: least time between two requests.
@@ -47,11 +50,19 @@ class Policy:
     cooldown_s: float
     samples: int = SAMPLES
     max_age_s: float = MAX_AGE_S
+    accuracy: float = ACCURACY
+    accuracy_rearm: float = ACCURACY + ACCURACY_MARGIN
 
     @classmethod
     def of(cls, settings: Settings) -> "Policy":
         """The policy of an installation; half the mark (the customary warning) arms again."""
-        return cls(settings.psi_retrain, settings.psi_retrain / 2, settings.retrain_cooldown_s)
+        return cls(
+            settings.psi_retrain,
+            settings.psi_retrain / 2,
+            settings.retrain_cooldown_s,
+            accuracy=settings.accuracy_retrain,
+            accuracy_rearm=settings.accuracy_retrain + ACCURACY_MARGIN,
+        )
 
 
 @dataclass(frozen=True)
@@ -63,12 +74,18 @@ class Observation:
         samples_since_training: interactions that the model in service has not seen.
         trained_at_s: when the model in service was trained, Unix seconds.
         context: further evidence for the reader of a request.
+        chance: PSI by column that sampling alone may reach (`retrain.psi`); absent: none.
+        accuracy: of the model in service on what users chose (`retrain.served_quality`).
+        window_s: from the oldest to the newest answer that was judged, Unix seconds.
     """
 
     psi: Mapping[str, float] = field(default_factory=dict)
     samples_since_training: int | None = None
     trained_at_s: float | None = None
     context: Mapping[str, Any] = field(default_factory=dict)
+    chance: Mapping[str, float] = field(default_factory=dict)
+    accuracy: float | None = None
+    window_s: tuple[float, float] | None = None
 
 
 class TriggerState(msgspec.Struct, frozen=True):
@@ -77,8 +94,9 @@ class TriggerState(msgspec.Struct, frozen=True):
     Attributes:
         since_s: when this installation first looked; its age counts until there is a model.
         last_request_s: when the last request was made.
-        answered: cause to the level at which it was answered. Causes are `psi:<column>` (level
-            1: drifted), `samples` (whole millions) and `schedule` (whole weeks).
+        answered: cause to the level at which it was answered. Causes are `psi:<column>` and
+            `accuracy` (level 1: beyond the mark), `samples` (whole millions) and `schedule`
+            (whole weeks).
         pending: a request that was decided on and may not have reached Kafka.
     """
 
@@ -115,6 +133,7 @@ def decide(
         reason=_reason(due),
         requested_at=datetime.fromtimestamp(now_s, UTC),
         evidence=_evidence(seen, due, policy),
+        window=_window(seen),
     )
     return msgspec.structs.replace(
         state, answered=answered | due, last_request_s=now_s, pending=request
@@ -125,9 +144,16 @@ def _levels(seen: Observation, state: TriggerState, policy: Policy, age_s: float
     levels = {"schedule": int(age_s // policy.max_age_s)}
     if seen.samples_since_training is not None:
         levels["samples"] = seen.samples_since_training // policy.samples
+    if seen.accuracy is not None:
+        if seen.accuracy < policy.accuracy:
+            levels["accuracy"] = 1
+        elif seen.accuracy > policy.accuracy_rearm:
+            levels["accuracy"] = 0
+        else:
+            levels["accuracy"] = state.answered.get("accuracy", 0)
     for column, psi in seen.psi.items():
         cause = _PSI + column
-        if psi > policy.psi:
+        if psi > max(policy.psi, seen.chance.get(column, 0.0)):
             levels[cause] = 1
         elif psi < policy.psi_rearm:
             levels[cause] = 0
@@ -143,7 +169,16 @@ def _cooling(state: TriggerState, policy: Policy, now_s: float) -> bool:
 def _reason(due: Mapping[str, int]) -> Reason:
     if any(cause.startswith(_PSI) for cause in due):
         return "psi"
+    if "accuracy" in due:
+        return "accuracy"
     return "samples" if "samples" in due else "schedule"
+
+
+def _window(seen: Observation) -> Span | None:
+    if seen.window_s is None:
+        return None
+    since, until = (datetime.fromtimestamp(at_s, UTC) for at_s in seen.window_s)
+    return Span(since, until)
 
 
 def _evidence(seen: Observation, due: Mapping[str, int], policy: Policy) -> dict[str, Any]:
@@ -151,6 +186,9 @@ def _evidence(seen: Observation, due: Mapping[str, int], policy: Policy) -> dict
         "causes": sorted(due),
         "psi": {c: round(seen.psi[c], 4) for c in seen.psi if _PSI + c in due},
         "psi_threshold": policy.psi,
+        "psi_chance": {c: round(seen.chance[c], 4) for c in seen.chance if _PSI + c in due},
+        "accuracy": None if seen.accuracy is None else round(seen.accuracy, 4),
+        "accuracy_threshold": policy.accuracy,
         "samples_since_training": seen.samples_since_training,
         "trained_at_s": seen.trained_at_s,
         **seen.context,

@@ -24,6 +24,7 @@ _log = structlog.get_logger(__name__)
 ATTEMPTS = 3
 _LOOK_S = 0.25
 
+End = Literal["on_trial", "promoted", "rejected", "failed"]
 Step = Literal["trained", "rejected", "promoted", "failed"]
 
 
@@ -31,6 +32,15 @@ class Activate(Protocol):
     """`retrain.rollout.activate`, or what a test puts in its place."""
 
     def __call__(self, settings: Settings, version: int, *, guard: Callable[[], None]) -> bool: ...
+
+
+#: Given audit id, version and held-out metrics: whether an experiment has taken the pair over.
+OnTrial = Callable[[str, int, dict[str, float]], bool]
+
+
+def no_trial(_audit_id: str, _version: int, _metrics: dict[str, float]) -> bool:
+    """Activate every pair at once."""
+    return False
 
 
 class Worker:
@@ -53,6 +63,7 @@ class Worker:
         activate: brings a version into service.
         prepare: called first in the child.
         lease_s: life of an unrenewed lease, seconds.
+        on_trial: takes a pair over for an experiment; where it does not, the pair is activated.
     """
 
     def __init__(
@@ -66,6 +77,7 @@ class Worker:
         activate: Activate = activate,
         prepare: Callable[[Settings], None] = nothing_to_prepare,
         lease_s: float = TTL_S,
+        on_trial: OnTrial = no_trial,
     ) -> None:
         keys = Keys(settings.key_prefix)
         self._settings = settings
@@ -75,6 +87,7 @@ class Worker:
         self._idle = idle
         self._activate = activate
         self._prepare = prepare
+        self._on_trial = on_trial
         self.lease = Lease(client, keys, lease_s)
         self.jobs = Jobs(client, keys, self.lease)
 
@@ -116,7 +129,9 @@ class Worker:
             return self._end(job, "failed", f"given up: {job.attempts} trainings were cut short")
         job = self.jobs.save(job.change(attempts=job.attempts + 1))
         _log.info("training_started", audit_id=job.audit_id, attempt=job.attempts)
-        child = TrainingProcess(self._trainer, self._settings, job.audit_id, self._prepare)
+        child = TrainingProcess(
+            self._trainer, self._settings, job.audit_id, self._prepare, self.lease.token
+        )
         try:
             while (trained := child.wait(_LOOK_S)) is None:
                 self.lease.check()
@@ -125,13 +140,16 @@ class Worker:
             return self._end(job, "failed", str(error))
         finally:
             child.stop()
-        job = job.change(metrics=trained.metrics, note=trained.note)
+        job = job.change(metrics=trained.metrics, note=trained.note, evidence=trained.evidence)
         if trained.version is None:
+            metrics.count_refusal(trained.evidence)
             return self._end(job, "rejected", trained.note)
         return self.jobs.save(job.change(stage="exported", version=trained.version))
 
     def _roll_out(self, job: Job) -> Job:
         assert job.version is not None, "only an exported pair is rolled out"
+        if self._on_trial(job.audit_id, job.version, job.metrics):
+            return self._end(job, "on_trial", job.note)
         try:
             live = self._activate(self._settings, job.version, guard=self.lease.check)
         except RolloutFailed as error:
@@ -139,7 +157,7 @@ class Worker:
         where = "" if live else "; no model server answered, it will read this when it starts"
         return self._end(job, "promoted", job.note + where)
 
-    def _end(self, job: Job, stage: Literal["promoted", "rejected", "failed"], note: str) -> Job:
+    def _end(self, job: Job, stage: End, note: str) -> Job:
         log = _log.warning if stage == "failed" else _log.info
         log(f"request_{stage}", audit_id=job.audit_id, version=job.version, note=note)
         return self.jobs.save(job.change(stage=stage, note=note))
@@ -147,6 +165,8 @@ class Worker:
     def _tell_end(self, job: Job) -> Job:
         if job.stage == "training" or job.stage == "exported":
             raise AssertionError("only an ended request is told so")
+        if job.stage == "on_trial":
+            return job  # what becomes of it, its experiment tells
         return self._tell(job, job.stage)
 
     def _tell(self, job: Job, step: Step) -> Job:
@@ -162,6 +182,7 @@ class Worker:
                 versions=_versions(job.version),
                 metrics=job.metrics,
                 note=job.note,
+                evidence=job.evidence,
             ),
         )
         return self.jobs.save(job.change(told=[*job.told, step]))

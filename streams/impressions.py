@@ -157,8 +157,12 @@ def _check(event: Impression, received_s: float) -> None:
     for i, place in enumerate(event.places):
         checked_id(f"places[{i}].place_id", place.place_id)
     for what in ("values", "told"):
-        if len({len(getattr(place, what)) for place in event.places} - {0}) > 1:
+        with np.errstate(over="ignore"):  # what is too large becomes infinite, and is refused
+            rows = [getattr(place, what) for place in event.places]
+        if len({len(row) for row in rows} - {0}) > 1:
             raise BadEvent("places", "features, or parts, of different lengths in one answer")
+        if rows and not np.isfinite(np.concatenate(rows)).all():
+            raise BadEvent("places", "a feature, or part, is no finite number of single precision")
 
 
 def _nested(events: list[Impression], rows: list[NDArray[np.float32]]) -> pa.Array:

@@ -12,6 +12,7 @@ from typing import Any, Final
 import grpc
 import structlog
 
+from inference.model_server.batching_config import BatchingParameters
 from inference.model_server.config import ModelConfig, check_config
 from inference.model_server.errors import (
     ServingError,
@@ -46,6 +47,7 @@ class ServerCore:
         poll_s: seconds between two looks at the versions on disk.
         threads: TensorFlow threads that one operation may use.
         metrics: where loads are counted.
+        batching: see `Servable`.
         allow_version_labels_for_unavailable_models: whether a new label may name a version that
             is not available yet. A label that exists moves only to an available one, either way.
     """
@@ -56,6 +58,7 @@ class ServerCore:
         poll_s: float,
         threads: int,
         metrics: Metrics,
+        batching: BatchingParameters | None = None,
         allow_version_labels_for_unavailable_models: bool = True,
     ) -> None:
         self._poll_s = poll_s
@@ -68,7 +71,7 @@ class ServerCore:
         self._configured = False
         self._said: dict[str, str] = {}
         self._manager = VersionManager(
-            lambda path: load_version(path, threads, metrics), self._wake.set
+            lambda path: load_version(path, threads, metrics, batching), self._wake.set
         )
         self._thread = threading.Thread(target=self._follow, name="model-versions", daemon=True)
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import structlog
 
+from inference.model_server.batching_config import BatchingParameters
 from inference.model_server.errors import ServingError
 from inference.model_server.metrics import Metrics
 from inference.model_server.servable import Servable
@@ -13,20 +14,23 @@ from inference.model_server.warmup import REQUESTS_FILE, warm_up
 log = structlog.get_logger(__name__)
 
 
-def load_version(path: Path, threads: int, metrics: Metrics) -> Servable:
+def load_version(
+    path: Path, threads: int, metrics: Metrics, batching: BatchingParameters | None = None
+) -> Servable:
     """Load a version and run its warm-up records.
 
     Args:
         path: the version's directory.
         threads: TensorFlow threads that one operation may use.
         metrics: where loads and warm-ups are counted.
+        batching: see `Servable`.
 
     Raises:
         ServingError: it cannot be loaded, or a warm-up record fails.
     """
     started = time.perf_counter()
     try:
-        servable = Servable(path, threads)
+        servable = Servable(path, threads, batching)
     except ServingError:
         metrics.load_attempts.add(str(path), "fail")
         raise

@@ -14,12 +14,24 @@ from typing import Any, Final
 import numpy as np
 from tensorflow.core.protobuf import config_pb2
 
+from inference.model_server.batching import Batcher, batchable
+from inference.model_server.batching_config import BatchingParameters
 from inference.model_server.errors import from_exception
 from inference.model_server.runtime import session_config, tf
 
 _TAG: Final = "serve"
 # Compiled calls that one version keeps: each set of outputs asked for has its own.
 _MOST_CALLS: Final = 64
+
+
+def _tensors(signatures: Mapping[str, Any]) -> dict[str, list[int]]:
+    """Sizes of all tensors that signatures name."""
+    return {
+        info.name: [dim.size for dim in info.tensor_shape.dim]
+        for signature in signatures.values()
+        for info in (*signature.inputs.values(), *signature.outputs.values())
+    }
+
 
 SignatureDef = Any
 """A `tensorflow.SignatureDef`: inputs, outputs and defaults by alias, and its method's name."""
@@ -31,12 +43,15 @@ class Servable:
     Args:
         path: the version's directory.
         threads: TensorFlow threads that one operation may use.
+        batching: how concurrent calls are put together; None: each is computed by itself.
 
     Raises:
         ServingError: the SavedModel cannot be loaded.
     """
 
-    def __init__(self, path: Path, threads: int) -> None:
+    def __init__(
+        self, path: Path, threads: int, batching: BatchingParameters | None = None
+    ) -> None:
         self.path = path
         graph = tf.Graph()
         with graph.as_default():
@@ -47,6 +62,8 @@ class Servable:
                 self._session.close()
                 raise from_exception(error) from error
         self.signatures: dict[str, SignatureDef] = dict(meta_graph.signature_def)
+        self._batcher = Batcher(batching) if batching is not None else None
+        self._rows = batchable(_tensors(self.signatures))
         self._calls: dict[tuple[tuple[str, ...], tuple[str, ...]], Any] = {}
         self._lock = threading.Lock()
 
@@ -64,11 +81,22 @@ class Servable:
             ServingError: with TensorFlow's status and message.
         """
         call = self._call(tuple(feeds), tuple(fetches))
-        try:
-            results: list[np.ndarray] = call(*feeds.values())
-        except Exception as error:
-            raise from_exception(error) from error
-        return results
+
+        def compute(inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
+            try:
+                results: list[np.ndarray] = call(*inputs)
+            except Exception as error:
+                raise from_exception(error) from error
+            return results
+
+        inputs = list(feeds.values())
+        batcher = self._batcher
+        if batcher is None or not self._rows.issuperset((*feeds, *fetches)):
+            return compute(inputs)
+        if not batcher.takes(inputs):
+            return compute(inputs)
+        kinds = tuple((array.dtype.str, array.shape[1:]) for array in inputs)
+        return batcher.run((call, kinds), inputs, compute)
 
     def close(self) -> None:
         """Free the model's memory. Nobody may be running it."""

@@ -12,6 +12,7 @@ import structlog
 from tensorflow_serving.apis import model_service_pb2_grpc, prediction_service_pb2_grpc
 
 from contracts.settings import Settings
+from inference.model_server.batching_config import read_batching
 from inference.model_server.config import BadConfigFile, read_config
 from inference.model_server.core import ServerCore
 from inference.model_server.errors import ServingError
@@ -46,6 +47,9 @@ class ModelServer:
         rest_port: instead of the setting's; 0 for any free one.
         grpc_threads: calls that are worked on at once; the others queue.
         allow_version_labels_for_unavailable_models: see `ServerCore`.
+
+    Raises:
+        FileNotFoundError, BadConfigFile: the batching parameters cannot be read.
     """
 
     def __init__(
@@ -61,10 +65,12 @@ class ModelServer:
         if rest_port is not None:
             self._rest_port = rest_port
         self.metrics = Metrics()
+        batching = settings.model_batching_file
         self._core = ServerCore(
             poll_s=settings.model_poll_s,
             threads=settings.model_threads,
             metrics=self.metrics,
+            batching=read_batching(batching) if batching is not None else None,
             allow_version_labels_for_unavailable_models=allow_version_labels_for_unavailable_models,
         )
         self._requests = Requests(self._core, self.metrics)

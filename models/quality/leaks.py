@@ -27,7 +27,15 @@ def another_future(visits: VisitLog, known: int, rng: np.random.Generator) -> Vi
     )
 
 
-def check_no_leak(name: str, answer: Answer, questions: Questions, most: int, seed: int) -> None:
+def check_no_leak(
+    name: str,
+    answer: Answer,
+    questions: Questions,
+    most: int,
+    seed: int,
+    *,
+    tolerance: float = 0.0,
+) -> None:
     """Ask some of the questions twice, the second time with another future.
 
     Args:
@@ -36,6 +44,7 @@ def check_no_leak(name: str, answer: Answer, questions: Questions, most: int, se
         questions: of which up to `most` are drawn.
         most: how many to try.
         seed: of the draws and of the other futures.
+        tolerance: by how much a number may differ and still be the same.
 
     Raises:
         Leak: an answer changed.
@@ -45,5 +54,5 @@ def check_no_leak(name: str, answer: Answer, questions: Questions, most: int, se
         one = questions.take(np.array([row]))
         known = int(one.known[0])
         changed = replace(one, visits=another_future(one.visits, known, rng))
-        if not np.array_equal(answer(one), answer(changed)):
+        if not np.allclose(answer(one), answer(changed), rtol=0.0, atol=tolerance):
             raise Leak(f"{name} peeks: its answer to request {row} changes with what comes after")

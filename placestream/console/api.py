@@ -14,7 +14,7 @@ from online_features.catalogue import Catalogue
 from online_features.catalogue_feed import CatalogueFeed
 from placestream.client import CallFailed, Client
 from placestream.console.answers import Event, Question, decoded, told
-from placestream.console.experiments import Experiments
+from placestream.console.experiments import Shown
 from placestream.console.models import Models, Switch
 from placestream.console.people import People
 from placestream.console.places import CityMap
@@ -40,7 +40,7 @@ class Parts:
         people: reads users.
         watch: looks at the roles.
         models: versions; blocking.
-        experiments: blocking.
+        experiments: reads them; blocking.
         clock: Unix seconds.
     """
 
@@ -53,7 +53,7 @@ class Parts:
     people: People
     watch: Watch
     models: Models
-    experiments: Experiments
+    experiments: Callable[[], list[Shown]]
     clock: Callable[[], float]
 
 
@@ -148,7 +148,7 @@ async def experiments(request: web.Request) -> web.StreamResponse:
         found = await asyncio.to_thread(request.app[PARTS].experiments)
     except redis.RedisError as error:
         raise Problem(503, f"Redis does not answer: {error}", "Look whether it runs.") from error
-    return _json(list(found))
+    return _json(found)
 
 
 async def _called(parts: Parts, call: Callable[[], Result]) -> Result:

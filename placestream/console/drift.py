@@ -4,9 +4,11 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 from contracts.settings import Settings
-from retrain.monitor import KS_ALPHA, RHYTHM
+from retrain.drift_watch import EXEMPT
 
 PSI, KS_P = "placestream_drift_psi_ratio", "placestream_drift_ks_p_ratio"
+CHANCE, MMD = "placestream_drift_chance_ratio", "placestream_drift_mmd_ratio"
+MMD_THRESHOLD = "placestream_drift_mmd_threshold_ratio"
 #: Where the alert FeatureDriftWarning begins (docker/prometheus/rules/models.yml).
 PSI_WARNS = 0.1
 
@@ -24,14 +26,14 @@ class Seen(Protocol):
 def drift(settings: Settings, looks: Sequence[Seen]) -> dict[str, Any]:
     """Every column's PSI now and over the last looks, its KS p-value, and the thresholds."""
     now = looks[-1]
-    psi, ks_p = now.by(PSI, "feature"), now.by(KS_P, "feature")
+    psi, ks_p, chance = (now.by(name, "feature") for name in (PSI, KS_P, CHANCE))
     past = [look.by(PSI, "feature") for look in looks]
     return {
         "warns": PSI_WARNS,
         "retrains": settings.psi_retrain,
-        "ks_alpha": KS_ALPHA,
         "least_answers": settings.drift_min_answers,
-        "answers": now.sum("placestream_impressions_total", outcome="delivered"),
+        "answers": now.sum("placestream_drift_window_answers"),
+        "together": {"value": now.sum(MMD), "threshold": now.sum(MMD_THRESHOLD)},
         "samples_since_training": now.sum("placestream_samples_since_training"),
         "quality": now.by("placestream_model_quality_ratio", "metric"),
         "features": [
@@ -39,9 +41,10 @@ def drift(settings: Settings, looks: Sequence[Seen]) -> dict[str, Any]:
                 "feature": name,
                 "psi": value,
                 "ks_p": ks_p.get(name),
+                "chance": chance.get(name, 0.0),
                 "history": [one[name] for one in past if name in one],
-                # A day's weather is not the training's, and asks for no training.
-                "rhythm": name.startswith(RHYTHM),
+                # An hour's or a day's weather is not the training's, and asks for no training.
+                "rhythm": name.startswith(EXEMPT),
             }
             for name, value in sorted(psi.items(), key=lambda item: -item[1])
         ],

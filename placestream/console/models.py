@@ -11,12 +11,16 @@ import structlog
 
 from contracts.events import RolloutStep
 from contracts.settings import Settings
+from placestream.console.experiments import records_of
 from placestream.console.problem import Problem
+from placestream.experiments.orders import Action, carry_out
+from retrain.experiments import FINAL, Experiment
 from retrain.in_service import NoCard, load_in_service
-from retrain.keys import Keys
+from retrain.keys import ControllerKeys
 from retrain.lease import Lease, LeaseLost
 from retrain.model_admin import ModelAdmin, ModelServerError
 from retrain.model_config import MODELS
+from retrain.orders import NotNow
 from retrain.publish import NotPublished, Outbox
 from retrain.rollout import RolloutFailed, activate, current, exported
 
@@ -49,12 +53,14 @@ class Models:
         outbox: Outbox,
         clock: Callable[[], float],
         switch: Callable[..., bool] = activate,
+        order: Callable[[Settings, Action, str, str], Experiment] = carry_out,
     ) -> None:
         self._settings = settings
         self._redis = client
         self._outbox = outbox
         self._clock = clock
         self._activate = switch
+        self._order = order
 
     def told(self) -> dict[str, Any]:
         """The versions on disk, newest first, with what is known of each.
@@ -96,7 +102,7 @@ class Models:
         }
 
     def switch(self, wish: Switch) -> dict[str, Any]:
-        """Bring a version into service, under the trainer's lease, and tell it as a rollout step.
+        """Bring a version into service: as an order to its experiment, or by itself.
 
         Raises:
             Problem: it is not in service; says why.
@@ -107,24 +113,43 @@ class Models:
                 f"Version {self._current()} is in service by now, not {wish.instead_of}.",
                 "Look at the versions again, and decide anew.",
             )
-        lease = Lease(self._redis, Keys(self._settings.key_prefix))
         try:
-            if not lease.acquire():
-                raise Problem(
-                    409,
-                    "The trainer is at work, and may bring a version into service itself.",
-                    "Wait until its training has ended, or stop `placestream retrain` first.",
-                )
-            try:
-                live = self._activate(self._settings, wish.version, guard=lease.check)
-            finally:
-                lease.release()
-        except (RolloutFailed, LeaseLost, redis.RedisError) as error:
+            order = self._order_for(wish)
+            if order is None:
+                return self._by_itself(wish)
+            ended = self._order(self._settings, *order, wish.why)
+        except NotNow as error:
+            raise Problem(409, f"That does not fit: {error}.", "See the experiments.") from error
+        except (RolloutFailed, LeaseLost, redis.RedisError, RuntimeError, OSError) as error:
             raise Problem(
                 502,
                 f"Version {wish.version} was not brought into service: {error}",
                 "What served before still serves. The log of the model server says more.",
             ) from error
+        return {"version": wish.version, "live": True, "told": not ended.untold}
+
+    def _order_for(self, wish: Switch) -> tuple[Action, str] | None:
+        """The order and the experiment that lead there; None where the version has none."""
+        for one in records_of(self._settings, self._redis).all():
+            if one.version == wish.version and one.state not in FINAL:
+                return "promote", one.id
+            back = (one.version, one.baseline) == (wish.instead_of, wish.version)
+            if back and one.state == "promoted":
+                return "rollback", one.id
+            if one.state not in (*FINAL, "waiting"):
+                raise NotNow(f"{one.id} is on trial: `placestream experiments stop {one.id}` first")
+        return None
+
+    def _by_itself(self, wish: Switch) -> dict[str, Any]:
+        lease = Lease(self._redis, ControllerKeys(self._settings.key_prefix))
+        if not lease.acquire():
+            raise Problem(
+                409, "Another rollout is under way.", "Wait some seconds, and decide anew."
+            )
+        try:
+            live = self._activate(self._settings, wish.version, guard=lease.check)
+        finally:
+            lease.release()
         return {"version": wish.version, "live": live, "told": self._tell(wish)}
 
     def _tell(self, wish: Switch) -> bool:
@@ -132,7 +157,7 @@ class Models:
         audit_id = str(uuid.uuid4())
         step = RolloutStep(
             audit_id=audit_id,
-            step="promoted",
+            step="promoted" if wish.version > (wish.instead_of or 0) else "rolled_back",
             at=datetime.fromtimestamp(self._clock(), UTC),
             versions=dict.fromkeys(MODELS, wish.version),
             note=f"by hand, from the console, instead of {wish.instead_of}; {wish.why}".rstrip(

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -16,9 +17,8 @@ from online_features.catalogue_feed import CatalogueFeed
 from online_features.redis_client import blocking_client_of, client_of
 from placestream.caller import Caller
 from placestream.client import Client
-from placestream.console import api
+from placestream.console import api, experiments
 from placestream.console.address import address
-from placestream.console.experiments import Experiments, no_experiments
 from placestream.console.guard import LOCAL, add_headers, guard
 from placestream.console.models import Models
 from placestream.console.people import People
@@ -64,7 +64,6 @@ def application(
     settings: Settings,
     token: str,
     *,
-    experiments: Experiments = no_experiments,
     clock: Callable[[], float] = time.time,
 ) -> web.Application:
     """The console, whose parts are opened when it starts."""
@@ -76,14 +75,13 @@ def application(
     app.router.add_get("/healthz", _healthy)
     app.router.add_static("/pages", PAGES)
     app.add_routes(api.routes)
-    app.cleanup_ctx.append(lambda its: _parts(its, settings, experiments, clock))
+    app.cleanup_ctx.append(lambda its: _parts(its, settings, clock))
     return app
 
 
 async def _parts(
     app: web.Application,
     settings: Settings,
-    experiments: Experiments,
     clock: Callable[[], float],
 ) -> AsyncIterator[None]:
     catalogue = Catalogue()
@@ -113,7 +111,7 @@ async def _parts(
                 people=People(settings, client, catalogue),
                 watch=watch,
                 models=Models(settings, blocking, publisher, clock),
-                experiments=experiments,
+                experiments=partial(experiments.read, settings, blocking),
                 clock=clock,
             )
             looking = asyncio.create_task(watch.run())

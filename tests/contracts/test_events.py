@@ -102,6 +102,7 @@ def test_unknown_fields_are_passed_over() -> None:
         ({"rating": 5.1}, "rating"),
         ({"rating": "5"}, "rating"),
         ({"dwell_s": -1}, "dwell_s"),
+        ({"dwell_s": 1e300}, "dwell_s"),  # no float32 holds it
         ({"context": []}, "context"),
         ({"context": {"location": {"lat": 90.01, "lng": 0}}}, "context.location.lat"),
         ({"context": {"location": {"lat": 0, "lng": -181}}}, "context.location.lng"),
@@ -131,6 +132,8 @@ def test_a_missing_field_is_named(field: str) -> None:
     [
         ({"rating": 5.5}, "updates.rating"),
         ({"review_count": -1}, "updates.review_count"),
+        ({"review_count": 10**40}, "updates.review_count"),  # no float32 holds it
+        ({"review_count": 10**400}, "updates.review_count"),  # nor any float
         ({"price_level": 5}, "updates.price_level"),
         ({"location": {"lat": -91, "lng": 0}}, "updates.location.lat"),
         ({"business_hours": ["9-5"]}, "updates.business_hours"),

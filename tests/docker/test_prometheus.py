@@ -151,7 +151,7 @@ def test_drift_alerts_leave_out_what_the_trainer_leaves_out() -> None:
     """Columns that follow the clock or the sky ask for nothing, in the trainer and in the rule."""
     (record,) = [r for r in rules() if r.get("record") == "feature:placestream_drift_psi_ratio:max"]
     (pattern,) = re.findall(r'feature!~"\((.*)\)\.\*"', record["expr"])
-    assert tuple(pattern.split("|")) == constant(ROOT / "retrain/monitor.py", "RHYTHM")
+    assert tuple(pattern.split("|")) == constant(ROOT / "retrain/drift_watch.py", "EXEMPT")
 
 
 def constant(path: Path, name: str) -> object:
@@ -164,12 +164,12 @@ def constant(path: Path, name: str) -> object:
     return ast.literal_eval(value)
 
 
-def test_drift_alert_waits_longer_than_the_window() -> None:
-    """A window that is not full yet can alert nobody; the mark is the trainer's own."""
+def test_drift_alert_waits_longer_than_the_cool_down() -> None:
+    """What a training may still mend alerts nobody; the mark is the trainer's own."""
     fields = Settings.model_fields
     alert = alerts()["FeatureDriftHigh"]
     (hours,) = re.findall(r"^(\d+)h$", alert["for"])
-    assert int(hours) * 3_600 > fields["drift_window_s"].default
+    assert int(hours) * 3_600 > fields["retrain_cooldown_s"].default
     assert alert["expr"].endswith(f"> {fields['psi_retrain'].default}")
 
 

@@ -16,7 +16,7 @@ from inference.pipeline import Pipeline
 from inference.service import SERVICE, RecommendationService, add_to_server
 from online_features.catalogue import Catalogue
 from online_features.crowds import Crowds
-from tests.inference.fakes import NOON_S, FakeModels, FakeStore
+from tests.inference.fakes import LAT, LNG, NOON_S, FakeModels, FakeStore
 from tests.inference.running import Noted, Told
 
 METHODS = tuple(pb.DESCRIPTOR.services_by_name["RecommendationService"].methods)
@@ -64,7 +64,7 @@ class Direct:
     """A service on fake parts, called with bytes and answering in bytes, as on the wire."""
 
     def __init__(self, settings: Settings, catalogue: Catalogue, store: FakeStore) -> None:
-        self.store, self.models, self.noted = store, FakeModels(), Noted()
+        self.store, self.models, self.noted, self.told = store, FakeModels(), Noted(), Told()
         # A clock that stands still: no deadline is ever reached.
         clocks: dict[str, Any] = {"clock": lambda: NOON_S, "monotonic": lambda: 0.0}
         self.service = RecommendationService(
@@ -74,7 +74,7 @@ class Direct:
             ),
             FeatureLookup(settings, store, **clocks),
             self.noted,
-            Told(),
+            self.told,
             Metrics(),
             **clocks,
             new_id=lambda: "made",
@@ -103,3 +103,15 @@ def request_class(method: Any) -> type[Message]:
     """The class of a method's request, from its descriptor."""
     found: type[Message] = getattr(pb, method.input_type.name)
     return found
+
+
+def valid(message: Message) -> Message:
+    """Fill in what a request cannot do without."""
+    for name in message.DESCRIPTOR.fields_by_name:
+        if name in ("user_id", "place_id"):
+            setattr(message, name, "u")
+        elif name == "event_type":
+            message.event_type = pb.EVENT_TYPE_VISIT  # type: ignore[attr-defined]
+        elif name == "location":
+            getattr(message, name).CopyFrom(pb.LatLng(lat=LAT, lng=LNG))
+    return message

@@ -23,6 +23,7 @@ from tensorflow_serving.apis import (
 from tensorflow_serving.config import model_server_config_pb2
 
 from contracts.events import PlaceDocument, encode
+from contracts.experiment import CANARY
 from contracts.ids import id64
 from contracts.kafka import producer_config
 from contracts.placestream.v1 import recommendation_pb2 as pb
@@ -39,6 +40,10 @@ from tests.inference.fakes import LAT, LNG
 
 ROOT = Path(__file__).parents[2]
 MODELS = ("candidates", "ranker")
+SERVE_MODELS = (
+    "from contracts.settings import Settings;"
+    "from inference.model_server.server import run; run(Settings(_env_file=None))"
+)
 
 
 def spawn(code: str, settings: Settings, log_file: Path) -> Child:
@@ -55,8 +60,9 @@ def spawn(code: str, settings: Settings, log_file: Path) -> Child:
 class ModelProcess:
     """The embedded model server as a process that tests may kill and start again."""
 
-    def __init__(self, settings: Settings, log_file: Path) -> None:
+    def __init__(self, settings: Settings, log_file: Path, code: str = SERVE_MODELS) -> None:
         self.settings = settings
+        self._code = code
         self._log_file = log_file
         self._child: Child | None = None
         self._label = 0
@@ -66,8 +72,7 @@ class ModelProcess:
         settings, self._label = self.settings, version
         settings.model_config_file.write_text(text_format.MessageToString(self._config(version)))
         self._child = spawn(
-            "from contracts.settings import Settings;"
-            "from inference.model_server.server import run; run(Settings(_env_file=None))",
+            self._code,
             settings,
             self._log_file,
         )
@@ -82,6 +87,22 @@ class ModelProcess:
             self._reload(stub, self._config(version, self._label, version))
         self._label = version
 
+    def send_signal(self, number: int) -> None:
+        """Stop it, or let it go on."""
+        if self._child is not None:
+            self._child.process.send_signal(number)
+
+    def try_out(self, version: int | None) -> None:
+        """Serve another version too, under the label of pairs on trial; None: no longer."""
+        beside = {} if version is None else {CANARY: version}
+        with grpc.insecure_channel(self.settings.model_server) as channel:
+            stub = model_service_pb2_grpc.ModelServiceStub(channel)
+            if version is not None:
+                self._reload(stub, self._config(self._label, version))
+                while not all(_is_available(stub, name, version) for name in MODELS):
+                    time.sleep(0.05)
+            self._reload(stub, self._config(self._label, *beside.values(), **beside))
+
     def kill(self) -> None:
         """End it as a crash would."""
         if self._child is not None:
@@ -91,7 +112,7 @@ class ModelProcess:
         request = model_management_pb2.ReloadConfigRequest(config=config)
         stub.HandleReloadConfigRequest(request, timeout=60)
 
-    def _config(self, label: int, *versions: int) -> Any:
+    def _config(self, label: int, *versions: int, **beside: int) -> Any:
         config = model_server_config_pb2.ModelServerConfig()
         for name in MODELS:
             model = config.model_config_list.config.add(
@@ -101,6 +122,8 @@ class ModelProcess:
             )
             model.model_version_policy.specific.versions.extend({*versions, label})
             model.version_labels[self.settings.model_label] = label
+            for other, version in beside.items():
+                model.version_labels[other] = version
         return config
 
 

@@ -99,7 +99,7 @@ async def running_service() -> AsyncIterator[Running]:
     store.happened = events(("u", "p0", "visit", 86_400.0), ("u", "p0", "view", 30.0))
     catalogue = catalogue_of(place("p0", 100, name="Café Zoë"), place("p1", 200))
     loop = asyncio.get_running_loop()
-    clocks = {"clock": lambda: NOON_S, "monotonic": loop.time}
+    clocks: dict[str, Any] = {"clock": lambda: NOON_S, "monotonic": loop.time}
     service = RecommendationService(
         SETTINGS,
         Pipeline(SETTINGS, catalogue, Crowds(), store, models, **clocks, new_seed=lambda: 1),

@@ -45,6 +45,8 @@ def answer(features: np.ndarray | None = FEATURES, probability: float | None = 0
         feature_age_s=None,
         radius_m=3_000.0,
         answered_s=NOON_S,
+        stage_s={"candidates": 0.004, "features": 0.005, "ranking": 0.002, "own_writes": 1.0},
+        variant="stable",
     )
 
 
@@ -55,11 +57,13 @@ def count(metrics: Metrics, outcome: str) -> float:
 
 def test_an_impression_holds_the_answer_in_its_order() -> None:
     """Positions, scores and each place's row of features, value for value."""
-    event = impression(QUERY, answer(), "stable", "f1")
+    event = impression(QUERY, answer(), "f1")
     assert (event.request_id, event.user_id, event.variant) == ("r-1", "ü-7", "stable")
     assert (event.degradation, event.feature_set) == ("partial", "f1")
     assert event.models == {"candidates": 3, "ranker": 4}
     assert event.timestamp.timestamp() == NOON_S
+    # All stages but the wait for the caller's own events; those of the models.
+    assert (event.took_ms, event.models_ms) == (11.0, 6.0)
     assert [(p.place_id, p.position, p.score) for p in event.places] == [
         ("p", 0, 1.5),
         ("q", 1, 0.5),
@@ -74,7 +78,7 @@ def test_an_impression_holds_the_answer_in_its_order() -> None:
 def test_positions_count_on_over_pages() -> None:
     """Where a user had to scroll to, for whoever corrects for it."""
     second = replace(QUERY, page=Page(1, 0, (7, 8, 9)))
-    event = impression(second, answer(), "stable", "f1")
+    event = impression(second, answer(), "f1")
     assert [p.position for p in event.places] == [3, 4]
 
 
@@ -82,13 +86,13 @@ def test_the_chance_of_being_shown_is_logged() -> None:
     """Beside each place, for a training that corrects for it."""
     shown = answer()
     explored = replace(shown.places[1], propensity=0.125)
-    event = impression(QUERY, replace(shown, places=(shown.places[0], explored)), "stable", "f1")
+    event = impression(QUERY, replace(shown, places=(shown.places[0], explored)), "f1")
     assert [p.propensity for p in event.places] == [1.0, 0.125]
 
 
 def test_what_no_ranker_saw_is_left_empty() -> None:
     """An answer with no features, no parts and no probability is still logged."""
-    event = impression(QUERY, answer(None, None), "stable", "f1")
+    event = impression(QUERY, answer(None, None), "f1")
     assert [(p.features, p.parts, p.probability) for p in event.places] == [(b"", b"", None)] * 2
 
 
@@ -107,7 +111,7 @@ def test_answers_reach_the_topic_by_user(settings: Settings, topics: Topics) -> 
     assert message.key() == "ü-7".encode()
     assert message.partition() == partition_of("ü-7", topics.partitions)
     event = msgspec.json.decode(message.value() or b"", type=Impression)
-    assert event == impression(QUERY, answer(), "stable", "f1")
+    assert event == impression(QUERY, answer(), "f1")
 
 
 def test_a_missing_kafka_fills_the_buffer_and_then_drops(

@@ -16,23 +16,11 @@ from contracts.placestream.v1 import recommendation_pb2 as pb
 from contracts.settings import Settings
 from inference.server import RecommendationServer
 from placestream.stack.ports import LOCALHOST, free_port
-from tests.inference.direct import METHODS, Aborted, Direct, request_class
+from tests.inference.direct import METHODS, Aborted, Direct, request_class, valid
 from tests.inference.fakes import FakeStore, catalogue_of
 
 #: More than any text may have, and than any list.
 LONG, MANY = "x" * 2_000, 1_001
-
-
-def valid(message: Message) -> Message:
-    """Fill in what a request cannot do without."""
-    for name in message.DESCRIPTOR.fields_by_name:
-        if name in ("user_id", "place_id"):
-            setattr(message, name, "u")
-        elif name == "event_type":
-            message.event_type = pb.EVENT_TYPE_VISIT  # type: ignore[attr-defined]
-        elif name == "location":
-            getattr(message, name).CopyFrom(pb.LatLng(lat=1, lng=1))
-    return message
 
 
 def excesses(message: Message) -> Iterator[tuple[str, Any]]:

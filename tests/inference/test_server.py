@@ -19,7 +19,8 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
     ProtoReflectionDescriptorDatabase,
 )
 
-from contracts.events import Impression
+from contracts.events import Impression, encode
+from contracts.experiment import CANARY, Plan, plan_key, shadow_key
 from contracts.kafka import consumer_config
 from contracts.placestream.v1 import recommendation_pb2 as pb
 from contracts.settings import Settings
@@ -121,6 +122,44 @@ async def test_a_new_version_answers_without_a_restart(
     assert dict(before.model_versions) == {"candidates": 1, "ranker": 1}
     assert dict(after.model_versions) == {"candidates": 2, "ranker": 2}
     assert after.places[1].score < before.places[1].score < 0  # version 2 doubles all scores
+
+
+async def test_a_pair_on_trial_answers_whom_the_plan_says(
+    client: Client, model_process: ModelProcess, installed: Settings, redis_client: "redis.Redis"
+) -> None:
+    """By Redis: first computed unseen, and counted there; then the canary's users; then nobody."""
+    model_process.try_out(2)
+    key, root = plan_key(installed.key_prefix), installed.key_prefix
+    shadow = Plan("pair-2", "shadow", "salt", 1.0, 2)
+    redis_client.set(key, encode(shadow))
+
+    async def compared() -> object:
+        assert (await client.recommend()).variant == installed.model_label
+        return redis_client.hget(shadow_key(root, "pair-2"), "compared")
+
+    await eventually(compared)
+    canary = Plan("pair-2", "canary", "salt", 0.5, 2)
+    redis_client.set(key, encode(canary))
+    users = [f"u{i}" for i in range(10)]
+    ours = next(user for user in users if canary.takes(user))
+    other = next(user for user in users if not canary.takes(user))
+
+    async def variant(user: str) -> tuple[str, int]:
+        answer = await client.recommend(user_id=user)
+        return answer.variant, answer.model_versions["ranker"]
+
+    async def tried() -> bool:
+        return await variant(ours) == (CANARY, 2)
+
+    await eventually(tried)
+    assert await variant(other) == (installed.model_label, 1)
+    redis_client.delete(key)
+
+    async def over() -> bool:
+        return await variant(ours) == (installed.model_label, 1)
+
+    await eventually(over)
+    model_process.try_out(None)
 
 
 async def test_standard_clients_find_their_way(client: Client) -> None:

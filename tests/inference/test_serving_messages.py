@@ -5,10 +5,13 @@ import sys
 from typing import Any
 
 import pytest
+from google.protobuf import any_pb2
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.wrappers_pb2 import Int64Value
 from tensorflow.core.framework import tensor_pb2, tensor_shape_pb2
+from tensorflow.core.protobuf import meta_graph_pb2
 from tensorflow_serving.apis import (
+    get_model_metadata_pb2,
     get_model_status_pb2,
     model_pb2,
     model_service_pb2,
@@ -31,6 +34,12 @@ OFFICIAL: dict[str, Any] = {
     "ModelVersionStatus": get_model_status_pb2.ModelVersionStatus,
     "GetModelStatusRequest": get_model_status_pb2.GetModelStatusRequest,
     "GetModelStatusResponse": get_model_status_pb2.GetModelStatusResponse,
+    "Any": any_pb2.Any,
+    "GetModelMetadataRequest": get_model_metadata_pb2.GetModelMetadataRequest,
+    "GetModelMetadataResponse": get_model_metadata_pb2.GetModelMetadataResponse,
+    "TensorInfo": meta_graph_pb2.TensorInfo,
+    "SignatureDef": meta_graph_pb2.SignatureDef,
+    "SignatureDefMap": get_model_metadata_pb2.SignatureDefMap,
 }
 INT32_FOR_ENUM = {FieldDescriptor.TYPE_ENUM: FieldDescriptor.TYPE_INT32}
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from contracts.signatures import CROWD, PARTS
+from contracts.signatures import CROWD, PARTS, features_mark
 from online_features.history import HISTORY
 from online_features.request import RANKING_COLUMNS
 
@@ -57,6 +57,8 @@ class TinyCandidates(tf.Module):  # type: ignore[misc]
 class TinyRanker(tf.Module):  # type: ignore[misc]
     """Ten times the log of the visits here, less the log of the kilometres; all by a factor."""
 
+    columns = len(RANKING_COLUMNS)
+
     def __init__(self, factor: float) -> None:
         super().__init__()
         self.factor = factor
@@ -73,7 +75,7 @@ class TinyRanker(tf.Module):  # type: ignore[misc]
     def signature(self) -> Any:
         """The signature that DESIGN fixes."""
         return self.serve.get_concrete_function(
-            features=_spec(tf.float32, len(RANKING_COLUMNS)),
+            features=_spec(tf.float32, self.columns),
             parts=_spec(tf.float32, len(PARTS)),
             user_id=_spec(tf.int64),
             place_id=_spec(tf.int64),
@@ -81,8 +83,64 @@ class TinyRanker(tf.Module):  # type: ignore[misc]
         )
 
 
-def export(models_dir: Path, version: int, ranker_factor: float = 1.0) -> None:
-    """Write a pair of models as one version. A factor of NaN makes a ranker that answers NaN."""
-    for name, model in (("candidates", TinyCandidates()), ("ranker", TinyRanker(ranker_factor))):
+class ColumnRanker(TinyRanker):
+    """Answers [n, 1], as a network does whose last layer nobody flattened."""
+
+    @tf.function  # type: ignore[untyped-decorator]
+    def serve(
+        self, features: Any, parts: Any, user_id: Any, place_id: Any, category_id: Any
+    ) -> dict[str, Any]:
+        """Score every pair."""
+        del parts, user_id, place_id, category_id
+        return {"score": features[:, :1], "probability": tf.sigmoid(features[:, :1])}
+
+
+class StaleRanker(TinyRanker):
+    """Learned from features that had one column more than they have now."""
+
+    columns = len(RANKING_COLUMNS) + 1
+
+
+class ForgetfulCandidates(TinyCandidates):
+    """Leaves the last place out."""
+
+    @tf.function  # type: ignore[untyped-decorator]
+    def serve(
+        self,
+        history_ids: Any,
+        history_age_s: Any,
+        history_kind: Any,
+        place_ids: Any,
+        distance_m: Any,
+        moment_s: Any,
+        crowd: Any,
+    ) -> dict[str, Any]:
+        """Score all places but one."""
+        del history_ids, history_age_s, history_kind, place_ids, moment_s, crowd
+        batch = tf.shape(distance_m)[0]
+        return {
+            "scores": -distance_m[:, :-1],
+            "best": tf.zeros([batch, 0], tf.int32),
+            "parts": tf.zeros([batch, 0, len(PARTS)]),
+        }
+
+
+def export(
+    models_dir: Path,
+    version: int,
+    ranker_factor: float = 1.0,
+    *,
+    candidates: type[TinyCandidates] = TinyCandidates,
+    ranker: type[TinyRanker] = TinyRanker,
+    feature_set: str = "",
+) -> None:
+    """Write a pair of models as one version. A factor of NaN makes a ranker that answers NaN.
+
+    With a feature set, they bear its mark.
+    """
+    for name, model in (("candidates", candidates()), ("ranker", ranker(ranker_factor))):
         path = models_dir / name / str(version)
-        tf.saved_model.save(model, str(path), signatures={"serving_default": model.signature()})
+        signatures = {"serving_default": model.signature()}
+        if feature_set:
+            signatures[features_mark(RANKING_COLUMNS, feature_set)] = model.signature()
+        tf.saved_model.save(model, str(path), signatures=signatures)

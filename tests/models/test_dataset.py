@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from contracts.ids import as_int64
-from models.dataset import EACH, NEAR_EACH, NO_EVENT, Dataset, build, situations
+from models.dataset import EACH, NEAR_EACH, build, situations
 from models.moments import find_moments
+from models.training_rows import NO_EVENT, Dataset
 from online_features.columns import VISIT
 from online_features.context import ContextLog, ContextState
 from online_features.geo import distance_m
@@ -158,16 +159,40 @@ def test_ids_of_rows_are_those_of_the_catalogue(data: Data, dataset: Dataset) ->
     assert np.isin(as_int64(rows.user), as_int64(visitors)).mean() > 0.9
 
 
-def test_models_that_learn_from_sets_need_no_rows_of_the_train_part(
+def test_models_that_learn_from_sets_need_rows_of_the_test_part_alone(
     data: Data, dataset: Dataset
 ) -> None:
     """The same moments in all parts; rows, of the right moments, only where they are judged by."""
     bare = _build(data, train_rows=False)
-    assert len(bare.train.moments) == len(dataset.train.moments)
-    assert len(bare.train.ranker) == 0
-    for mine, full in ((bare.validation, dataset.validation), (bare.test, dataset.test)):
+    for name in ("train", "validation"):
+        mine, full = getattr(bare, name), getattr(dataset, name)
         np.testing.assert_array_equal(mine.moments.before, full.moments.before)
-        chosen = mine.ranker.label
-        np.testing.assert_array_equal(mine.ranker.place[chosen], full.ranker.place[chosen])
-        np.testing.assert_array_equal(mine.ranker.features[chosen], full.ranker.features[chosen])
-        np.testing.assert_array_equal(mine.choices.history_row, full.choices.history_row)
+        np.testing.assert_array_equal(mine.at.temp, full.at.temp)
+        assert len(mine.ranker) == len(mine.choices) == len(mine.shown) == 0
+    mine, full = bare.test, dataset.test
+    np.testing.assert_array_equal(mine.moments.before, full.moments.before)
+    chosen = mine.ranker.label
+    np.testing.assert_array_equal(mine.ranker.place[chosen], full.ranker.place[chosen])
+    np.testing.assert_array_equal(mine.ranker.features[chosen], full.ranker.features[chosen])
+    np.testing.assert_array_equal(mine.choices.history_row, full.choices.history_row)
+
+
+@pytest.mark.parametrize("train_rows", [True, False])
+def test_rows_of_some_of_the_test_part_are_those_of_all(data: Data, train_rows: bool) -> None:
+    """Negatives and features too: how many are judged changes nothing of what they are."""
+    full = _build(data, train_rows=train_rows)
+    wanted = np.array([0, 3, 4, 17])
+    some = _build(data, train_rows=train_rows, judged=lambda count: wanted)
+    np.testing.assert_array_equal(some.test.shown, wanted)
+    assert len(some.test.moments) == len(full.test.moments)
+    rows = (EACH * wanted[:, None] + np.arange(EACH)).ravel()
+    for name in ("features", "place", "expected", "label", "time_s"):
+        mine, every = getattr(some.test.ranker, name), getattr(full.test.ranker, name)
+        np.testing.assert_array_equal(mine, every[rows])
+    np.testing.assert_array_equal(some.test.choices.near, full.test.choices.near[wanted])
+    np.testing.assert_array_equal(
+        some.test.choices_of(np.array([3, 17])).history_row, full.test.choices.history_row[[3, 17]]
+    )
+    np.testing.assert_array_equal(some.train.ranker.features, full.train.ranker.features)
+    with pytest.raises(LookupError, match="no rows"):
+        some.test.choices_of(np.array([3, 5]))

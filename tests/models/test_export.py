@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 from tensorflow_serving.apis import prediction_log_pb2
 
-from contracts.signatures import PARTS
+from contracts.signatures import PARTS, features_mark
 from models.candidates import scores_alone
 from models.export import Exportable, NotExportable, export, exportables
 from models.listwise_ranker import ListwiseRanker
@@ -37,6 +37,7 @@ def exported(pair: TrainedPair, tmp_path_factory: pytest.TempPathFactory) -> Pat
 
 def _signature(models_dir: Path, name: str) -> tuple[dict[str, Any], dict[str, Any]]:
     loaded = tf.saved_model.load(str(models_dir / name / "1"))
+    assert features_mark(RANKING_COLUMNS, FEATURE_SET) in loaded.signatures  # what it learned from
     signature = loaded.signatures["serving_default"]
     takes, gives = signature.structured_input_signature[1], signature.structured_outputs
     return tuple(  # type: ignore[return-value]
@@ -102,8 +103,6 @@ def test_the_card_says_what_the_model_is(exported: Path, pair: TrainedPair, name
     assert card["columns"] == list(RANKING_COLUMNS)
     assert card["feature_set"] == FEATURE_SET
     assert card["metrics"] == pytest.approx(pair.metrics)
-    assert set(card["reference"]) == {*RANKING_COLUMNS, "score", "probability"}
-    assert all(sum(r["proportions"]) == pytest.approx(1) for r in card["reference"].values())
     assert card["data"]["events"] > 1_000
     assert len(card["data"]["sha256"]) == 64
     assert card["size_mb"] > 0

@@ -7,9 +7,10 @@ import pytest
 
 from contracts.settings import Settings
 from contracts.signatures import PARTS
-from models.dataset import Dataset, build
+from models.dataset import build
 from models.holdout import Holdout, OtherFeatures, Reach
 from models.scoring import Scorer
+from models.training_rows import Dataset
 from online_features.request import RANKING_COLUMNS
 from tests.models.conftest import Data
 

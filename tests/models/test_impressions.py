@@ -16,7 +16,7 @@ from contracts.settings import Settings
 from contracts.signatures import PARTS
 from models import fit_pair
 from models.choice_sets import ChoiceSets
-from models.dataset import Dataset, build, situations
+from models.dataset import build, situations
 from models.impressions import Joined, Lessons, lessons
 from models.listwise import NOT_THERE
 from models.merged_sets import joined
@@ -27,6 +27,7 @@ from models.rows import gathered
 from models.served_columns import CARD
 from models.shown_features import ServedAnswers
 from models.train import TrainedPair, train_pair
+from models.training_rows import Dataset
 from online_features.archive import IMPRESSIONS, EventLog
 from online_features.columns import VISIT
 from online_features.crowds import crowd_of

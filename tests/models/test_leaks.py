@@ -8,12 +8,13 @@ import pytest
 from contracts.settings import Settings
 from models import dataset, fit_pair
 from models.choice_sets import ChoiceSets, choice_sets
-from models.dataset import Dataset, situations
+from models.dataset import situations
 from models.leaks import Knowledge, check_labels, check_out_of_fold, check_parts
 from models.moments import Moments, find_moments
 from models.progress import SILENT
 from models.quality.leaks import Leak
 from models.table_candidates import PastParts
+from models.training_rows import Dataset
 from tests.models.conftest import Data
 
 STALE_S = 10_800.0

@@ -1,11 +1,15 @@
 """Where and when each choice was made, and that neither gives the answer away."""
 
+from dataclasses import fields
+
 import numpy as np
 import pytest
 
 from contracts.ids import id64
+from models import moments as moments_module
 from models.moments import AT_PLACE_M, LEAD_S, Moments, find_moments
 from online_features.catalogue import Catalogue
+from tests.models.conftest import Data
 from tests.models.logs import DEGREE_M, NONE, START_S, Row, catalogue_of, log_of
 
 HOUR_S = 3_600.0
@@ -143,3 +147,16 @@ def test_moments_keep_their_type() -> None:
     columns = {name: np.arange(3) for name in ("before", "user", "place", "time_s", "known_s")}
     moments = Moments(**columns, lat=np.zeros(3), lng=np.zeros(3))  # type: ignore[arg-type]
     assert moments.take(np.array([True, False, True])).before.tolist() == [0, 2]
+
+
+@pytest.mark.parametrize("at_once", [1_000, 37])
+def test_users_may_be_gone_through_in_shares(
+    data: Data, at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same moments to the last of them, drawn alike, as from the whole log at once."""
+    whole = find_moments(data.log, data.catalogue, np.random.default_rng(4))
+    monkeypatch.setattr(moments_module, "EVENTS_AT_ONCE", at_once)
+    assert len(list(moments_module._shares(data.log))) > 1
+    shared = find_moments(data.log, data.catalogue, np.random.default_rng(4))
+    for field in fields(whole):
+        np.testing.assert_array_equal(getattr(shared, field.name), getattr(whole, field.name))

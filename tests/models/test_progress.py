@@ -26,6 +26,21 @@ def test_bars_show_the_stage_and_its_note() -> None:
     assert "loss 0.3" in shown.getvalue()
 
 
+def test_a_stage_within_a_stage_has_no_bar() -> None:
+    """The terminal shows one at a time; the outer one goes on, and the next has its own again."""
+    shown = io.StringIO()
+    bars = Bars(Console(file=shown, force_terminal=True, width=120))
+    with bars.stage("sets", 2) as stage:
+        with bars.stage("tables", None) as inner:
+            inner.advance(5)
+        stage.advance(2)
+    with bars.stage("ranker", 1):
+        pass
+    assert "2/2" in shown.getvalue()
+    assert "tables" not in shown.getvalue()
+    assert "ranker" in shown.getvalue()
+
+
 def test_lines_come_at_each_tenth_and_with_each_note() -> None:
     """A thousand steps are not a thousand lines."""
     with structlog.testing.capture_logs() as lines, Logged().stage("features", 1_000) as stage:

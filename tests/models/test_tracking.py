@@ -5,9 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from mlflow.models import Model
 
 from contracts.settings import Settings
-from models.scoring import versions
+from models.code_version import code_version
+from models.scoring import load_scorer, versions
 from models.tracking import EXPERIMENT, client_of, record
 from models.train import TrainedPair, export_pair
 
@@ -31,10 +33,39 @@ def test_a_training_is_a_run_with_all_that_came_of_it(
             [epoch.validation_loss for epoch in epochs]
         )
     assert {*pair.curves} == {"candidates", "ranker"}
+    for cost in pair.costs:
+        name = f"cost.{cost.stage.replace(' ', '_')}"
+        assert run.data.metrics[f"{name}.seconds"] == pytest.approx(cost.seconds, abs=1e-3)
+        assert run.data.metrics[f"{name}.peak_rss_mb"] > 0
+    assert run.data.metrics["cost.choice_sets.rows_per_s"] > 0
+    assert run.data.metrics["cost.export.seconds"] > 0
     artifacts = Path(client.download_artifacts(run.info.run_id, "", str(_made(tmp_path / "got"))))
     assert json.loads((artifacts / "card.json").read_text())["data"] == pair.card["data"]
     assert (artifacts / "candidates" / "saved_model.pb").exists()
     assert (artifacts / "ranker" / "saved_model.pb").exists()
+    assert {p.name for p in (artifacts / "plots").iterdir()} == {"calibration.svg", "losses.svg"}
+    assert run.data.tags["placestream.code"] == code_version()
+
+
+def test_the_signature_of_each_model_is_told(
+    pair: TrainedPair, training: Settings, tmp_path: Path
+) -> None:
+    """MLflow's own reader finds the inputs and outputs that the exported model has."""
+    settings = training.model_copy(update={"models_dir": tmp_path})
+    version = export_pair(pair, settings)
+    client = client_of(settings)
+    (run,) = runs_of(client)
+    artifacts = Path(client.download_artifacts(run.info.run_id, "", str(_made(tmp_path / "got"))))
+    scorer = load_scorer(tmp_path, version)
+    for name, served in (("candidates", scorer.candidate_fn), ("ranker", scorer.ranker_fn)):
+        told = Model.load(str(artifacts / name / "MLmodel")).signature
+        takes: Any = served
+        assert set(told.inputs.input_names()) == set(takes.structured_input_signature[1])
+        assert set(told.outputs.input_names()) == set(takes.structured_outputs)
+        by_name = {spec.name: spec for spec in told.inputs.inputs}
+        for each, spec in takes.structured_input_signature[1].items():
+            assert by_name[each].type == spec.dtype.as_numpy_dtype
+            assert len(by_name[each].shape) == spec.shape.rank
 
 
 def test_a_second_training_is_a_second_run(

@@ -8,9 +8,10 @@ import pytest
 from rich.console import Console
 
 from contracts.settings import Settings
-from models.card import served_reference
+from models.card import SERVED_COLUMNS, served_answers
 from models.holdout import LISTED, OtherFeatures
 from models.mf import ServedFactorisation
+from models.reference_file import read_reference
 from models.scoring import NoSuchModel, Scorer, versions
 from models.split import TooFewEvents
 from models.train import TrainedPair, evaluate_version, export_pair, run, train_pair
@@ -33,6 +34,23 @@ def test_training_repeats_by_its_seed(data: Data, training: Settings, pair: Trai
     assert again.card["data"] == pair.card["data"]
 
 
+def test_the_card_says_what_each_stage_cost(pair: TrainedPair) -> None:
+    """Every long part has a name, and together they are what the training took."""
+    told = pair.card["training"]
+    assert [*told["stages"]] == [
+        "features as they were",
+        "tables",
+        "choice sets",
+        "candidate model",
+        "ranker",
+        "held-out requests",
+        "reference of drift",
+    ]
+    assert all(stage["cpu_cores"] > 0 for stage in told["stages"].values())
+    assert told["stages"]["choice sets"]["rows_per_s"] > 0
+    assert 0.9 * pair.training_s < told["seconds"] <= pair.training_s
+
+
 def test_probabilities_over_the_city_sum_to_about_one(pair: TrainedPair) -> None:
     """Each request leads to one place: the served probabilities must mean that."""
     ranked = pair.holdout.answer(Scorer.of(pair.candidates, pair.ranker, pair.card))
@@ -53,6 +71,8 @@ def test_run_trains_from_the_archive_exports_and_tells(training: Settings, tmp_p
     assert versions(tmp_path) == [1]
     assert "ndcg_at_10" in told.getvalue()
     assert "nearest first" in told.getvalue()
+    assert "archive" in told.getvalue()
+    assert "peak MB" in told.getvalue()
 
 
 def test_matrix_factorisation_is_judged_like_any_pair(
@@ -104,15 +124,30 @@ def test_a_pair_of_other_features_is_told(
 def test_the_reference_is_of_the_places_that_would_be_served(pair: TrainedPair) -> None:
     """The first ten within the usual radius; with no place in it, of all."""
     ranked = pair.holdout.answer(Scorer.of(pair.candidates, pair.ranker, pair.card))
-    reference = served_reference(ranked, 1_000.0)
+    served = served_answers(ranked, pair.holdout.moments, 1_000.0)
     column = RANKING_COLUMNS.index("distance_log_km")
     near = [
         row[metres <= 1_000][:LISTED]
         for row, metres in zip(ranked.features[:, :, column], ranked.distance_m, strict=True)
     ]
-    expected = np.concatenate(near)
-    assert reference["distance_log_km"]["mean"] == pytest.approx(float(expected.mean()), rel=1e-5)
-    everywhere = served_reference(ranked, 0.0)["distance_log_km"]
-    assert everywhere["mean"] == pytest.approx(
-        float(ranked.features[:, :, column][ranked.rows >= 0].mean()), rel=1e-5
+    assert served.values[:, column] == pytest.approx(np.concatenate(near))
+    assert np.diff(served.first).tolist() == [len(row) for row in near if len(row)]
+    assert served.values.shape[1] == len(SERVED_COLUMNS)
+    everywhere = served_answers(ranked, pair.holdout.moments, 0.0)
+    assert len(everywhere.values) == (ranked.rows >= 0).sum()
+
+
+def test_the_reference_holds_more_than_the_test_part(
+    pair: TrainedPair, training: Settings, tmp_path: Path
+) -> None:
+    """The days before it too, and it lies beside the exported ranker."""
+    assert pair.reference.columns == SERVED_COLUMNS
+    assert pair.reference.answers > len(pair.holdout.moments)
+    # By the city's longitude.
+    assert pair.reference.offset_s == pytest.approx(
+        240 * np.median(pair.holdout.moments.lng), abs=60
     )
+    settings = training.model_copy(update={"models_dir": tmp_path})
+    version = export_pair(pair, settings)
+    saved = read_reference(tmp_path / "ranker" / str(version))
+    assert saved.columns == SERVED_COLUMNS

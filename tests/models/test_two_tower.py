@@ -9,11 +9,12 @@ import tensorflow as tf
 from contracts.ids import as_int64
 from contracts.signatures import CROWD
 from models.candidates import ServedTwoTower
-from models.dataset import NEAR_EACH, NO_EVENT, Choices
+from models.dataset import NEAR_EACH
 from models.fitting import Schedule
 from models.progress import SILENT
+from models.training_rows import NO_EVENT, Choices
 from models.two_tower import Places, TwoTower, weight_at
-from models.two_tower_training import _Batch, _Data, train_two_tower
+from models.two_tower_training import SHARED, _Batch, _columns, _Data, _loss, train_two_tower
 from online_features.catalogue import Catalogue
 from online_features.columns import VISIT
 from online_features.geo import distance_m
@@ -69,6 +70,11 @@ def _train(world: World, seed: int = 1, epochs: int = 6) -> ServedTwoTower:
 @pytest.fixture(scope="module")
 def model(world: World) -> ServedTwoTower:
     return _train(world)
+
+
+def _data(choices: Choices, places: Places) -> _Data:
+    read = _columns(vars(choices), places)
+    return _Data({name: tf.constant(column) for name, column in read.items()}, places)
 
 
 def _scores(
@@ -151,6 +157,27 @@ def test_training_repeats_by_its_seed(model: ServedTwoTower, world: World) -> No
     assert (first != _scores(_train(world, seed=2, epochs=1), world, [1, 2])).any()
 
 
+def test_the_stream_trains_as_one_gather_of_all_choices_does(world: World) -> None:
+    """The first step's loss, from tensors that hold everything, in the order of the seed."""
+    train, held = world.choices.take(slice(0, 1_600)), world.choices.take(slice(1_600, None))
+    with SILENT.stage("test", None) as stage:
+        schedule = Schedule(epochs=1, batch=1_600, rate=0.01)
+        _, (epoch,) = train_two_tower(world.catalogue, train, held, PLACES, schedule, 5, stage)
+    rng = np.random.default_rng(5)
+    places = Places.of(world.catalogue, train)
+    counts = np.bincount(train.place, minlength=PLACES) + 0.1
+    known = np.bincount(places.row[:PLACES], counts, minlength=places.vocabulary.rows)
+    popularity = np.log(np.maximum(known, 0.1) / counts.mean()).astype(np.float32)
+    model = TwoTower(places, popularity, rng)
+    rng.permutation(len(held))
+    rng.choice(train.place, SHARED)
+    order = tf.constant(rng.permutation(len(train)).astype(np.int32))
+    data, log_share = _data(train, places), tf.constant(np.log(counts / counts.sum()), tf.float32)
+    shared = tf.gather(data.place, order[:SHARED])
+    loss = _loss(model, data, order, shared, log_share, PLACES, tf.constant(5))
+    assert epoch.train_loss == pytest.approx(float(loss), rel=1e-5)
+
+
 def test_what_is_served_is_what_was_trained(world: World) -> None:
     """The baked place side and the training's own scores agree."""
     choices = world.choices.take(slice(0, 5))
@@ -158,7 +185,7 @@ def test_what_is_served_is_what_was_trained(world: World) -> None:
     trained = TwoTower(
         places, np.zeros(places.vocabulary.rows, np.float32), np.random.default_rng(2)
     )
-    batch = _Batch(trained, _Data(choices, places), tf.range(5), None)
+    batch = _Batch(trained, _data(choices, places), tf.range(5), None)
     everywhere = tf.tile(tf.range(PLACES)[None], [5, 1])
     metres = batch.distance_m(everywhere)
     expected = batch.scores(everywhere, metres, 0).numpy()
@@ -181,7 +208,7 @@ def test_distances_in_training_are_those_on_the_sphere(world: World) -> None:
     choices = world.choices.take(slice(0, 1))
     places = Places.of(world.catalogue, world.choices)
     model = TwoTower(places, np.zeros(places.vocabulary.rows, np.float32), np.random.default_rng(2))
-    batch = _Batch(model, _Data(choices, places), tf.range(1), None)
+    batch = _Batch(model, _data(choices, places), tf.range(1), None)
     found = batch.distance_m(tf.range(PLACES)[None]).numpy()[0]
     exact = distance_m(40.0, -74.0, world.catalogue.lat, world.catalogue.lng)
     np.testing.assert_allclose(found, exact, rtol=5e-3, atol=1)

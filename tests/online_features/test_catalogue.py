@@ -84,6 +84,8 @@ def test_columns_grow_and_tell_unknown_from_known() -> None:
     assert catalogue.category_hash[1] == id64("cafe")
     hashes = np.array([id64("p2999"), id64("nobody")], np.uint64)
     assert catalogue.rows_of(hashes).tolist() == [2_999, -1]
+    many = np.tile(hashes, (100_000, 1))  # more than are looked up at once
+    assert (catalogue.rows_of(many) == [2_999, -1]).all()
     assert catalogue.row_of("nobody") == -1
 
 

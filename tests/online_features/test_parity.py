@@ -1,17 +1,19 @@
 """The folds against a brute-force oracle, on random histories."""
 
 from itertools import pairwise
+from unittest import mock
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from online_features import replay
 from online_features.columns import CLICK, RATE, VIEW, VISIT
 from online_features.definitions import LOOKS_KEPT, PLACE, USER, VISITS_KEPT
 from online_features.duplicates import mark_new
 from online_features.history import history
-from online_features.replay import Queries, fold_all, point_in_time
+from online_features.replay import Queries, Replay, fold_all, point_in_time
 from tests.online_features.histories import SPAN_S, START_S, columns, histories
 from tests.online_features.oracle import (
     Event,
@@ -89,12 +91,16 @@ def test_state_does_not_depend_on_how_the_stream_is_cut(
     events=histories(),
     asked=st.lists(st.tuples(st.integers(0, 120), st.integers(1, 5), st.integers(1, 7))),
     chunk=st.integers(1, 50),
+    at_once=st.integers(1, 60),
 )
 @settings(max_examples=80, deadline=None)
 def test_point_in_time_sees_what_came_before_and_nothing_else(
-    events: list[Event], asked: list[tuple[int, int, int]], chunk: int
+    events: list[Event], asked: list[tuple[int, int, int]], chunk: int, at_once: int
 ) -> None:
-    """Each answer equals the final state of the log cut off at its moment."""
+    """Each answer equals the final state of the log cut off at its moment.
+
+    However many queries and events are taken at once, and though nobody is kept who is not asked.
+    """
     asked = sorted((min(before, len(events)), user, place) for before, user, place in asked)
     queries = Queries(
         np.array([b for b, _, _ in asked], np.int64),
@@ -103,7 +109,9 @@ def test_point_in_time_sees_what_came_before_and_nothing_else(
     )
     log = columns(events)
     answered = 0
-    for part, user_states, place_states in point_in_time(log, queries, chunk):
+    with mock.patch.object(replay, "_FOLD_AT_ONCE", at_once):
+        played = list(point_in_time(log, queries, chunk))
+    for part, user_states, place_states in played:
         for i, (before, user, place) in enumerate(asked[part]):
             users, u_states, places, p_states = fold_all(log.take(slice(0, before)))
             expected = u_states[users == user] if user in users else USER.empty(1)
@@ -138,6 +146,18 @@ def test_queries_must_be_in_order() -> None:
     queries = Queries(np.array([3, 1]), np.ones(2, np.uint64), np.ones(2, np.uint64))
     with pytest.raises(ValueError, match="ascending"):
         list(point_in_time(columns([]), queries))
+
+
+def test_who_was_not_announced_cannot_be_asked_about() -> None:
+    """Their state was not kept; whom no event mentions has the empty one all the same."""
+    log = columns([])
+    log = type(log).of(user=[1, 2], place=[5, 5], kind=[VISIT, VISIT], time_s=[START_S, START_S])
+    about = [Queries.of_users(np.array([2]), np.array([user], np.uint64)) for user in (1, 2, 3)]
+    played = Replay(log, about[0].user)
+    assert USER.pack(played.at(about[0])[0]) == USER.pack(Replay(log).at(about[0])[0])
+    assert USER.pack(played.at(about[2])[0]) == USER.pack(USER.empty(1))
+    with pytest.raises(ValueError, match="nothing was kept"):
+        played.at(about[1])
 
 
 def test_a_duplicate_far_back_counts_again() -> None:

@@ -59,6 +59,11 @@ def test_fields_of_our_own_cannot_be_set(name: str) -> None:
         ({"special_hours": {"25.12.": []}}, "updates.special_hours.25.12."),
         ({"holiday_calendar": "XX"}, "updates.holiday_calendar"),
         ({"holiday_calendar": "US-XX"}, "updates.holiday_calendar"),
+        # Names that the package `holidays` has, and that are no country's.
+        ({"holiday_calendar": "MAR"}, "updates.holiday_calendar"),
+        ({"holiday_calendar": "PUBLIC"}, "updates.holiday_calendar"),
+        ({"holiday_calendar": "HolidayBase"}, "updates.holiday_calendar"),
+        ({"holiday_calendar": "list_supported_countries"}, "updates.holiday_calendar"),
         ({"time_zone": "Mars/Olympus"}, "updates.time_zone"),
     ],
 )

@@ -34,6 +34,8 @@ COMMANDS = {
     "train",
     "retrain",
     "dlq",
+    "experiments",
+    "audit",
     "rebuild",
     "skew",
     "evaluate",

@@ -15,6 +15,7 @@ import msgspec
 import pytest
 
 from contracts.events import DeadLetter, RolloutStep
+from contracts.experiment import CANARY
 from contracts.kafka import client_config, consumer_config
 from contracts.settings import Settings
 from contracts.topics import Topic, Topics
@@ -86,14 +87,15 @@ def model_server(settings: Settings) -> Iterator[None]:
 
 
 @contextmanager
-def daemon(settings: Settings, trainer: Trainer) -> Iterator[None]:
+def daemon(settings: Settings, trainer: Trainer, *, direct: bool = True) -> Iterator[None]:
     """The trainer in a thread; its own end, if it dies, fails the test."""
     stop = threading.Event()
     died: list[BaseException] = []
 
     def body() -> None:
         try:
-            run(settings, stop=stop, trainer=trainer, lease_s=2)
+            asked = settings.model_copy(update={"rollout_direct": direct})
+            run(asked, stop=stop, trainer=trainer, lease_s=2)
         except BaseException as error:
             died.append(error)
 
@@ -130,6 +132,20 @@ def test_a_hand_sent_request_leads_to_a_new_version_in_service(
             text = page.read().decode()
     assert 'placestream_trainings_total{outcome="promoted"}' in text
     assert 'placestream_retrain_requests_total{reason="manual"}' in text
+
+
+@pytest.mark.usefixtures("model_server")
+def test_a_second_pair_goes_on_trial_before_it_serves(settings: Settings, steps: Steps) -> None:
+    """The first serves at once; the second stands beside it, and its event says so."""
+    with daemon(settings, trainers.exports, direct=False):
+        export(settings, 1)
+        steps.wait_for(manual(settings), "promoted")
+        export(settings, 2)
+        audit_id = manual(settings)
+        steps.wait_for(audit_id, "shadow")
+        assert steps.of(audit_id) == ["trained", "shadow"]
+        assert answer(settings, "ranker", settings.model_label) == 1
+        assert answer(settings, "ranker", CANARY) == 2
 
 
 @pytest.mark.usefixtures("model_server")

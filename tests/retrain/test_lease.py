@@ -9,7 +9,7 @@ import redis
 
 from contracts.settings import Settings
 from retrain.keys import Keys
-from retrain.lease import Lease, LeaseLost
+from retrain.lease import Lease, LeaseLost, check_held
 
 
 @pytest.fixture
@@ -97,3 +97,18 @@ def test_nobody_holds_what_was_never_acquired(client: redis.Redis, keys: Keys) -
     """A check without the lease fails."""
     with pytest.raises(LeaseLost):
         Lease(client, keys).check()
+
+
+def test_a_process_that_does_not_keep_the_lease_can_ask_for_it(
+    client: redis.Redis, keys: Keys
+) -> None:
+    """Held under its token; not under an older one, and not once it was given back."""
+    lease = Lease(client, keys)
+    assert lease.acquire()
+    check_held(client, keys, lease.token)
+    with pytest.raises(LeaseLost):
+        check_held(client, keys, lease.token - 1)
+    token = lease.token
+    lease.release()
+    with pytest.raises(LeaseLost):
+        check_held(client, keys, token)

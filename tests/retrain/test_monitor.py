@@ -4,30 +4,41 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import confluent_kafka
+import msgspec
 import numpy as np
 import pytest
 import redis
 from prometheus_client import REGISTRY
 
-from contracts.events import Impression, Location, RetrainRequested, ServedPlace, encode
+from contracts.events import (
+    Impression,
+    Interaction,
+    Location,
+    RetrainRequested,
+    ServedPlace,
+    encode,
+)
 from contracts.kafka import producer_config
 from contracts.settings import Settings
 from contracts.topics import Topics
-from models.reference import references_of
+from models.reference import FILE, reference_of
+from models.reference_file import write_reference
 from models.scoring import CARD
+from models.served_answers import Answers
 from retrain import model_config, monitor
+from retrain.drift_watch import DriftWatch, rows_of
 from retrain.in_service import NoCard, load_in_service
 from retrain.model_config import Serving
-from retrain.monitor import DriftWatch, Monitor
+from retrain.monitor import Monitor
 from retrain.trigger_state import Triggers
 from tests.retrain.conftest import Remembering
 
 COLUMNS = ("distance_log_km", "rating", "temperature")
-#: A whole "day" passes within 24 s of event time.
-DAY_S, LEAST = 24.0, 200
+#: Answers of a test span so many seconds; so many are judged at least, and held at most.
+SPAN_S, LEAST, MOST = 24.0, 200, 600
 #: How often a monitor looks; each test waits for several looks.
 LOOK_S = 0.5
 START_S = 1_700_000_000.0
@@ -37,9 +48,11 @@ def put_in_service(settings: Settings, version: int, mean: float = 0.0) -> None:
     """A version without a graph: its card, and the configuration that names it."""
     rng = np.random.default_rng(version)
     rows = rng.normal(mean, 1, (4_000, len(COLUMNS) + 1)).astype(np.float32)
+    every = np.arange(4_001)
+    times_s = START_S - 604_800 * rng.random(4_000)
+    answers = Answers(rows, every, times_s, every[1:].astype(np.uint64))
     card = {
         "columns": COLUMNS,
-        "reference": references_of((*COLUMNS, "probability"), rows),
         "metrics": {"auc": 0.8},
         "data": {"choices": {"test": 4_000}},
         "trained_at_s": time.time(),
@@ -47,13 +60,15 @@ def put_in_service(settings: Settings, version: int, mean: float = 0.0) -> None:
     path = settings.models_dir / "ranker" / str(version) / CARD
     path.parent.mkdir(parents=True)
     path.write_text(json.dumps(card))
+    reference = reference_of((*COLUMNS, "probability"), answers, rng)
+    write_reference(reference, settings.models_dir / "ranker" / str(version))
     model_config.write(settings, Serving({settings.model_label: version}))
 
 
 def impressions(
     version: int, count: int, shift: dict[str, float] | None = None, places: int = 3
 ) -> list[Impression]:
-    """Answers that span a window; columns are shifted by name."""
+    """Answers of as many users; columns are shifted by name."""
     rng = np.random.default_rng(99)
     rows = rng.normal(size=(count, places, len(COLUMNS) + 1))
     for name, by in (shift or {}).items():
@@ -62,7 +77,7 @@ def impressions(
         Impression(
             request_id=f"r{i}",
             user_id=f"u{i}",
-            timestamp=datetime.fromtimestamp(START_S + DAY_S * i / count, UTC),
+            timestamp=datetime.fromtimestamp(START_S + SPAN_S * i / count, UTC),
             location=Location(0, 0),
             variant="stable",
             degradation="DEGRADATION_NONE",
@@ -79,7 +94,19 @@ def impressions(
 
 @pytest.fixture
 def quick(settings: Settings) -> Settings:
-    return settings.model_copy(update={"drift_window_s": DAY_S, "drift_min_answers": LEAST})
+    return settings.model_copy(
+        update={
+            "drift_window_answers": MOST,
+            "drift_min_answers": LEAST,
+            "outcome_min_choices": LEAST // 2,
+            # A second cause of a test is not to wait an hour.
+            "retrain_cooldown_s": 0,
+        }
+    )
+
+
+def watch_of(settings: Settings) -> DriftWatch:
+    return DriftWatch(settings, load_in_service(settings, 1), np.random.default_rng(0))
 
 
 class Watching:
@@ -151,12 +178,16 @@ def test_drift_in_what_is_served_asks_for_a_training(
     assert list(request.evidence["psi"]) == ["distance_log_km"]
     assert request.evidence["version"] == 1
     assert request.evidence["samples_since_training"] == 7
+    assert request.window is not None
+    assert START_S <= request.window.since.timestamp() < request.window.until.timestamp()
     psi = gauge("placestream_drift_psi_ratio", feature="distance_log_km")
     assert psi is not None
     assert psi > 1
     calm = gauge("placestream_drift_psi_ratio", feature="rating")
     assert calm is not None
     assert calm < 0.1
+    assert gauge("placestream_drift_mmd_ratio") == pytest.approx(request.evidence["mmd"], abs=1)
+    assert request.evidence["mmd"] > request.evidence["mmd_threshold"]
     p = gauge("placestream_drift_ks_p_ratio", feature="distance_log_km")
     assert p is not None
     assert p < 1e-6
@@ -190,31 +221,49 @@ def test_a_new_version_brings_its_own_reference(
 def test_weather_is_shown_and_asks_for_nothing(quick: Settings) -> None:
     """A hot day is no reason to train."""
     put_in_service(quick, 1)
-    watch = DriftWatch(quick, load_in_service(quick, 1))
+    watch = watch_of(quick)
     watch.update(impressions(1, 600, {"temperature": 3.0}))
     watch.show()
     shown = gauge("placestream_drift_psi_ratio", feature="temperature")
     assert shown is not None
     assert shown > 0.2
-    assert set(watch.psi()) == {"distance_log_km", "rating", "probability"}
+    assert set(watch.asking()) == {"distance_log_km", "rating", "probability"}
 
 
-def test_a_part_of_the_window_is_shown_and_asks_for_nothing(quick: Settings) -> None:
-    """Half a day of other people is not drift yet."""
+def test_too_few_answers_say_nothing(quick: Settings) -> None:
+    """Fewer than the least: neither a gauge nor a cause."""
     put_in_service(quick, 1)
-    watch = DriftWatch(quick, load_in_service(quick, 1))
-    watch.update(impressions(1, 600, {"rating": 2.0})[:300])
-    watch.show()
-    shown = gauge("placestream_drift_psi_ratio", feature="rating")
-    assert shown is not None
-    assert shown > 0.2
-    assert watch.psi() == {}
+    watch = watch_of(quick)
+    watch.update(impressions(1, LEAST - 1, {"rating": 2.0}))
+    assert watch.judge() is None
+    assert watch.asking() == {}
+    watch.update(impressions(1, 1, {"rating": 2.0}))
+    psi, chance = watch.asking()["rating"]
+    assert psi > max(0.2, chance)
+
+
+def test_features_are_read_as_numbers_too(quick: Settings) -> None:
+    """Earlier answers have them as lists; both ways tell the same rows."""
+    listed = impressions(1, 1)[0]
+    packed = msgspec.structs.replace(
+        listed,
+        places=[
+            msgspec.structs.replace(place, features=place.values.astype("<f4").tobytes())
+            for place in listed.places
+        ],
+    )
+    rows, again = rows_of(packed, len(COLUMNS)), rows_of(listed, len(COLUMNS))
+    assert rows is not None
+    assert again is not None
+    assert rows.shape == (3, len(COLUMNS) + 1)
+    assert (rows == again).all()
+    assert rows_of(packed, len(COLUMNS) + 1) is None
 
 
 def test_answers_of_other_versions_and_of_no_ranker_are_passed_over(quick: Settings) -> None:
     """Neither a canary nor a degraded answer says what the version in service sees."""
     put_in_service(quick, 1)
-    watch = DriftWatch(quick, load_in_service(quick, 1))
+    watch = watch_of(quick)
     before = gauge("placestream_drift_impressions_skipped_total", reason="other_version") or 0
     watch.update(impressions(2, 5))
     assert gauge("placestream_drift_impressions_skipped_total", reason="other_version") == (
@@ -242,10 +291,70 @@ def test_a_version_without_a_card_is_passed_over(
     wait_for(lambda: gauge("placestream_drift_psi_ratio", **calm) is not None, "not watched")
 
 
-@pytest.mark.parametrize("text", ["", "{", "{}", '{"columns": ["a"], "reference": {}}'])
+@pytest.mark.parametrize("text", ["", "{", "{}", '{"columns": ["a"], "metrics": {}}'])
 def test_a_damaged_card_is_named(quick: Settings, text: str) -> None:
     """The error tells the file."""
     put_in_service(quick, 1)
     (quick.models_dir / "ranker" / "1" / CARD).write_text(text)
     with pytest.raises(NoCard, match=r"placestream\.json"):
         load_in_service(quick, 1)
+
+
+def test_a_damaged_reference_is_named(quick: Settings) -> None:
+    """No archive of arrays, or none at all."""
+    put_in_service(quick, 1)
+    path = quick.models_dir / "ranker" / "1" / FILE
+    for damage in (lambda: path.write_bytes(b"PK\x03\x04 none"), path.unlink):
+        damage()
+        with pytest.raises(NoCard, match="1"):
+            load_in_service(quick, 1)
+
+
+def test_outcomes_are_told_and_a_model_that_errs_is_asked_to_be_replaced(
+    quick: Settings,
+    topics: Topics,
+    start: Callable[[], Watching],
+    outbox: Remembering,
+) -> None:
+    """Users choose what the model gave little: its accuracy falls, and the event says so."""
+    put_in_service(quick, 1)
+    watching = start()
+    answers = impressions(1, LEAST, places=6)
+    sure = [0.9, 0.02, 0.02, 0.02, 0.02, 0.02]
+    told = [
+        msgspec.structs.replace(
+            answer,
+            places=[
+                msgspec.structs.replace(place, place_id=f"p{k}", probability=sure[k])
+                for k, place in enumerate(answer.places)
+            ],
+        )
+        for answer in answers
+    ]
+    visits = [
+        Interaction(
+            answer.user_id,
+            "p1",
+            "visit",
+            answer.timestamp + timedelta(seconds=1),
+            request_id=answer.request_id,
+        )
+        for answer in told
+    ]
+    last = Interaction("z", "z", "click", told[-1].timestamp + timedelta(seconds=100))
+    watching.send(topics.impressions.name, [encode(answer) for answer in told])
+    watching.send(topics.interactions.name, [encode(event) for event in (*visits, last)])
+
+    def asked() -> bool:
+        return any("accuracy" in request.evidence["causes"] for request in outbox.requests)
+
+    wait_for(asked, "no training was asked for")
+    (request,) = [r for r in outbox.requests if "accuracy" in r.evidence["causes"]]
+    assert request.evidence["choices"] == LEAST
+    # Of each five the first is wrongly said yes of, and the chosen one no; or neither was drawn.
+    assert 0.6 <= request.evidence["accuracy"] < 0.8
+    served = gauge(
+        "placestream_served_quality_ratio", metric="accuracy", variant="stable", version="1"
+    )
+    assert served == pytest.approx(request.evidence["accuracy"], abs=1e-3)
+    assert (gauge("placestream_outcomes_total", fate="joined") or 0) >= LEAST

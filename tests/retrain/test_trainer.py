@@ -8,12 +8,16 @@ import pytest
 
 from contracts.settings import Settings
 from inference.model_server.server import ModelServer
-from models.holdout import Holdout
+from models import registry
+from models.card import SERVED_COLUMNS
+from models.holdout import Holdout, Ranked
 from models.scoring import CARD
-from models.train import evaluate_version
+from models.tracking import REGISTERED, client_of
+from models.train import answer_version
 from retrain import gate
+from retrain.check_data import PROFILE, report_folder
 from retrain.child import TrainingProcess
-from retrain.in_service import PROBABILITY, load_in_service
+from retrain.in_service import load_in_service
 from retrain.rollout import activate, current, exported
 from retrain.trainer import train_judge_export
 from tests.retrain.small_archive import write_answers, write_archive
@@ -23,7 +27,7 @@ PATIENCE_S = 240
 
 @pytest.fixture
 def small(settings: Settings) -> Settings:
-    return settings.model_copy(update={"train_epochs": 2, "model_poll_s": 0.1})
+    return settings.model_copy(update={"train_epochs": 2, "model_poll_s": 0.1, "data_max_age_s": 0})
 
 
 @pytest.fixture
@@ -33,8 +37,8 @@ def served(small: Settings) -> Iterator[Settings]:
 
 
 def test_an_archive_becomes_a_pair_in_service_with_its_reference(served: Settings) -> None:
-    """In a child process, as the daemon does; the exported card is all that drift needs, and says
-    how many answers of the archive taught."""
+    """In a child process, as the daemon does; what is exported is all that drift needs, and the
+    card says how many answers of the archive taught."""
     visits = write_archive(served.archive_dir)
     answers = write_answers(served.archive_dir)
     child = TrainingProcess(train_judge_export, served, "audit-7")
@@ -49,12 +53,19 @@ def test_an_archive_becomes_a_pair_in_service_with_its_reference(served: Setting
     assert activate(served, 1, drain_s=0)
     model = load_in_service(served, 1)
     assert model.metrics == trained.metrics
-    assert model.reference.columns == (*model.features, PROBABILITY)
+    assert model.reference.columns == SERVED_COLUMNS
     card = json.loads((served.models_dir / "ranker" / "1" / CARD).read_text())
     assert card["audit_id"] == "audit-7"
     assert card["data"]["events"] == visits
     taught = card["served_answers"]
     assert answers / 2 < taught["choice_sets"] == taught["features_recomputed"] <= answers
+    assert card[PROFILE]["columns"]["interactions"]["is_visit"]["mean"] == 1.0
+    assert (report_folder(served, "audit-7") / "interactions.html").exists()
+    assert registry.aliases(served) == {registry.CHAMPION: 1}
+    client = client_of(served)
+    (found,) = client.search_model_versions(f"name='{REGISTERED}'")
+    assert found.run_id is not None
+    assert {"data", "plots", "card.json"} <= {a.path for a in client.list_artifacts(found.run_id)}
 
 
 def test_too_little_data_is_rejected_with_the_count(small: Settings) -> None:
@@ -76,15 +87,37 @@ def test_a_pair_that_loses_against_the_one_in_service_is_not_exported(
     activate(small, 1, start_s=0)
     judged: list[float] = []
 
-    def better(models_dir: Path, version: int, holdout: Holdout) -> dict[str, float]:
-        real = evaluate_version(models_dir, version, holdout)
+    def better(models_dir: Path, version: int, holdout: Holdout) -> tuple[dict[str, float], Ranked]:
+        real, ranked = answer_version(models_dir, version, holdout)
         judged.append(real[gate.AUC])
-        return {name: value + 0.1 for name, value in real.items()}
+        return {name: value + 0.1 for name, value in real.items()}, ranked
 
-    monkeypatch.setattr("retrain.trainer.evaluate_version", better)
+    monkeypatch.setattr("retrain.trainer.answer_version", better)
     second = train_judge_export(small, "second")
     assert judged == pytest.approx([first.metrics[gate.AUC]], abs=1e-4)
     assert second.version is None
     assert gate.AUC in second.note
+    assert second.evidence["refused_by"] == "gate"
+    assert second.evidence["failed"][0]["metric"] == gate.AUC
+    overall = second.evidence["compared"][0]
+    # The same training on the same data: request by request the same answers.
+    assert (overall["part"], overall["difference"]) == ("overall", pytest.approx(0, abs=0.002))
     assert exported(small) == [1]
     assert current(small) == 1
+
+
+def test_data_that_are_not_fit_are_not_trained_on(
+    small: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The archive ended years ago: no training begins, and note, evidence and report say why."""
+    write_archive(small.archive_dir)
+    monkeypatch.setattr("retrain.trainer.train_pair", lambda *_, **__: pytest.fail("trained"))
+    aged = small.model_copy(update={"data_max_age_s": 3_600})
+    trained = train_judge_export(aged, "../audit 9")
+    assert trained.version is None
+    assert "not fit to learn from: interactions.time_s.freshness" in trained.note
+    assert trained.evidence["refused_by"] == "data"
+    assert [f["check"] for f in trained.evidence["failed"]] == ["interactions.time_s.freshness"]
+    report = Path(trained.evidence["report"])
+    assert report == small.models_dir / "reports" / "___audit_9"
+    assert "Failed" in (report / "interactions.html").read_text()

@@ -146,3 +146,48 @@ def test_the_policy_comes_from_the_settings() -> None:
     """The mark is the setting; half of it arms again."""
     policy = Policy.of(Settings(psi_retrain=0.3, retrain_cooldown_s=5))
     assert (policy.psi, policy.psi_rearm, policy.cooldown_s) == (0.3, 0.15, 5)
+
+
+def accuracy(value: float | None) -> Observation:
+    return Observation({}, 0, NOW_S, accuracy=value)
+
+
+def test_an_accuracy_below_the_mark_asks_once() -> None:
+    """It may hover around the mark; only after it rose well above it, it may ask again."""
+    asked = Asked()
+    values = [None, 0.80, 0.79, 0.7, 0.81, 0.79, 0.83, 0.79]
+    requests = [asked.look(NOW_S + i * 4_000, accuracy(v)) for i, v in enumerate(values)]
+    assert [i for i, request in enumerate(requests) if request is not None] == [2, 7]
+    first = requests[2]
+    assert first is not None
+    assert (first.reason, first.evidence["causes"]) == ("accuracy", ["accuracy"])
+    assert (first.evidence["accuracy"], first.evidence["accuracy_threshold"]) == (0.79, 0.8)
+
+
+def test_an_accuracy_that_is_unknown_for_a_while_has_not_recovered() -> None:
+    """A restart of the monitor knows no choices yet: the cause stays answered."""
+    asked = Asked()
+    looks = [accuracy(0.7), accuracy(None), accuracy(0.7)]
+    requests = [asked.look(NOW_S + i * 4_000, seen) for i, seen in enumerate(looks)]
+    assert [request is not None for request in requests] == [True, False, False]
+
+
+def test_a_psi_that_chance_may_reach_asks_for_nothing() -> None:
+    """Above the mark, but not above what sampling alone gives."""
+    unsure = Observation({"a": 0.3}, 0, NOW_S, chance={"a": 0.35})
+    assert Asked().look(NOW_S, unsure) is None
+    sure = Observation({"a": 0.3}, 0, NOW_S, chance={"a": 0.05})
+    request = Asked().look(NOW_S, sure)
+    assert request is not None
+    assert request.evidence["psi_chance"] == {"a": 0.05}
+
+
+def test_a_request_carries_its_window_and_the_schema_of_the_event() -> None:
+    """Since when it was looked at, and until when; `schema` tells readers what to expect."""
+    seen = Observation({"a": 0.3}, 0, NOW_S, window_s=(NOW_S - 60, NOW_S))
+    request = Asked().look(NOW_S, seen)
+    assert request is not None
+    assert request.window is not None
+    assert request.window.since.timestamp() == NOW_S - 60
+    assert request.window.until.timestamp() == NOW_S
+    assert request.schema == 2

@@ -9,13 +9,14 @@ import redis
 
 from contracts.events import RetrainRequested
 from contracts.settings import Settings
+from retrain import metrics
 from retrain.child import Trainer
 from retrain.jobs import Job
 from retrain.keys import Keys
 from retrain.lease import Lease, LeaseLost
 from retrain.publish import NotPublished
 from retrain.rollout import RolloutFailed
-from retrain.work import ATTEMPTS, Worker
+from retrain.work import ATTEMPTS, OnTrial, Worker, no_trial
 from tests.retrain import trainers
 from tests.retrain.conftest import Remembering
 
@@ -42,7 +43,11 @@ class Bench:
         return True
 
     def worker(
-        self, trainer: Trainer, idle: Callable[[], None] = lambda: None, lease_s: float = 30
+        self,
+        trainer: Trainer,
+        idle: Callable[[], None] = lambda: None,
+        lease_s: float = 30,
+        on_trial: OnTrial = no_trial,
     ) -> Worker:
         return Worker(
             self.settings,
@@ -53,6 +58,7 @@ class Bench:
             idle=idle,
             activate=self.activate,
             lease_s=lease_s,
+            on_trial=on_trial,
         )
 
     @property
@@ -104,6 +110,36 @@ def test_what_does_not_come_to_a_pair_is_told_and_activates_nothing(
     assert bench.told == [step]
     bench.worker(trainer).work(REQUEST)
     assert trainers.trainings(bench.settings) == 1
+
+
+def test_a_pair_that_is_taken_on_trial_is_not_activated(bench: Bench) -> None:
+    """It is handed over with its audit id and metrics, once; its experiment tells the rest."""
+    taken: list[tuple[str, int]] = []
+
+    def on_trial(audit_id: str, version: int, metrics: dict[str, float]) -> bool:
+        assert metrics == trainers.METRICS
+        taken.append((audit_id, version))
+        return True
+
+    for _ in range(2):
+        job = bench.worker(trainers.exports, on_trial=on_trial).work(REQUEST)
+        assert (job.stage, job.version) == ("on_trial", 1)
+    assert taken == [(REQUEST.audit_id, 1)]
+    assert bench.activated == []
+    assert bench.told == ["trained"]
+
+
+def test_a_refusal_is_told_with_its_evidence_and_counted(bench: Bench) -> None:
+    """By a label that names the check; told again, it is not counted again."""
+    failed = metrics.DATA_CHECKS_FAILED.labels(check="interactions.rating.range")
+    before = failed._value.get()
+    bench.worker(trainers.refuses_the_data).work(REQUEST)
+    bench.worker(trainers.refuses_the_data).work(REQUEST)
+    (step,) = bench.outbox.steps
+    assert step.step == "rejected"
+    assert step.evidence["refused_by"] == "data"
+    assert step.evidence["report"] == "reports/audit-1"
+    assert failed._value.get() - before == 1
 
 
 def test_a_rollout_that_fails_is_told(bench: Bench) -> None:

@@ -70,3 +70,11 @@ def hangs_once_with_pid(settings: Settings, audit_id: str) -> Trained:
     if not trainings(settings):
         (settings.models_dir / "pid").write_text(str(os.getpid()))
     return hangs_once(settings, audit_id)
+
+
+def refuses_the_data(settings: Settings, audit_id: str) -> Trained:
+    """The archive is not fit to learn from."""
+    _count(settings)
+    failed = [{"check": "interactions.rating.range", "reason": "81.6, asked for 1 to 5"}]
+    evidence = {"refused_by": "data", "failed": failed, "report": "reports/audit-1"}
+    return Trained(None, {}, "not fit", evidence)

@@ -61,8 +61,12 @@ BAD: list[tuple[bytes, str]] = [
     (bad("place_id", "x" * 129, at="places"), "places[0].place_id"),
     (bad("propensity", 0, at="places"), "places[0].propensity"),
     (bad("propensity", 1.5, at="places"), "places[0].propensity"),
+    (bad("position", 2**31, at="places"), "places[0].position"),
+    (bad("models", {"ranker": 2**63}), "models[...]"),
     (bad("features", [1.0, None], at="places"), "places[0].features[1]"),
     (bad("features", [1.0], at="places"), "places"),
+    (bad("features", [1.0, 1e39, 1.0], at="places"), "places"),
+    (bad("features", "AADAfwAAwH8AAMB/", at="places"), "places"),  # three NaN
     (bad("features", "AAAA", at="places"), "places[0]"),
     (bad("features", "no base64", at="places"), "places[0].features"),
     (bad("parts", "AAAA", at="places"), "places[0]"),

@@ -911,7 +911,7 @@ class Interaction(_message.Message):
     user_age_group: _builtins.str
     """"0-17", "18-24", "25-34", "35-44", "45-54", "55-64" or "65+"."""
     dwell_s: _builtins.float
-    """How long the user stayed, seconds."""
+    """How long the user stayed, seconds; at most a year."""
     @_builtins.property
     def timestamp(self) -> _timestamp_pb2.Timestamp:
         """Between 2000 and five minutes from now; absent: now."""

@@ -55,20 +55,18 @@ export function gauge(value, marks, { label, most, kind, width = 160, height = 1
   );
 }
 
-/** An interval around zero, with a mark where harm begins. */
-export function interval({ low, high, harm }, { label, width = 220, height = 22 }) {
-  const reach = 1.15 * Math.max(Math.abs(low), Math.abs(high), Math.abs(harm ?? 0), 1e-9);
+/** An interval around no difference, with a mark at the worst that is borne. */
+export function interval({ effect, low, high, borne, state }, { label, width = 220, height = 22 }) {
+  const reach = 1.15 * Math.max(Math.abs(low), Math.abs(high), Math.abs(borne), 1e-9);
   const x = (v) => (width * (v + reach)) / (2 * reach);
-  const kind = low > 0 ? "good" : high < 0 ? "bad" : "open";
+  const kind = { worse: "bad", "as good": "good" }[state] ?? "open";
   return svg(
     "svg",
     { class: "interval", viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": label },
     svg("line", { x1: 0, x2: width, y1: height / 2, y2: height / 2, class: "axis" }),
     svg("line", { x1: x(0), x2: x(0), y1: 1, y2: height - 1, class: "zero" }),
-    harm === null || harm === undefined
-      ? null
-      : svg("line", { x1: x(harm), x2: x(harm), y1: 1, y2: height - 1, class: "mark bad" }),
+    svg("line", { x1: x(borne), x2: x(borne), y1: 1, y2: height - 1, class: "mark bad" }),
     svg("rect", { x: x(low), y: height / 2 - 4, width: Math.max(x(high) - x(low), 2), height: 8, rx: 4, class: `span ${kind}` }),
-    svg("circle", { cx: x((low + high) / 2), cy: height / 2, r: 3, class: "middle" }),
+    svg("circle", { cx: x(effect ?? (low + high) / 2), cy: height / 2, r: 3, class: "middle" }),
   );
 }

@@ -14,30 +14,44 @@ export function showExperiments(experiments) {
 
 function experiment(one) {
   const [served, tried] = one.versions;
+  const against = served === null ? "the first pair" : `against ${served}`;
+  const since = new Date(1000 * one.since_s).toLocaleString("en", { dateStyle: "medium", timeStyle: "short" });
+  const users = one.users === null ? "no user has met it so far"
+    : `${percent(one.share)} of users: ${number(one.users[1])} on the new pair, ${number(one.users[0])} on the other`;
   return el("article", { class: "experiment" },
-    el("h3", {}, `Version ${tried} against ${served} `, el("span", { class: "badge" }, words(one.stage))),
-    el("p", { class: "small" },
-      `${percent(one.share)} of users; ${number(one.users[1])} on the new pair, ${number(one.users[0])} on the other; ` +
-      `since ${new Date(1000 * one.began_s).toLocaleString("en", { dateStyle: "medium", timeStyle: "short" })}.`),
-    one.note ? el("p", {}, one.note) : null,
-    one.measures.length ? measures(one.measures) : el("p", { class: "empty" }, "Nothing was measured so far."));
+    el("h3", {}, `Version ${tried}, ${against} `, el("span", { class: "badge" }, words(one.state))),
+    el("p", { class: "small" }, `${one.id}, ${words(one.state)} since ${since}; ${users}. ${shadow(one.shadow)}`),
+    el("p", {}, one.note),
+    one.measures.length ? measures(one.measures) : null,
+    one.over ? null : el("p", { class: "small" }, "Promote it now from the versions below, or end it: ",
+      el("code", {}, `placestream experiments stop ${one.id}`)));
+}
+
+function shadow(seen) {
+  if (!seen.compared) return "";
+  return `Unseen by users, ${number(seen.compared)} answers were compared: ${percent(seen.overlap)} of the places are the same.`;
 }
 
 function measures(rows) {
-  const head = ["Measure", "In service", "Tried", "Difference, with its interval"];
+  const head = ["Measure", "In service", "Tried", "Difference, with an interval that holds at any time", ""];
   return aside("Measures",
     el("table", { class: "data" },
-      el("thead", {}, el("tr", {}, head.map((name, i) => el("th", { scope: "col", class: i === 1 || i === 2 ? "num" : null }, name)))),
+      el("thead", {}, el("tr", {}, head.map((name, i) =>
+        el(name ? "th" : "td", { scope: name ? "col" : null, class: i === 1 || i === 2 ? "num" : null }, name)))),
       el("tbody", {}, rows.map((row) =>
         el("tr", {},
-          el("th", { scope: "row" }, words(row.name)),
+          el("th", { scope: "row" }, row.name),
           el("td", { class: "num" }, figures(row.control)),
           el("td", { class: "num" }, figures(row.treatment)),
-          el("td", {}, difference(row)))))));
+          el("td", {}, difference(row)),
+          el("td", {}, row.state === "open" ? "not decided" : row.state))))));
 }
 
 function difference(row) {
   if (row.low === null || row.high === null) return "not known yet";
-  const text = `${figures(row.low)} to ${figures(row.high)}`;
-  return el("span", { class: "with-chart" }, interval(row, { label: `Interval of the difference: ${text}` }), el("span", { class: "small" }, text));
+  const unit = row.relative ? "%" : "points";
+  const text = `${number(100 * row.low, 1)} to ${number(100 * row.high, 1)} ${unit}`;
+  return el("span", { class: "with-chart" },
+    interval(row, { label: `Interval of the difference: ${text}; borne: ${number(100 * row.borne, 1)}` }),
+    el("span", { class: "small" }, text));
 }

@@ -28,15 +28,15 @@ from placestream.stack.ports import LOCALHOST, free_port
 from placestream.stack.readiness import role_is_ready
 from placestream.stack.redis import RedisServer
 from placestream.stack.supervisor import Supervisor
+from retrain.drift_watch import EXEMPT
 from retrain.model_config import Serving, write
-from retrain.monitor import RHYTHM
 from tests.inference.tiny_models import export
 
 START_S = 120.0
 ROLES = ("stream", "model-server", "serve", "console")
 #: PSI by column, as the trainer would show them: one steady, one to look at, one beyond the
 #: threshold, and one that follows the sky.
-PSI = {"distance_log_km": 0.02, "visits_here_log": 0.15, "hour_sin": 0.31, RHYTHM[0]: 1.5}
+PSI = {"distance_log_km": 0.02, "visits_here_log": 0.15, "user_gap_log": 0.31, EXEMPT[0]: 1.5}
 
 
 @dataclass(frozen=True)

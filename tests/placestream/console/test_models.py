@@ -9,7 +9,8 @@ import redis
 from contracts.settings import Settings
 from placestream.console.models import Models, Switch
 from placestream.console.problem import Problem
-from retrain.keys import Keys
+from retrain.experiments import Experiment, Experiments
+from retrain.keys import ControllerKeys
 from retrain.lease import Lease
 from retrain.model_config import Serving, write
 from retrain.rollout import RolloutFailed
@@ -46,8 +47,40 @@ def serving(settings: Settings) -> Settings:
     return settings
 
 
-def models(settings: Settings, client: redis.Redis, outbox: Any, activate: Activating) -> Models:
-    return Models(settings, client, outbox, lambda: AT_S, activate)
+class Ordering:
+    """In the place of `placestream experiments`: notes the orders."""
+
+    def __init__(self) -> None:
+        self.orders: list[tuple[str, str, str]] = []
+
+    def __call__(
+        self, settings: Settings, action: str, experiment_id: str, reason: str
+    ) -> Experiment:
+        self.orders.append((action, experiment_id, reason))
+        return Experiment(experiment_id, "audit", 0, AT_S, AT_S)
+
+
+def models(
+    settings: Settings,
+    client: redis.Redis,
+    outbox: Any,
+    activate: Activating,
+    order: Ordering | None = None,
+) -> Models:
+    return Models(settings, client, outbox, lambda: AT_S, activate, order or Ordering())
+
+
+def recorded(
+    settings: Settings, client: redis.Redis, version: int, state: Any, baseline: int
+) -> None:
+    """Write the record of an experiment as the controller leaves it."""
+    lease = Lease(client, ControllerKeys(settings.key_prefix))
+    assert lease.acquire()
+    records = Experiments(client, settings.key_prefix, lease)
+    one = records.begin(f"audit-{version}", version, AT_S, 0.1, {})
+    if state != "waiting":
+        records.save(one.moved(state, AT_S, "so", baseline=baseline), moved=True)
+    lease.release()
 
 
 def test_a_switch_is_carried_out_and_told(
@@ -59,10 +92,10 @@ def test_a_switch_is_carried_out_and_told(
     assert done == {"version": 1, "live": True, "told": True}
     assert activate.asked == [1]
     (step,) = outbox.steps
-    assert (step.step, step.versions) == ("promoted", {"candidates": 1, "ranker": 1})
+    assert (step.step, step.versions) == ("rolled_back", {"candidates": 1, "ranker": 1})
     assert step.at.timestamp() == AT_S
     assert step.note == "by hand, from the console, instead of 2; worse at night"
-    lease = Lease(redis_client, Keys(serving.key_prefix))
+    lease = Lease(redis_client, ControllerKeys(serving.key_prefix))
     assert lease.acquire()
     lease.release()
 
@@ -78,15 +111,49 @@ def test_a_decision_on_an_old_page_is_refused(
     assert activate.asked == []
 
 
-def test_a_trainer_at_work_is_waited_for(
+def test_a_pair_on_trial_is_promoted_by_its_controller(
+    serving: Settings, redis_client: redis.Redis, outbox: Remembering
+) -> None:
+    """Its record must tell of it; labels that were moved behind its back would be moved again."""
+    recorded(serving, redis_client, 3, "canary", 2)
+    activate, order = Activating(), Ordering()
+    done = models(serving, redis_client, outbox, activate, order).switch(Switch(3, 2, "good"))
+    assert order.orders == [("promote", "pair-3", "good")]
+    assert done == {"version": 3, "live": True, "told": True}
+    assert activate.asked == []
+
+
+def test_the_way_back_from_a_promotion_is_its_controllers(
+    serving: Settings, redis_client: redis.Redis, outbox: Remembering
+) -> None:
+    """Version 2 was promoted over 1; to go back to 1 undoes that."""
+    recorded(serving, redis_client, 2, "promoted", 1)
+    order = Ordering()
+    models(serving, redis_client, outbox, Activating(), order).switch(Switch(1, 2, "bad"))
+    assert order.orders == [("rollback", "pair-2", "bad")]
+
+
+def test_beside_a_trial_no_third_version_comes_into_service(
+    serving: Settings, redis_client: redis.Redis, outbox: Remembering
+) -> None:
+    """The trial compares with version 2; it is ended first."""
+    recorded(serving, redis_client, 3, "shadow", 2)
+    activate = Activating()
+    with pytest.raises(Problem, match="experiments stop pair-3") as refused:
+        models(serving, redis_client, outbox, activate).switch(Switch(1, 2))
+    assert refused.value.status == 409
+    assert activate.asked == []
+
+
+def test_a_rollout_under_way_is_waited_for(
     serving: Settings, redis_client: redis.Redis, outbox: Remembering
 ) -> None:
     """Two rollouts at once would overwrite each other's configuration."""
-    lease = Lease(redis_client, Keys(serving.key_prefix))
+    lease = Lease(redis_client, ControllerKeys(serving.key_prefix))
     assert lease.acquire()
     activate = Activating()
     try:
-        with pytest.raises(Problem, match="trainer is at work") as refused:
+        with pytest.raises(Problem, match="rollout is under way") as refused:
             models(serving, redis_client, outbox, activate).switch(Switch(1, 2))
     finally:
         lease.release()

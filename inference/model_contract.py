@@ -1,0 +1,84 @@
+"""Whether a served version was made for the features of this service (DESIGN, D6).
+
+A model says by its signatures what it takes. Its answers do not: a matrix of other columns is a
+matrix, and what is computed from it looks like any answer. So each version that answers for the
+first time is asked for its signatures (TF Serving's `GetModelMetadata`), once. The last size of
+each input must be ours, and the mark of the features that it learned from, if it bears one.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from numpy.typing import NDArray
+
+from contracts.signatures import CROWD, PARTS, features_mark, is_mark
+from inference.model_client import ANY, BadModelAnswer, ModelClient, Prediction
+from online_features.definitions import FEATURE_SET
+from online_features.history import HISTORY
+from online_features.request import RANKING_COLUMNS
+
+FEATURES = "features"
+#: The last size of each input that has one, by the input's name.
+WIDTHS = {
+    FEATURES: len(RANKING_COLUMNS),
+    "parts": len(PARTS),
+    "crowd": len(CROWD),
+    "history_ids": HISTORY,
+    "history_age_s": HISTORY,
+    "history_kind": HISTORY,
+}
+MARK = features_mark(RANKING_COLUMNS, FEATURE_SET)
+#: Versions that are remembered; a rollout brings one a day.
+MOST_KNOWN = 256
+SIGNATURE = "serving_default"
+
+
+class CheckedModels:
+    """Asks models, and believes none that was made for other features."""
+
+    def __init__(self, client: ModelClient) -> None:
+        self._client = client
+        # What is wrong with each version; empty: nothing.
+        self._faults: dict[tuple[str, int], str] = {}
+
+    async def predict(
+        self,
+        model: str,
+        inputs: Mapping[str, NDArray[Any]],
+        outputs: Mapping[str, tuple[int, ...]],
+        timeout_s: float,
+    ) -> Prediction:
+        """See `ModelClient.predict`.
+
+        Raises:
+            ModelUnavailable: also if the version cannot be asked for its signatures.
+            BadModelAnswer: also if the version was made for other features.
+        """
+        said = await self._client.predict(model, inputs, outputs, timeout_s)
+        fault = self._faults.get((model, said.version))
+        if fault is None:
+            fault = fault_of(await self._client.signatures(model, said.version, timeout_s))
+            if len(self._faults) >= MOST_KNOWN:
+                self._faults.clear()
+            self._faults[model, said.version] = fault
+        if fault:
+            raise BadModelAnswer(model, f"version {said.version} {fault}")
+        return said
+
+
+def fault_of(signatures: Mapping[str, Mapping[str, tuple[int, ...]]]) -> str:
+    """What does not fit this service; empty if all does.
+
+    Args:
+        signatures: by name, the shape of each input, `ANY` for a size that is open.
+    """
+    inputs = signatures.get(SIGNATURE, {})
+    marks = [name for name in signatures if is_mark(name)]
+    # The candidate model sees no column of the ranker's, and says nothing less for a new one.
+    if FEATURES in inputs and marks and MARK not in marks:
+        return "was trained on other features than this service has"
+    for name, shape in inputs.items():
+        width = WIDTHS.get(name)
+        if width is not None and shape and shape[-1] not in (width, ANY):
+            return f"takes {name} {shape[-1]} wide, not {width}"
+    return ""

@@ -1,0 +1,1 @@
+"""`placestream experiments`: pairs of models on their way into service."""

@@ -1,0 +1,296 @@
+"""Brings pairs into service step by step: shadow, canary, then promoted or rolled back.
+
+One experiment at a time. Each step is taken under the controller's lease: the record, the plan
+that services follow and the history are written in one atomic step that is refused once the lease
+has passed on, and labels are moved only while it is held. Every state says what is to be done in
+it, and doing it twice does no harm: who comes after a killed controller goes on from the record.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, datetime
+
+import confluent_kafka
+import redis
+import structlog
+
+from contracts.events import RolloutStep
+from contracts.experiment import CANARY, Plan
+from contracts.settings import Settings
+from retrain import metrics
+from retrain.canary_feed import CanaryFeed
+from retrain.canary_watch import CanaryWatch, NewFeed
+from retrain.experiments import FINAL, Experiment, Experiments, State
+from retrain.keys import ControllerKeys
+from retrain.lease import TTL_S, Lease, LeaseLost
+from retrain.model_config import MODELS
+from retrain.orders import check_order
+from retrain.publish import NotPublished, Outbox
+from retrain.rollout import DRAIN_S, RolloutFailed, current, relabel
+
+_log = structlog.get_logger(__name__)
+
+#: How often an experiment is looked at; statistics allow every look.
+LOOK_S = 2.0
+#: Services follow a plan within a second: a label that no plan names is asked for no longer.
+SETTLE_S = 3.0
+#: So many of the first comparisons may fail before a shadow is given up, and such a share.
+FAILED, FAILED_RATIO = 20, 0.1
+
+
+class Busy(RuntimeError):
+    """Another controller is at work."""
+
+
+class Controller:
+    """Takes experiments forward.
+
+    Args:
+        settings: of the installation.
+        client: Redis.
+        outbox: where steps are told.
+        clock: Unix seconds.
+        feed: reads the evidence of a canary.
+        sleep: waits until services have followed a plan.
+        lease_s: life of an unrenewed lease, seconds.
+        drain_s: how long an old version outlives the move of its label, seconds.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        client: redis.Redis,
+        outbox: Outbox,
+        clock: Callable[[], float],
+        feed: NewFeed = CanaryFeed,
+        sleep: Callable[[float], object] = time.sleep,
+        lease_s: float = TTL_S,
+        drain_s: float = DRAIN_S,
+    ) -> None:
+        #: What ended `run`, other than `stop`.
+        self.died_of: Exception | None = None
+        self._settings = settings
+        self._outbox = outbox
+        self._clock = clock
+        self._sleep = sleep
+        self._drain_s = drain_s
+        self._lease = Lease(client, ControllerKeys(settings.key_prefix), lease_s)
+        self.experiments = Experiments(client, settings.key_prefix, self._lease)
+        self._canary = CanaryWatch(settings, feed)
+
+    def begin(self, audit_id: str, version: int, held_out: dict[str, float]) -> bool:
+        """Take over a trained pair; False if it has nothing to be tried against."""
+        if self._settings.rollout_direct or current(self._settings) is None:
+            return False
+        share = self._settings.canary_share
+        self.experiments.begin(audit_id, version, self._clock(), share, held_out)
+        return True
+
+    def step(self) -> Experiment | None:
+        """Take the experiment under way one step forward; None if there is none.
+
+        Raises:
+            Busy: another controller is at work.
+            LeaseLost: it has passed on meanwhile; nothing further was written.
+            NotPublished: Kafka did not take an event; it is told at the next step.
+            redis.RedisError, confluent_kafka.KafkaException: a part is away.
+        """
+        if not self._lease.acquire():
+            raise Busy("another controller holds the lease")
+        try:
+            for one in self.experiments.all():
+                self._tell(one)
+            chosen = self._choose()
+            return None if chosen is None else self._tell(self._advance(chosen))
+        finally:
+            self._lease.release()
+
+    def order(self, experiment_id: str, wanted: State, note: str) -> Experiment:
+        """Promote or roll back by hand, to the end.
+
+        Args:
+            experiment_id: of which experiment.
+            wanted: `promoting` or `rolling_back`.
+            note: who wants it and why.
+
+        Raises:
+            Busy: another controller is at work; try again.
+            retrain.orders.NotNow: the experiment is not in a state for it.
+            NoSuchExperiment: there is none of this id.
+            retrain.rollout.RolloutFailed: labels could not be moved; the controller tries again.
+        """
+        if not self._lease.acquire():
+            raise Busy("another controller holds the lease; it gives it back within seconds")
+        try:
+            one = self.experiments.get(experiment_id)
+            check_order(one, wanted, current(self._settings), self.experiments.all())
+            one = self._move(one, wanted, note)
+            return self._tell(self._finish(one))
+        finally:
+            self._lease.release()
+
+    def _choose(self) -> Experiment | None:
+        """The one under way, else the newest that waits; older ones that wait are passed over."""
+        opened = [one for one in self.experiments.all() if one.state not in FINAL]
+        running = [one for one in opened if one.state != "waiting"]
+        if running:
+            return running[0]
+        for older in opened[:-1]:
+            self._tell(self._move(older, "rolled_back", f"{opened[-1].id} is newer"))
+        return opened[-1] if opened else None
+
+    def _advance(self, one: Experiment) -> Experiment:
+        if one.state == "waiting":
+            return self._start(one)
+        if one.state == "shadow":
+            return self._look_at_shadow(one)
+        if one.state == "canary":
+            return self._look_at_canary(one)
+        return self._finish(one)
+
+    def _start(self, one: Experiment) -> Experiment:
+        baseline = current(self._settings)
+        one = one.change(baseline=baseline)
+        if baseline is None:
+            return self._move(one, "promoting", "nothing is in service to compare with")
+        try:
+            self._relabel({CANARY: one.version})
+        except RolloutFailed as error:
+            return self._move(one, "failed", str(error))
+        return self._move(one, "shadow", f"computed beside version {baseline}, unseen")
+
+    def _look_at_shadow(self, one: Experiment) -> Experiment:
+        sums = self.experiments.shadow(one.id)
+        compared, failed = sums.get("compared", 0.0), sums.get("failed", 0.0)
+        report = {"shadow": _means(sums)}
+        one = one.change(report=one.report | report)
+        if failed >= FAILED and failed > FAILED_RATIO * (failed + compared):
+            return self._move(one, "rolling_back", f"{failed:.0f} of its answers failed unseen")
+        if compared >= self._settings.shadow_min_answers:
+            note = f"{compared:.0f} answers compared; {one.share:.0%} of the users meet it"
+            return self._move(one, "canary", note, canary_s=self._clock())
+        return self._keep(one)
+
+    def _look_at_canary(self, one: Experiment) -> Experiment:
+        plan = self._plan(one)
+        if plan is None:
+            raise AssertionError("a canary has a plan")
+        verdict = self._canary.look(one, plan, self._clock())
+        one = one.change(report=one.report | verdict.report, note=verdict.note)
+        metrics.show_canary(verdict.report)
+        if verdict.action == "go on":
+            return self._keep(one)
+        state: State = "promoting" if verdict.action == "promote" else "rolling_back"
+        return self._finish(self._move(one, state, verdict.note))
+
+    def _finish(self, one: Experiment) -> Experiment:
+        """Move the labels, and only then the users who follow them, and only then unload."""
+        promoting = one.state == "promoting"
+        wins = one.version if promoting else one.baseline
+        labels: dict[str, int | None] = {CANARY: wins}
+        stable = self._settings.model_label
+        if promoting or current(self._settings) == one.version:
+            labels[stable] = wins
+        try:
+            if wins is not None:
+                self._relabel(labels)
+        except RolloutFailed as error:
+            if not promoting:
+                raise
+            return self._finish(self._move(one, "rolling_back", f"could not be promoted: {error}"))
+        self.experiments.save(one, moved=False, plan=None)
+        self._sleep(SETTLE_S)
+        self._relabel({CANARY: None})
+        self._canary.close()
+        metrics.EXPERIMENTS.labels(outcome="promoted" if promoting else "rolled_back").inc()
+        return self._move(one, "promoted" if promoting else "rolled_back", one.note)
+
+    def _relabel(self, changes: dict[str, int | None]) -> None:
+        """Move labels; what any experiment may go back to stays on disk."""
+        stable = current(self._settings)
+        kept = set()
+        for one in self.experiments.all():
+            if one.state not in FINAL or (one.state == "promoted" and one.version == stable):
+                kept |= {one.version, one.baseline or one.version}
+        relabel(self._settings, changes, guard=self._lease.check, drain_s=self._drain_s, kept=kept)
+
+    def _plan(self, one: Experiment) -> Plan | None:
+        if one.state == "shadow":
+            share = self._settings.shadow_share
+            return Plan(one.id, "shadow", one.salt, share, one.version)
+        if one.state == "canary":
+            return Plan(one.id, "canary", one.salt, one.share, one.version)
+        return None
+
+    def _keep(self, one: Experiment) -> Experiment:
+        return self.experiments.save(one, moved=False, plan=self._plan(one))
+
+    def _move(
+        self, one: Experiment, state: State, note: str, canary_s: float | None = None
+    ) -> Experiment:
+        now = one.moved(state, self._clock(), note, canary_s=canary_s or one.canary_s)
+        _log.info("experiment_moved", experiment=one.id, state=state, note=note)
+        # A plan ends after its labels have moved (`_finish`): no user is sent to what is not there.
+        return self.experiments.save(now, moved=True, plan=self._plan(now) or "as it is")
+
+    def _tell(self, one: Experiment) -> Experiment:
+        """Send the events of all states that were entered and not told of yet."""
+        while one.untold:
+            step, *untold = one.untold
+            self._outbox.send(self._settings.topics.rollout, one.audit_id, self._event(one, step))
+            one = self.experiments.save(one.change(untold=untold), moved=False)
+        return one
+
+    def _event(self, one: Experiment, step: State) -> RolloutStep:
+        if step not in ("shadow", "canary", "promoted", "rolled_back", "failed"):
+            raise AssertionError(f"{step} is on the way to what is told")
+        return RolloutStep(
+            audit_id=one.audit_id,
+            step=step,
+            at=datetime.fromtimestamp(one.since_s, UTC),
+            versions=dict.fromkeys(MODELS, one.version),
+            metrics=one.metrics,
+            note=one.note,
+        )
+
+    def run(self, stop: threading.Event) -> None:
+        """Take a step every two seconds until stopped; what is away is named and tried again.
+
+        Anything else sets `stop` and is kept in `died_of`.
+        """
+        try:
+            while not stop.wait(LOOK_S):
+                with suppress(Busy):
+                    self._try_step()
+        except Exception as error:
+            _log.exception("controller_died")
+            self.died_of = error
+            stop.set()
+        finally:
+            self._canary.close()
+
+    def _try_step(self) -> None:
+        try:
+            self.step()
+        except (
+            LeaseLost,
+            NotPublished,
+            RolloutFailed,
+            redis.RedisError,
+            confluent_kafka.KafkaException,
+            OSError,
+        ) as error:
+            _log.warning("controller_waits", error=str(error))
+
+
+def _means(sums: dict[str, float]) -> dict[str, float]:
+    """What was counted of a shadow, as means."""
+    compared = sums.get("compared", 0.0)
+    means = {
+        name: value / compared
+        for name, value in sums.items()
+        if name not in ("compared", "failed") and compared
+    }
+    return {"compared": compared, "failed": sums.get("failed", 0.0)} | means

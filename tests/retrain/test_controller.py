@@ -1,0 +1,373 @@
+"""A pair's way into service on real Redis and a real model server, with evidence by hand."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import pytest
+import redis
+
+from contracts.experiment import CANARY, plan_key, read_plan, shadow_key
+from contracts.settings import Settings
+from inference.model_server.server import ModelServer
+from retrain.controller import Busy, Controller
+from retrain.evidence import METRICS, SUCCESS, Evidence, Variant
+from retrain.experiments import Experiment, NoSuchExperiment
+from retrain.keys import ControllerKeys
+from retrain.lease import Lease, LeaseLost
+from retrain.orders import NotNow
+from retrain.publish import NotPublished
+from retrain.rollout import activate, current, exported
+from tests.retrain.conftest import Remembering
+from tests.retrain.tiny_models import answer, break_model, export
+
+NOW_S = 1_800_000_000.0
+STABLE = "stable"
+#: The canary label is gone.
+ONLY_1, ONLY_2 = "1 INVALID_ARGUMENT", "2 INVALID_ARGUMENT"
+
+
+@dataclass
+class Bench:
+    """Controllers that share Redis, outbox, clock and what users are said to have done.
+
+    Attributes:
+        rates: successes an answer of a user, by variant.
+        users: in the pair in service; the canary has a ninth of it.
+    """
+
+    settings: Settings
+    client: redis.Redis
+    outbox: Remembering
+    now_s: float = NOW_S
+    rates: tuple[float, float] = (0.2, 0.2)
+    users: int = 9_000
+    reads: list[Evidence] = field(default_factory=list)
+
+    def controller(self, lease_s: float = 30) -> Controller:
+        return Controller(
+            self.settings,
+            self.client,
+            self.outbox,
+            lambda: self.now_s,
+            feed=self.feed,
+            sleep=lambda _: None,
+            lease_s=lease_s,
+            drain_s=0,
+        )
+
+    def feed(self, _settings: Settings, evidence: Evidence, _since_s: float) -> "Bench":
+        self.reads.append(evidence)
+        return self
+
+    def read(self) -> bool:
+        evidence = self.reads[-1]
+        groups = ((evidence.control, self.users), (evidence.treated, self.users // 9))
+        for (variant, users), rate in zip(groups, self.rates, strict=True):
+            fill(variant, users, rate)
+        return True
+
+    def close(self) -> None:
+        pass
+
+    def plan(self) -> str | None:
+        plan = read_plan(self.client.get(plan_key(self.settings.key_prefix)))
+        return None if plan is None else plan.stage
+
+    @property
+    def told(self) -> list[str]:
+        return [step.step for step in self.outbox.steps]
+
+    @property
+    def by_label(self) -> str:
+        """What answers under stable and under canary: its version, or why nothing does."""
+        return " ".join(str(answer(self.settings, "ranker", of)) for of in (STABLE, CANARY))
+
+    def compared(self, experiment: str, **sums: float) -> None:
+        key = shadow_key(self.settings.key_prefix, experiment)
+        for name, value in sums.items():
+            self.client.hincrbyfloat(key, name, value)
+
+    def in_canary(self, controller: Controller, version: int = 2) -> Experiment:
+        """A pair whose canary has begun."""
+        export(self.settings, version)
+        assert controller.begin("audit-1", version, {"auc": 0.8})
+        controller.step()
+        self.compared(f"pair-{version}", compared=500, overlap=400)
+        moved = controller.step()
+        assert moved is not None
+        assert moved.state == "canary"
+        return moved
+
+
+def fill(variant: Variant, users: int, rate: float) -> None:
+    """Ten answers a user; every second user has twice the rate, and no guardrail moves."""
+    for metric in METRICS:
+        variant.users[metric].clear()
+        variant.arms[metric] = type(variant.arms[metric])()
+    for i in range(users):
+        variant.users["degraded"][str(i)] = (10.0, 0.0)
+        for metric in METRICS:
+            events = {SUCCESS: 20 * rate * (i % 2), "load": 70.0}.get(metric, 0.0)
+            arm = variant.arms[metric]
+            variant.arms[metric] = arm.moved((0, 0), (10.0, events))
+
+
+@pytest.fixture
+def bench(settings: Settings, client: redis.Redis, outbox: Remembering) -> Iterator[Bench]:
+    """Version 1 in service; canaries of a day and 1,000 users."""
+    quick = settings.model_copy(
+        update={
+            "model_poll_s": 0.1,
+            "model_server_rest_port": 0,
+            "canary_min_s": 86_400.0,
+            "canary_max_s": 10 * 86_400.0,
+            "canary_min_users": 1_000,
+            "canary_success_loss": 0.2,
+        }
+    )
+    with ModelServer(quick, allow_version_labels_for_unavailable_models=False):
+        export(quick, 1)
+        activate(quick, 1, drain_s=0)
+        yield Bench(quick, client, outbox)
+
+
+def test_a_good_pair_goes_all_the_way(bench: Bench) -> None:
+    """Shadow, canary, promoted: labels, plan, events under one audit id, and the history."""
+    controller = bench.controller()
+    export(bench.settings, 2)
+    assert controller.begin("audit-1", 2, {"auc": 0.8})
+    shadowed = controller.step()
+    assert shadowed is not None
+    assert (shadowed.state, bench.plan(), bench.by_label) == ("shadow", "shadow", "1 2")
+    bench.compared("pair-2", compared=499, overlap=400)
+    assert controller.step() == controller.experiments.get("pair-2")
+    assert bench.plan() == "shadow"
+    bench.compared("pair-2", compared=1)
+    controller.step()
+    assert (bench.plan(), bench.by_label) == ("canary", "1 2")
+    bench.now_s += 3_600
+    waiting = controller.step()
+    assert waiting is not None
+    assert waiting.note == "still needs 23.0 h"
+    bench.now_s += 86_400
+    ended = controller.step()
+    assert ended is not None
+    assert ended.state == "promoted"
+    assert (bench.plan(), bench.by_label) == (None, ONLY_2)
+    assert current(bench.settings) == 2
+    assert bench.told == ["shadow", "canary", "promoted"]
+    assert {step.audit_id for step in bench.outbox.steps} == {"audit-1"}
+    states = [entry.state for entry in controller.experiments.history("pair-2")]
+    assert states == ["waiting", "shadow", "canary", "promoting", "promoted"]
+    assert ended.report["shadow"]["overlap"] == 0.8
+
+
+def test_a_worse_pair_is_rolled_back_at_once(bench: Bench) -> None:
+    """Proven within the first hour: users are back on the pair in service, and it is let go."""
+    controller = bench.controller()
+    bench.in_canary(controller)
+    bench.now_s += 3_600
+    bench.rates = (0.2, 0.1)
+    ended = controller.step()
+    assert ended is not None
+    assert (ended.state, bench.plan(), current(bench.settings)) == ("rolled_back", None, 1)
+    assert ended.note.startswith("worse: success -50.00 %")
+    assert bench.by_label == ONLY_1
+    assert bench.told == ["shadow", "canary", "rolled_back"]
+
+
+def test_users_that_are_missing_stop_it(bench: Bench) -> None:
+    """A third of the canary's users never shows: nothing else it says is believed."""
+    controller = bench.controller()
+    bench.in_canary(controller)
+    bench.users = 90_000
+    evidence_users = Bench.read
+
+    def fewer(self: Bench) -> bool:
+        evidence_users(self)
+        for i in range(3_000):
+            del self.reads[-1].treated.users["degraded"][str(i)]
+        return True
+
+    bench.read = fewer.__get__(bench)  # type: ignore[method-assign]
+    ended = controller.step()
+    assert ended is not None
+    assert ended.state == "rolled_back"
+    assert ended.note.startswith("sample-ratio mismatch")
+
+
+def test_what_proves_nothing_is_rolled_back_in_the_end(bench: Bench) -> None:
+    """Too few users for the margin until the longest duration is over."""
+    controller = bench.controller()
+    bench.in_canary(controller)
+    bench.users = 900
+    bench.now_s += 10 * 86_400
+    ended = controller.step()
+    assert ended is not None
+    assert (ended.state, current(bench.settings)) == ("rolled_back", 1)
+    assert "longest duration; still needs 900 users" in ended.note
+
+
+def test_a_shadow_that_keeps_failing_never_meets_a_user(bench: Bench) -> None:
+    """Twenty failures of fifty."""
+    controller = bench.controller()
+    export(bench.settings, 2)
+    controller.begin("audit-1", 2, {})
+    controller.step()
+    bench.compared("pair-2", compared=30, failed=20)
+    controller.step()
+    controller.step()
+    assert bench.told == ["shadow", "rolled_back"]
+    assert current(bench.settings) == 1
+
+
+def test_a_pair_that_does_not_load_fails(bench: Bench) -> None:
+    """No label moved, no plan; the next pair has its turn."""
+    controller = bench.controller()
+    export(bench.settings, 2)
+    break_model(bench.settings, "ranker", 2)
+    controller.begin("audit-1", 2, {})
+    failed = controller.step()
+    assert failed is not None
+    assert (failed.state, bench.plan(), current(bench.settings)) == ("failed", None, 1)
+    assert "ranker 2" in failed.note
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stop_at", range(8))
+def test_a_controller_cut_short_anywhere_is_followed_by_one_that_completes(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, stop_at: int
+) -> None:
+    """Killed before its n-th use of the lease while promoting: another one ends it the same way."""
+    killed = bench.controller()
+    bench.in_canary(killed)
+    bench.now_s += 2 * 86_400
+    steps = iter(range(100))
+    check = Lease.check
+
+    def checked(lease: Lease) -> None:
+        if next(steps) == stop_at:
+            raise KeyboardInterrupt
+        check(lease)
+
+    monkeypatch.setattr(Lease, "check", checked)
+    monkeypatch.setattr(Lease, "_keep", lambda _: None)  # its thread checks, too
+    try:
+        killed.step()
+    except KeyboardInterrupt:
+        assert bench.by_label[0] in "12"
+    monkeypatch.undo()
+    follower = bench.controller()
+    while (one := follower.experiments.get("pair-2")).state != "promoted":
+        follower.step()
+    assert (bench.by_label, bench.plan(), one.untold) == (ONLY_2, None, [])
+    assert bench.told == ["shadow", "canary", "promoted"]
+
+
+def test_two_controllers_cannot_act_at_once(bench: Bench) -> None:
+    """The second is refused; the first, once its lease has passed on, writes nothing more."""
+    controller = bench.controller()
+    bench.in_canary(controller)
+    keys = ControllerKeys(bench.settings.key_prefix)
+    other = Lease(bench.client, keys)
+    assert other.acquire()
+    with pytest.raises(Busy):
+        controller.step()
+    other.release()
+
+    def stolen(_self: Bench) -> bool:
+        bench.client.delete(keys.lease)
+        assert other.acquire()
+        return True
+
+    bench.read = stolen.__get__(bench)  # type: ignore[method-assign]
+    before = controller.experiments.get("pair-2")
+    with pytest.raises(LeaseLost):
+        controller.step()
+    assert controller.experiments.get("pair-2") == before
+    assert (bench.plan(), bench.by_label) == ("canary", "1 2")
+    other.release()
+
+
+def test_a_step_that_kafka_did_not_take_is_told_later(bench: Bench) -> None:
+    """The record moves on, and the event follows at the next step, once."""
+    controller = bench.controller()
+    export(bench.settings, 2)
+    controller.begin("audit-1", 2, {})
+    bench.outbox.refuse = 1
+    with pytest.raises(NotPublished):
+        controller.step()
+    assert (bench.plan(), bench.told) == ("shadow", [])
+    controller.step()
+    assert (bench.plan(), bench.told) == ("shadow", ["shadow"])
+
+
+def test_the_newest_of_those_that_wait_has_its_turn(bench: Bench) -> None:
+    """Two more are trained during a canary: the older of them is passed over."""
+    controller = bench.controller()
+    bench.in_canary(controller)
+    for version in (3, 4):
+        export(bench.settings, version)
+        controller.begin(f"audit-{version}", version, {})
+    controller.step()
+    assert controller.experiments.get("pair-2").state == "canary"
+    controller.order("pair-2", "rolling_back", "by hand")
+    controller.step()
+    states = [controller.experiments.get(f"pair-{v}").state for v in (2, 3, 4)]
+    assert states == ["rolled_back", "rolled_back", "shadow"]
+    assert controller.experiments.get("pair-3").note == "pair-4 is newer"
+
+
+def test_by_hand_promoted_and_back_again(bench: Bench) -> None:
+    """Promoted before its time, then rolled back to where it came from."""
+    controller = bench.controller()
+    bench.in_canary(controller)
+    assert controller.order("pair-2", "promoting", "by hand").state == "promoted"
+    assert bench.by_label == ONLY_2
+    assert controller.order("pair-2", "rolling_back", "by hand").state == "rolled_back"
+    assert bench.by_label == ONLY_1
+
+
+def test_orders_that_do_not_fit_say_what_would(bench: Bench) -> None:
+    """Unknown, ended, or while another is on trial."""
+    controller = bench.controller()
+    with pytest.raises(NoSuchExperiment, match="none yet"):
+        controller.order("pair-9", "promoting", "")
+    bench.in_canary(controller)
+    export(bench.settings, 3)
+    controller.begin("audit-3", 3, {})
+    with pytest.raises(NotNow, match="experiments stop pair-2"):
+        controller.order("pair-3", "promoting", "")
+    controller.order("pair-2", "rolling_back", "by hand")
+    with pytest.raises(NotNow, match="rolled_back already"):
+        controller.order("pair-2", "rolling_back", "")
+    with pytest.raises(NotNow, match="only a pair on trial"):
+        controller.order("pair-2", "promoting", "")
+
+
+def test_the_way_back_stays_on_disk(bench: Bench) -> None:
+    """After three pairs that failed their trials, version 1 is still there to go back to."""
+    controller = bench.controller()
+    for version in (2, 3, 4):
+        bench.in_canary(controller, version)
+        controller.order(f"pair-{version}", "rolling_back", "by hand")
+    bench.in_canary(controller, 5)
+    controller.order("pair-5", "promoting", "by hand")
+    assert exported(bench.settings) == [1, 3, 4, 5]
+    controller.order("pair-5", "rolling_back", "by hand")
+    assert bench.by_label[0] == "1"
+
+
+@pytest.mark.parametrize("how", ["direct", "first"])
+def test_without_anything_to_try_it_against_there_is_no_trial(
+    settings: Settings, client: redis.Redis, outbox: Remembering, how: str
+) -> None:
+    """The first pair ever, or an installation that wants none."""
+    if how == "direct":
+        export(settings, 1)
+        activate(settings, 1, start_s=0)
+        settings = settings.model_copy(update={"rollout_direct": True})
+    controller = Controller(settings, client, outbox, lambda: NOW_S)
+    assert not controller.begin("audit-1", 2, {})
+    assert controller.experiments.ids() == []
+    assert controller.step() is None

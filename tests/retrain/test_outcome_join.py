@@ -1,0 +1,175 @@
+"""Outcomes join answers as they stream by: the rule of training, late ones, bounds of memory."""
+
+import numpy as np
+
+from contracts.events import Impression
+from models.outcomes import Windows, join
+from online_features.columns import CLICK
+from retrain.outcome_join import HOLD_S, Joined, Outcome, OutcomeJoin, Waiting
+from tests.models.answers import naming, shown_of
+from tests.models.logs import log_of
+from tests.retrain.answers_and_outcomes import done, served
+
+HOUR_S = 3_600.0
+WINDOWS = Windows(click_s=HOUR_S / 2, visit_s=4 * HOUR_S)
+#: Far enough for all that was served in a test to be settled.
+END = done("nobody", "nowhere", "click", 1_000 * HOUR_S)
+
+
+def all_settled(joining: OutcomeJoin) -> dict[str, Waiting]:
+    joining.happened([END])
+    return {answer.request_id: answer for answer in joining.advance().settled}
+
+
+def test_the_stream_credits_what_training_credits() -> None:
+    """Random answers and outcomes, named and not, arriving out of order: flag by flag the same."""
+    rng = np.random.default_rng(1)
+    times_s = np.sort(rng.uniform(0, 24 * HOUR_S, 300))
+    answers = [
+        (f"u{rng.integers(12)}", float(t), rng.choice(list("abcdefgh"), 4, replace=False).tolist())
+        for t in times_s
+    ]
+    rows, names = [], {}
+    for i, t in enumerate(np.sort(rng.uniform(0, 26 * HOUR_S, 1_500))):
+        kind = str(rng.choice(["click", "visit"]))
+        rows.append((f"u{rng.integers(12)}", str(rng.choice(list("abcdefgh"))), kind, float(t)))
+        lately = np.flatnonzero((times_s > t - WINDOWS.visit_s) & (times_s < t))
+        if len(lately) and rng.random() < 0.4:
+            names[i] = f"r{rng.choice(lately)}" if rng.random() < 0.9 else "nobody's"
+    log, shown = naming(log_of(rows), names), shown_of(answers)
+    found = join(log, shown, WINDOWS)
+    expected = np.zeros((len(answers), 4, 2), bool)
+    is_click = log.kind[found.event] == CLICK
+    expected[shown.answer[found.row], shown.position[found.row], is_click.astype(int)] = True
+
+    joining = OutcomeJoin(WINDOWS, most=10_000)
+    coming: list[tuple[float, Impression | Outcome]] = [
+        (t + rng.uniform(0, HOLD_S / 2), served(f"r{i}", user, t, places))
+        for i, (user, t, places) in enumerate(answers)
+    ]
+    coming += [
+        (t + rng.uniform(0, HOLD_S / 2), done(u, p, k, t, request_id=names.get(i)))  # type: ignore[arg-type]
+        for i, (u, p, k, t) in enumerate(rows)
+    ]
+    settled: list[Waiting] = []
+    for _, event in sorted(coming, key=lambda both: both[0]):
+        if isinstance(event, Impression):
+            joining.shown([event])
+        else:
+            joining.happened([event])
+        settled += joining.advance().settled
+    settled += all_settled(joining).values()
+    assert len(settled) == len(answers)
+    flags = np.zeros_like(expected)
+    for answer in settled:
+        flags[int(answer.request_id[1:])] = np.stack([answer.chosen, answer.clicked], axis=1)
+    assert expected.sum() > 100
+    assert (flags == expected).all()
+
+
+def test_an_outcome_may_come_before_its_answer() -> None:
+    """Another topic, another delay: within the hold it waits."""
+    joining = OutcomeJoin(WINDOWS, most=10)
+    joining.happened([done("u", "a", "visit", 30)])
+    assert joining.advance().fates == {}
+    joining.shown([served("r", "u", 0, "ab")])
+    assert all_settled(joining)["r"].chosen.tolist() == [True, False]
+
+
+def test_one_topic_may_be_read_hours_ahead_of_the_other() -> None:
+    """Outcomes wait for answers that are still to be read, unless there is no more to read."""
+    joining = OutcomeJoin(WINDOWS, most=10)
+    joining.happened([done("u", "a", "visit", 30), done("v", "z", "click", 10 * HOUR_S)])
+    assert joining.advance(drained=False).fates == {}
+    joining.shown([served("r", "u", 0, "ab")])
+    assert joining.advance(drained=False).fates == {}
+    joining.shown([served("s", "w", HOUR_S, "ab")])
+    assert joining.advance(drained=False).fates == {"joined": 1}
+    joining.happened([done("v", "z", "click", 10 * HOUR_S + HOLD_S)])
+    assert joining.advance(drained=True).fates == {"unprompted": 1}
+
+
+def test_outcomes_that_wait_are_bounded_too() -> None:
+    """Where nobody is served any more they meet their fate early."""
+    joining = OutcomeJoin(WINDOWS, most=2)
+    joining.happened([done("u", "a", "visit", i) for i in range(5)])
+    assert joining.advance(drained=False).fates == {"unprompted": 3}
+
+
+def test_every_outcome_meets_a_fate() -> None:
+    """Joined, never shown, naming nobody, after its window, after its answer was settled."""
+    joining = OutcomeJoin(WINDOWS, most=10)
+    joining.shown([served("r", "u", 0, "ab")])
+    joining.happened(
+        [
+            done("u", "a", "click", 10),
+            done("u", "z", "visit", 20),
+            done("u", "a", "visit", 30, request_id="other"),
+            done("u", "b", "click", WINDOWS.click_s + 1),
+        ]
+    )
+    joining.happened([done("v", "a", "view", 2 * HOUR_S)])  # type: ignore[arg-type]
+    fates = joining.advance().fates
+    assert fates == {"joined": 1, "unprompted": 1, "unknown": 1, "too_late": 1}
+    all_settled(joining)
+    joining.happened([done("u", "b", "visit", 40)])
+    assert joining.advance().fates["late"] == 1
+    assert len(joining) == 0
+
+
+def test_clicks_are_over_before_visits() -> None:
+    """An answer's click-through is known after half an hour, all else after four."""
+    joining = OutcomeJoin(WINDOWS, most=10)
+    joining.shown([served("r", "u", 0, "ab")])
+
+    def at(after_s: float) -> tuple[int, int]:
+        joining.happened([done("v", "z", "click", after_s)])
+        joined = joining.advance()
+        return len(joined.clicks_over), len(joined.settled)
+
+    assert at(WINDOWS.click_s + HOLD_S) == (0, 0)
+    assert at(WINDOWS.click_s + HOLD_S + 1) == (1, 0)
+    assert at(WINDOWS.visit_s + HOLD_S + 1) == (0, 1)
+
+
+def test_the_first_choice_is_told_once_and_at_once() -> None:
+    """A model's errors need not wait for the end of the window."""
+    joining = OutcomeJoin(WINDOWS, most=10)
+    joining.shown([served("r", "u", 0, "abc")])
+    joining.happened([done("u", "b", "visit", 60), done("u", "c", "visit", 90)])
+    joining.happened([done("v", "z", "click", 90 + HOLD_S)])
+    first = joining.advance()
+    assert [(answer.request_id, answer.first) for answer in first.chosen] == [("r", 1)]
+    assert first.settled == []
+
+
+def test_bad_ratings_count_as_ratings_and_as_no_choice() -> None:
+    """Stars and stays are kept where they are told."""
+    joining = OutcomeJoin(WINDOWS, most=10)
+    joining.shown([served("r", "u", 0, "ab")])
+    joining.happened(
+        [
+            done("u", "a", "rate", 60, rating=2.0),
+            done("u", "b", "visit", 70, dwell_s=600.0),
+            done("u", "b", "rate", 80, rating=3.0),
+        ]
+    )
+    answer = all_settled(joining)["r"]
+    assert answer.chosen.tolist() == [False, True]
+    assert (answer.ratings, answer.dwells_s) == ([2.0, 3.0], [600.0])
+
+
+def test_what_waits_is_bounded_and_counted() -> None:
+    """Two of three have room: the oldest is settled before its time."""
+    joining = OutcomeJoin(WINDOWS, most=2)
+    joining.shown([served(f"r{i}", "u", i, "a") for i in range(3)])
+    joined: Joined = joining.advance()
+    assert [answer.request_id for answer in joined.settled] == ["r0"]
+    assert (joining.cut_short, len(joining)) == (1, 2)
+
+
+def test_an_answer_that_comes_twice_counts_once() -> None:
+    """A consumer that restarts reads some again."""
+    joining = OutcomeJoin(WINDOWS, most=10)
+    joining.shown([served("r", "u", 0, "ab")] * 2)
+    assert list(all_settled(joining)) == ["r"]
