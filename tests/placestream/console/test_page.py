@@ -5,8 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 from playwright.sync_api import Browser, Page, expect
 
+from retrain.experiments import Experiments
+from retrain.keys import ControllerKeys
+from retrain.lease import Lease
 from tests.placestream.console.conftest import PSI, Stack
 
 expect.set_options(timeout=30_000)
@@ -198,10 +202,36 @@ def test_streams_tell_their_lag_and_freshness(page: Page, stack: Stack) -> None:
     expect(page.locator("#roles")).to_contain_text("serve")
 
 
-def test_no_experiment_is_said(page: Page, stack: Stack) -> None:
-    """An empty section tells what will be there."""
+def test_an_experiment_appears_with_its_intervals(page: Page, stack: Stack) -> None:
+    """None is said; then the controller's record is there, each measure decided or not."""
     opened(page, stack)
-    expect(page.locator("#experiments")).to_contain_text("No experiment has been run")
+    shown = page.locator("#experiments")
+    expect(shown).to_contain_text("No experiment has been run")
+    settings = stack.settings
+    rows = {
+        name: {"scale": scale, "good": good, "stable": 0.2, "canary": 0.21, "effect": 0.05}
+        | {"low": low, "high": 0.09, "margin": 0.02}
+        for name, scale, good, low in (
+            ("success", "relative", "more", 0.01),
+            ("slow", "absolute", "less", -0.03),
+        )
+    }
+    with redis.Redis.from_url(settings.redis_url.get_secret_value()) as client:
+        lease = Lease(client, ControllerKeys(settings.key_prefix))
+        assert lease.acquire()
+        records = Experiments(client, settings.key_prefix, lease)
+        one = records.begin("audit", 9, 1_700_000_000.0, 0.1, {})
+        report = {"users": {"stable": 900, "canary": 100}, "metrics": rows}
+        over = one.moved("rolled_back", 1_700_000_100.0, "worse at night", baseline=1)
+        records.save(over.change(report=report), moved=True)
+        lease.release()
+    for text in ("Version 9, against 1", "rolled back", "worse at night", "10 % of users: 100"):
+        expect(shown).to_contain_text(text)
+    success, slow = shown.locator("tbody tr").all()
+    expect(success).to_contain_text("1.0 to 9.0 %")
+    expect(success).to_contain_text("as good")
+    expect(slow).to_contain_text("not decided")
+    expect(success.get_by_role("img")).to_have_attribute("aria-label", re.compile("borne: -2.0"))
 
 
 def test_versions_are_promoted_and_rolled_back(page: Page, stack: Stack) -> None:
