@@ -15,7 +15,6 @@ from contracts.kafka import producer_config
 from contracts.placestream.v1 import recommendation_pb2 as pb
 from contracts.settings import Settings
 from placestream import ask, up
-from placestream.console.address import address
 from placestream.following import Following
 from placestream.simulation.command import open_source, stream_history, summary
 from placestream.simulation.producer import Backpressure
@@ -221,7 +220,5 @@ def _stay(stack: LocalStack, story: Story, console: Console) -> None:
         'or:  placestream retrain --now "to see a new version come into service"'
     )
     scene = {"user": canonical_id(story.user_id), "lat": f"{story.lat}", "lng": f"{story.lng}"}
-    console.print("\n[bold]Open the console with that user:")
-    # As it is: what is cut or wrapped cannot be clicked.
-    console.out(address(stack.settings, scene=scene), highlight=False)
+    up.show_console(stack.settings, console, scene)
     stack.supervisor.wait()

@@ -1,6 +1,6 @@
 """`placestream up`: the whole stack on this machine, until a signal ends it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -14,6 +14,7 @@ from placestream.stack.signals import ending_raises
 
 #: In the order of their start: each finds there what it needs.
 ROLES = ("stream", "model-server", "serve", "retrain", "console")
+NOTHING: Mapping[str, str] = {}
 
 
 def run(
@@ -39,7 +40,15 @@ def run(
             # `serve` waits for models, and there may be none yet: do not wait for it.
             stack.start_role(role, wait=role != "serve")
         console.print(addresses(stack.settings, stack.run_dir, roles))
+        if "console" in roles:
+            show_console(stack.settings, console)
         stack.supervisor.wait()
+
+
+def show_console(settings: Settings, console: Console, scene: Mapping[str, str] = NOTHING) -> None:
+    """Print the address of the console's page, whole: what is cut or wrapped cannot be clicked."""
+    console.print("\n[bold]The console, for a browser on this machine:")
+    console.out(address(settings, scene=scene), highlight=False)
 
 
 def addresses(settings: Settings, run_dir: Path, roles: Sequence[str]) -> Table:
@@ -47,7 +56,6 @@ def addresses(settings: Settings, run_dir: Path, roles: Sequence[str]) -> Table:
     services = {
         "serve": ("recommendations (gRPC)", f"{settings.serve_host}:{settings.serve_port}"),
         "model-server": ("model server (gRPC)", settings.model_server),
-        "console": ("console, a web page", address(settings)),
     }
     metrics = {
         "stream": f"http://127.0.0.1:{settings.stream_metrics_port}/metrics",

@@ -72,6 +72,7 @@ function showAnswer(answer, asked, tookMs, { frame, quiet }) {
   list.show(answer, before, tookMs);
   map.showAnswer(asked, answer);
   if (frame) map.frame();
+  else map.frameIfHidden();
   choose(list.open);
   find("answer-change").hidden = true;
   if (!quiet && !asked.written.length) {
@@ -101,6 +102,7 @@ async function tell(place, kind, rating) {
     const text = `${DID[kind]} of ${place.name || place.place_id} ${seen}. ${difference(before, answer)}`;
     find("answer-change").textContent = text;
     find("answer-change").hidden = false;
+    find("answer-change").scrollIntoView({ block: "nearest" });
     announce(text);
     refreshUser();
   } catch (problem) {

@@ -3,6 +3,7 @@
 const CROWDED = 5_000; // more places in view than this are drawn as pixels, not as discs
 const NAMED = 45; // fewer than this are named
 const BLUR = 4; // the shade is drawn so many times smaller
+const FONT = "500 11px Inter, system-ui, sans-serif";
 export const COLOURS = 8;
 
 /** The colours of the page as they are now. */
@@ -76,7 +77,22 @@ function drawDiscs(ctx, view, index, rows, slots, colours) {
     ctx.fill();
   });
   ctx.globalAlpha = 1;
-  if (rows.length <= NAMED) for (const row of rows) name(ctx, view, index, row, radius, colours);
+  if (rows.length <= NAMED) drawNames(ctx, view, index, rows, radius, colours);
+}
+
+// A name that would lie on another is left out: it comes when one is nearer.
+function drawNames(ctx, view, index, rows, radius, colours) {
+  ctx.font = FONT;
+  const taken = [];
+  for (const row of rows) {
+    const [x, y] = view.toPixel(index.x[row], index.y[row]);
+    const text = index.names[row];
+    const box = { left: x, right: x + radius + 8 + ctx.measureText(text).width, top: y - 8, bottom: y + 8 };
+    const clear = taken.every((one) => one.right < box.left || one.left > box.right || one.bottom < box.top || one.top > box.bottom);
+    if (!clear) continue;
+    taken.push(box);
+    label(ctx, text, x + radius + 4, y, colours.muted, colours);
+  }
 }
 
 // Where places stand close together the ground is darker: the city's shape, from its places alone.
@@ -88,6 +104,7 @@ function builtUp(ctx, view, index, rows, colours) {
   canvas.height = Math.ceil(view.height / BLUR);
   const small = canvas.getContext("2d");
   const shade = shadeOf(colours.shade, size);
+  small.globalAlpha = Math.min(Math.max(500 / rows.length, 0.35), 1);
   for (const row of rows) {
     const [x, y] = view.toPixel(index.x[row], index.y[row]);
     small.drawImage(shade, x / BLUR - size / 2, y / BLUR - size / 2);
@@ -108,13 +125,8 @@ function shadeOf(colour, size) {
   return canvas;
 }
 
-function name(ctx, view, index, row, radius, colours) {
-  const [x, y] = view.toPixel(index.x[row], index.y[row]);
-  label(ctx, index.names[row], x + radius + 4, y, colours.muted, colours);
-}
-
 function label(ctx, text, x, y, colour, colours) {
-  ctx.font = "500 11px Inter, system-ui, sans-serif";
+  ctx.font = FONT;
   ctx.textAlign = "left";
   ctx.textBaseline = "middle";
   ctx.lineWidth = 3;

@@ -76,7 +76,7 @@ export class CityMap {
     this.#moved();
   }
 
-  /** Look at where was asked and at what came, if that is not in view or too small to see. */
+  /** Look at where was asked and at what came. */
   frame() {
     const points = [this.scene.asked, ...this.scene.places].filter(Boolean);
     if (!points.length) return;
@@ -87,6 +87,16 @@ export class CityMap {
     const tall = Math.max(side - (box.south - box.north), 0.35 * (box.south - box.north)) / 2;
     this.view.fit({ west: box.west - grow, east: box.east + grow, north: box.north - tall, south: box.south + tall });
     this.#moved();
+  }
+
+  /** Look there if some of it is out of view. */
+  frameIfHidden() {
+    const { width, height } = this.view;
+    const hidden = ({ x, y }) => {
+      const [px, py] = this.view.toPixel(x, y);
+      return px < 0 || py < 0 || px > width || py > height;
+    };
+    if (this.scene.places.some(hidden)) this.frame();
   }
 
   #resize() {
