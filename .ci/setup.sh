@@ -166,6 +166,14 @@ prepare_programs() { # PACKAGE PROGRAM...
   rm -rf "$place"
 }
 
+# A real Chromium looks at the console in its tests. (Without a font the pages have no text.)
+prepare_browser() {
+  command -v chromium-headless-shell >/dev/null || command -v chromium >/dev/null && return
+  install_packages "to test the console" \
+    "$(first_known chromium-headless-shell chromium)" fonts-dejavu-core ||
+    say "tests of the console will fail"
+}
+
 is_right_python "$VENV/bin/python" && "$VENV/bin/python" -m pip --version >/dev/null 2>&1 ||
   make_venv
 install_python_packages
@@ -173,4 +181,5 @@ prepare_kafka
 if [ "${1:-}" = test ]; then
   prepare_programs prometheus promtool prometheus
   prepare_programs prometheus-alertmanager amtool prometheus-alertmanager
+  prepare_browser
 fi

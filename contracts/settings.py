@@ -164,6 +164,22 @@ class Settings(BaseSettings):
     )
     client_token: SecretStr = Field(SecretStr(""), description="bearer token to send")
 
+    # The console
+    console_host: str = Field(
+        "127.0.0.1", description="address that the console listens on; its own machine's only"
+    )
+    console_port: int = Field(8700, ge=1, le=65_535, description="its port")
+    console_name: str = Field(
+        "", description="host name that browsers may use for it besides this machine's, if any"
+    )
+    console_token: SecretStr = Field(
+        SecretStr(""), description="what the console asks for; empty: made anew at every start"
+    )
+    console_metrics: str = Field(
+        "",
+        description="pages of metrics that it reads, role=URL with commas; empty: this machine's",
+    )
+
     # Trainer and drift
     retrain_metrics_port: int = Field(
         9103, ge=0, description="Prometheus port of `retrain`, 0 = off"

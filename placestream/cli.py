@@ -301,6 +301,34 @@ def recommend(
     ask.show(answer, Console(), explain=explain)
 
 
+@app.command(rich_help_panel=ROLES)
+def console(
+    user: Annotated[str, typer.Option(help="User to show first.")] = "",
+    lat: Annotated[float | None, typer.Option(help="Where to show first: latitude.")] = None,
+    lng: Annotated[float | None, typer.Option(help="Where to show first: longitude.")] = None,
+) -> None:
+    """Serve a page that shows everything at work: the console.
+
+    A map of the places: ask anywhere as any user, send events and watch the answer and the user's
+    features change; lag and freshness of the streams, drift, experiments, versions of the models.
+
+    Prints an address with a token in it when it starts; nothing is shown or done without the token.
+    Listens on this machine only, unless PLACESTREAM_CONSOLE_HOST says otherwise.
+
+    Needs Kafka (for the places), Redis and `serve`; says on the page which of them is away.
+
+    Example: `placestream console --user 42`
+    """
+    settings = load_settings("console")
+    from placestream.console import server
+    from placestream.console.address import token_of
+
+    places = {} if lat is None or lng is None else {"lat": f"{lat:.5f}", "lng": f"{lng:.5f}"}
+    scene = ({"user": user} if user else {}) | places
+    token = token_of(settings)
+    run_task(lambda: server.run(settings, token=token, say=typer.echo, scene=scene))
+
+
 @app.command(rich_help_panel=TRY)
 def demo(
     checkins: Annotated[

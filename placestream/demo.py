@@ -92,12 +92,13 @@ def run(
         _say(console, "4. Three fresh events change the answer")
         if svg is not None:
             console.export_text(clear=True)  # only what comes now is in the picture
-        _tell(stack, source.story(clock()), console, clock)
+        story = source.story(clock())
+        _tell(stack, story, console, clock)
         if svg is not None:
             console.save_svg(str(svg), title="placestream demo")
         console.print(f"\nThe whole demo took {clock() - began_s:.0f} s.")
         if keep:
-            _stay(stack, console)
+            _stay(stack, story, console)
 
 
 def _say(console: Console, title: str) -> None:
@@ -208,12 +209,16 @@ def _difference(before: pb.RecommendResponse, after: pb.RecommendResponse, categ
     )
 
 
-def _stay(stack: LocalStack, console: Console) -> None:
+def _stay(stack: LocalStack, story: Story, console: Console) -> None:
     _say(console, "It stays up until Ctrl-C")
+    with console.status("starting the console"):
+        stack.start_role("console")
     console.print(up.addresses(stack.settings, stack.run_dir, up.ROLES))
     now = datetime.now(UTC).strftime("%H:%M:%S")
     console.print(
         f"[{now} UTC] try: . {stack.run_dir / 'env'} && placestream recommend --help\n"
         'or:  placestream retrain --now "to see a new version come into service"'
     )
+    scene = {"user": canonical_id(story.user_id), "lat": f"{story.lat}", "lng": f"{story.lng}"}
+    up.show_console(stack.settings, console, scene)
     stack.supervisor.wait()

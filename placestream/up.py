@@ -1,18 +1,20 @@
 """`placestream up`: the whole stack on this machine, until a signal ends it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
 from contracts.settings import Settings
+from placestream.console.address import address
 from placestream.stack.broker import BrokerKind
 from placestream.stack.local import LocalStack
 from placestream.stack.signals import ending_raises
 
 #: In the order of their start: each finds there what it needs.
-ROLES = ("stream", "model-server", "serve", "retrain")
+ROLES = ("stream", "model-server", "serve", "retrain", "console")
+NOTHING: Mapping[str, str] = {}
 
 
 def run(
@@ -38,7 +40,15 @@ def run(
             # `serve` waits for models, and there may be none yet: do not wait for it.
             stack.start_role(role, wait=role != "serve")
         console.print(addresses(stack.settings, stack.run_dir, roles))
+        if "console" in roles:
+            show_console(stack.settings, console)
         stack.supervisor.wait()
+
+
+def show_console(settings: Settings, console: Console, scene: Mapping[str, str] = NOTHING) -> None:
+    """Print the address of the console's page, whole: what is cut or wrapped cannot be clicked."""
+    console.print("\n[bold]The console, for a browser on this machine:")
+    console.out(address(settings, scene=scene), highlight=False)
 
 
 def addresses(settings: Settings, run_dir: Path, roles: Sequence[str]) -> Table:
@@ -59,7 +69,7 @@ def addresses(settings: Settings, run_dir: Path, roles: Sequence[str]) -> Table:
         "Kafka": settings.kafka_bootstrap,
         "Redis": settings.redis_url.get_secret_value(),
         **{name: address for role, (name, address) in services.items() if role in roles},
-        **{f"metrics of {role}": metrics[role] for role in roles},
+        **{f"metrics of {role}": metrics[role] for role in roles if role in metrics},
         "logs": str(run_dir / "logs"),
         "settings for a shell": f". {run_dir / 'env'}",
         "stop": "Ctrl-C",

@@ -132,6 +132,25 @@ class ModelAdmin:
                 raise ModelServerError(f"version {version} is not available in time: {seen}")
             self._sleep(POLL_S)
 
+    def states(self, timeout_s: float) -> dict[int, dict[str, str]]:
+        """The state of each version that the server knows, by model ("AVAILABLE", ...).
+
+        Raises:
+            ModelServerError: it does not answer.
+        """
+        found: dict[int, dict[str, str]] = {}
+        for name in MODELS:
+            try:
+                statuses = self._status(name, timeout_s)
+            except grpc.RpcError as error:
+                if _code(error) is grpc.StatusCode.NOT_FOUND:
+                    continue
+                raise ModelServerError(f"{_code(error).name}: {error.details()}") from error
+            for status in statuses:
+                state = ModelVersionStatus.State.Name(status.state)
+                found.setdefault(status.version, {})[name] = state
+        return found
+
     def _state(self, name: str, version: int) -> tuple[str, str]:
         """State of a version by its name, and the error it ended with, if any."""
         try:

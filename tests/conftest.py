@@ -48,6 +48,7 @@ LONGEST = (
     "placestream/test_rebuild.py",
     "streams/test_poison.py",
     "streams/test_metadata.py",
+    "placestream/console/test_page.py",
     "benchmarks/test_freshness.py",
     "placestream/stack/test_kafka.py",
     "streams/test_exactness.py",

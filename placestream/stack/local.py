@@ -11,6 +11,7 @@ from pydantic import SecretStr
 from contracts.kafka import client_config
 from contracts.settings import Settings
 from contracts.topics import create_topics
+from placestream.console.address import token_of
 from placestream.stack.broker import Broker, BrokerKind, choose_broker
 from placestream.stack.child import Child
 from placestream.stack.environment import environment, write_shell_file
@@ -139,7 +140,7 @@ class LocalStack:
         return create_topics(admin, topics, replication=self.settings.replication)
 
     def start_role(self, role: str, *, timeout_s: float = 120, wait: bool = True) -> Child:
-        """Start `stream`, `serve`, `model-server` or `retrain`.
+        """Start `stream`, `serve`, `model-server`, `retrain` or `console`.
 
         Args:
             role: the command's name.
@@ -243,5 +244,9 @@ class LocalStack:
             "serve_metrics_port": self._port(base.serve_metrics_port),
             "stream_metrics_port": self._port(base.stream_metrics_port),
             "retrain_metrics_port": self._port(base.retrain_metrics_port),
+            "console_host": LOCALHOST,
+            "console_port": self._port(base.console_port),
+            "console_token": SecretStr(token_of(base)),
+            "console_metrics": "",
         }
         return base.model_copy(update=places)

@@ -49,5 +49,6 @@ def role_is_ready(role: str, settings: Settings) -> Callable[[], bool]:
         "serve": lambda: grpc_serves(f"{LOCALHOST}:{settings.serve_port}"),
         "model-server": lambda: answers(int(settings.model_server.rpartition(":")[2])),
         "retrain": lambda: http_answers(settings.retrain_metrics_port),
+        "console": lambda: http_answers(settings.console_port, "/healthz"),
     }
     return checks[role]

@@ -44,6 +44,7 @@ COMMANDS = {
     "recommend",
     "demo",
     "up",
+    "console",
     "token",
     "erase-user",
     "settings",

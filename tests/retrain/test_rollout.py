@@ -231,3 +231,21 @@ def test_retention_keeps_the_newest_and_whatever_is_served(settings: Settings) -
     assert prune(settings, keep=3) == [2]
     assert exported(settings) == [1, 3, 4, 5]
     assert [path.name for path in (settings.models_dir / "ranker").glob(".*")] == []
+
+
+def test_the_states_of_all_versions_are_told(served: Settings) -> None:
+    """By version and model; a server without models knows none."""
+    with ModelAdmin(served.model_server, timeout_s=5) as server:
+        assert server.states(5) == {}
+        export(served, 1)
+        activate(served, 1, drain_s=0)
+        assert server.states(5) == {1: dict.fromkeys(MODELS, "AVAILABLE")}
+
+
+def test_a_silent_server_tells_no_states(settings: Settings) -> None:
+    """Nobody listens there."""
+    with (
+        ModelAdmin(settings.model_server, timeout_s=5) as server,
+        pytest.raises(ModelServerError, match="UNAVAILABLE"),
+    ):
+        server.states(1)
