@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 TINY = (
     "--untrained --users 60 --places 80 --days 1 --rate 50 --probes-per-s 5 --seconds 2 "

@@ -17,6 +17,8 @@ from models.registry import (
 from models.tracking import EXPERIMENT, client_of
 from models.train import TrainedPair, export_pair
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def two(pair: TrainedPair, training: Settings, tmp_path: Path) -> Settings:

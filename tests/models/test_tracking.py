@@ -68,6 +68,7 @@ def test_the_signature_of_each_model_is_told(
             assert len(by_name[each].shape) == spec.shape.rank
 
 
+@pytest.mark.slow
 def test_a_second_training_is_a_second_run(
     pair: TrainedPair, training: Settings, tmp_path: Path
 ) -> None:

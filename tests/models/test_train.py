@@ -75,6 +75,7 @@ def test_run_trains_from_the_archive_exports_and_tells(training: Settings, tmp_p
     assert "peak MB" in told.getvalue()
 
 
+@pytest.mark.slow
 def test_matrix_factorisation_is_judged_like_any_pair(
     training: Settings, pair: TrainedPair, data: Data, tmp_path: Path
 ) -> None:

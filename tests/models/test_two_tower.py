@@ -150,6 +150,7 @@ def test_a_visit_to_an_unknown_place_still_makes_it_known(model: ServedTwoTower)
     assert been > other
 
 
+@pytest.mark.slow
 def test_training_repeats_by_its_seed(model: ServedTwoTower, world: World) -> None:
     """Bit for bit, also the rows that are updated lazily."""
     first = _scores(model, world, [1, 2])

@@ -168,6 +168,7 @@ def test_a_request_that_cannot_be_read_is_kept_and_the_next_one_is_worked_off(
     assert letter.reason.startswith("not valid JSON")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("model_server")
 def test_a_trainer_killed_while_training_is_followed_by_one_that_completes(
     settings: Settings, steps: Steps

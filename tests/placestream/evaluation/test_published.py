@@ -16,6 +16,8 @@ from placestream.evaluation.next_place import Options
 from placestream.evaluation.published import requests_at, with_trajectory
 from placestream.evaluation.served import ask
 
+pytestmark = pytest.mark.slow
+
 SHARES = (0.8, 0.1, 0.1)
 
 

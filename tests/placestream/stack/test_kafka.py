@@ -43,6 +43,7 @@ def read(broker: KafkaBroker, count: int) -> set[int]:
     return values
 
 
+@pytest.mark.slow
 def test_data_and_offsets_survive_a_kill(tmp_path: Path) -> None:
     """What was acknowledged is there after SIGKILL, on the same port; groups go on where they were.
 
