@@ -105,8 +105,8 @@ class ServerCore:
         """Take the version that a `ModelSpec` means into use.
 
         Raises:
-            ServingError: INVALID_ARGUMENT without a name or for an unknown label, NOT_FOUND
-                without such a version.
+            ServingError: INVALID_ARGUMENT without a name or for an unknown label, UNAVAILABLE
+                for any label before there is a configuration, NOT_FOUND without such a version.
         """
         if not spec.name:
             raise invalid_argument("ModelSpec has no name specified.")
@@ -114,10 +114,7 @@ class ServerCore:
         if choice == "version":
             return self._manager.lease(spec.name, spec.version.value)
         if choice == "version_label":
-            version = self._labels.get(spec.name, {}).get(spec.version_label)
-            if version is None:
-                raise invalid_argument(f"Unrecognized servable version label: {spec.version_label}")
-            return self._manager.lease(spec.name, version)
+            return self._manager.lease(spec.name, self._labelled(spec.name, spec.version_label))
         return self._manager.lease(spec.name, None)
 
     def statuses(self, model: str, version: int | None) -> dict[int, VersionStatus]:
@@ -187,6 +184,17 @@ class ServerCore:
                     grpc.StatusCode.DEADLINE_EXCEEDED, f"still waiting for models: {waiting}"
                 )
         _raise_if_failed({m: state for m, state in reached.items() if state is not None})
+
+    def _labelled(self, model: str, label: str) -> int:
+        """The version that a label means (GetModelVersionForLabel)."""
+        if not self._configured:
+            raise ServingError(
+                grpc.StatusCode.UNAVAILABLE, f"Model labels does not init yet.{label}"
+            )
+        version = self._labels.get(model, {}).get(label)
+        if version is None:
+            raise invalid_argument(f"Unrecognized servable version label: {label}")
+        return version
 
     def _check_labels(self, models: Sequence[ModelConfig]) -> None:
         """A label names a version that is available (UpdateModelVersionLabelMap)."""

@@ -51,6 +51,10 @@ def test_waits_for_its_configuration(
     with pytest.raises(grpc.RpcError) as caught:
         api.predict(product_request(1))
     assert caught.value.code() is grpc.StatusCode.NOT_FOUND
+    with pytest.raises(grpc.RpcError) as caught:
+        api.predict(product_request(1, version_label="stable"))
+    assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+    assert caught.value.details() == "Model labels does not init yet.stable"
     settings.model_config_file.write_text("model_config_list { nonsense")
     wait_until(lambda: any(e["event"] == "bad_model_config" for e in logged))
     write_config(settings.model_config_file, model_config(base_path))
