@@ -105,6 +105,9 @@ class Settings(BaseSettings):
         None, description="TF Serving's batching parameters, as text; empty: no batching"
     )
     model_threads: int = Field(1, ge=1, description="TensorFlow threads inside one operation")
+    model_tensor_content: bool = Field(
+        True, description="answers as bytes, not value by value (as TF Serving does by default)"
+    )
 
     # Service
     serve_host: str = Field("127.0.0.1", description="address that the gRPC service listens on")

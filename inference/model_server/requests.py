@@ -6,6 +6,7 @@ Source: prediction_service_impl.cc, get_model_status_impl.cc, get_model_metadata
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -31,15 +32,21 @@ class Requests:
 
     Every method takes a request message of `tensorflow_serving.apis` and returns its response
     message, or raises ServingError.
+
+    Args:
+        core: the models.
+        metrics: where requests are counted.
+        tensor_content: whether Predict answers with `tensor_content` or with typed fields.
     """
 
-    def __init__(self, core: ServerCore, metrics: Metrics) -> None:
+    def __init__(self, core: ServerCore, metrics: Metrics, tensor_content: bool = True) -> None:
         self._core = core
         self._metrics = metrics
+        self._predict: Answer = partial(tensors.predict, typed=not tensor_content)
 
     def predict(self, request: Any) -> Any:
         """Tensors in, tensors out."""
-        return self._infer("Predict", tensors.predict, request)
+        return self._infer("Predict", self._predict, request)
 
     def classify(self, request: Any) -> Any:
         """Examples in, classes out."""

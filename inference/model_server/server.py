@@ -43,7 +43,7 @@ class ModelServer:
 
     Args:
         settings: addresses (`model_server` may end in `:0` for any free port), configuration file,
-            polling and threads.
+            polling, threads and the form of answers.
         rest_port: instead of the setting's; 0 for any free one.
         grpc_threads: calls that are worked on at once; the others queue.
         allow_version_labels_for_unavailable_models: see `ServerCore`.
@@ -73,7 +73,7 @@ class ModelServer:
             batching=read_batching(batching) if batching is not None else None,
             allow_version_labels_for_unavailable_models=allow_version_labels_for_unavailable_models,
         )
-        self._requests = Requests(self._core, self.metrics)
+        self._requests = Requests(self._core, self.metrics, settings.model_tensor_content)
         self._grpc: Any = grpc.server(
             ThreadPoolExecutor(grpc_threads or default_threads(), "model-server-grpc"),
             options=_GRPC_OPTIONS,

@@ -23,6 +23,7 @@ from tests.inference.model_server.conftest import (
     model_config,
     product_request,
     reload_request,
+    running,
     values,
     wait_until,
     write_config,
@@ -107,6 +108,22 @@ def test_a_taken_port_is_an_error(start: Any, settings: Settings) -> None:
         ModelServer(taken, rest_port=0).start()
     with pytest.raises(OSError, match="in use"):
         ModelServer(settings, rest_port=server.rest_port).start()
+
+
+def test_the_threads_of_the_settings_are_tensorflows(
+    settings: Settings, base_path: Path, publish: Publish
+) -> None:
+    """So many inside one operation; between operations none, they run in the caller's thread."""
+    publish(2)
+    with running(settings.model_copy(update={"model_threads": 3}), model_config(base_path)) as (
+        server,
+        api,
+    ):
+        api.wait_for({2: "AVAILABLE"})
+        with server._core.lease(product_request(1).model_spec) as lease:
+            config = lease.servable._session._config
+    assert config.intra_op_parallelism_threads == 3
+    assert config.inter_op_parallelism_threads == -1
 
 
 def test_rest_can_be_off(start: Any) -> None:
