@@ -48,6 +48,7 @@ class ServerCore:
         threads: TensorFlow threads that one operation may use.
         metrics: where loads are counted.
         batching: see `Servable`.
+        on_settled: called once, when the models of the first configuration are loaded.
         allow_version_labels_for_unavailable_models: whether a new label may name a version that
             is not available yet. A label that exists moves only to an available one, either way.
     """
@@ -59,9 +60,11 @@ class ServerCore:
         threads: int,
         metrics: Metrics,
         batching: BatchingParameters | None = None,
+        on_settled: Callable[[], None] = lambda: None,
         allow_version_labels_for_unavailable_models: bool = True,
     ) -> None:
         self._poll_s = poll_s
+        self._on_settled, self._settled = on_settled, False
         self._early_labels = allow_version_labels_for_unavailable_models
         self._wake = threading.Event()
         self._stopping = threading.Event()
@@ -218,10 +221,25 @@ class ServerCore:
             try:
                 self._poll()
                 self._manager.step()
+                self._settle()
             except Exception:
                 log.exception("following_models_failed")
             self._wake.wait(self._poll_s)
             self._wake.clear()
+
+    def _settle(self) -> None:
+        """Say once that each model, and each version with a label, is loaded or cannot be."""
+        if self._settled or not self._configured:
+            return
+        states = self._manager.states
+        with self._manager.changed:
+            self._settled = all(
+                states.reached_since(name, 0) is not None
+                and all(states.is_over(name, v) for v in self._labels[name].values())
+                for name in self._config
+            )
+        if self._settled:
+            self._on_settled()
 
     def _poll(self) -> None:
         config = self._config

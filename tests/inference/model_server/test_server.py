@@ -13,6 +13,7 @@ import grpc
 import pytest
 import structlog
 import tensorflow as tf
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from contracts.settings import Settings
 from inference.model_server.config import BadConfigFile
@@ -203,3 +204,25 @@ def test_run_serves_until_a_signal(
             api.channel.close()
             process.send_signal(number)
         assert process.wait(30) == 0
+
+
+def health(api: Api, service: str) -> str:
+    """What the server says of a service."""
+    request = health_pb2.HealthCheckRequest(service=service)
+    status = health_pb2_grpc.HealthStub(api.channel).Check(request, timeout=20).status
+    return str(health_pb2.HealthCheckResponse.ServingStatus.Name(status))
+
+
+@pytest.mark.parametrize("service", ["", "PredictionService", "ModelService"])
+def test_health_tells_when_calls_may_come(
+    start: Any, base_path: Path, publish: Publish, service: str
+) -> None:
+    """Not before the models of the configuration are loaded, and no more once it is to end."""
+    server, api = start(model_config(base_path, labels={"stable": 2}))
+    assert health(api, service) == "NOT_SERVING"
+    publish(2)
+    wait_until(lambda: health(api, service) == "SERVING")
+    assert values(api.predict(product_request(1, version_label="stable"))) == [2]
+    server.give_notice()
+    assert health(api, service) == "NOT_SERVING"
+    assert values(api.predict(product_request(1))) == [2]
