@@ -95,7 +95,9 @@ class Settings(BaseSettings):
     stream_metrics_port: int = Field(9101, ge=0, description="Prometheus port of `stream`, 0 = off")
 
     # Model server
-    model_server: str = Field("127.0.0.1:8500", description="host:port of TF Serving's gRPC")
+    model_server: str = Field(
+        "127.0.0.1:8500", description="host:port of TF Serving's gRPC (serve: or several)"
+    )
     model_server_rest_port: int = Field(8501, ge=0, description="REST and metrics port, 0 = off")
     model_config_file: Path = Field(
         Path("var/models/models.config"), description="TF Serving's ModelServerConfig, as text"
@@ -105,6 +107,9 @@ class Settings(BaseSettings):
         None, description="TF Serving's batching parameters, as text; empty: no batching"
     )
     model_threads: int = Field(1, ge=1, description="TensorFlow threads inside one operation")
+    model_tensor_content: bool = Field(
+        True, description="answers as bytes, not value by value (as TF Serving does by default)"
+    )
 
     # Service
     serve_host: str = Field("127.0.0.1", description="address that the gRPC service listens on")

@@ -1,9 +1,10 @@
 """The client of the model server: TF Serving's gRPC protocol, asynchronous, numpy in and out.
 
 One channel lives for the process and every call has a deadline (DESIGN, D5). The same code talks
-to the embedded server and to `tensorflow/serving`.
+to the embedded server and to `tensorflow/serving`, and to several of them at once.
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -15,7 +16,7 @@ import numpy as np
 from inference import serving_messages as messages
 from inference.tensor_codec import BadTensor, decode, encode
 
-_CHANNEL_OPTIONS: Final = [
+_CHANNEL_OPTIONS: Final[list[tuple[str, Any]]] = [
     ("grpc.max_send_message_length", -1),
     ("grpc.max_receive_message_length", -1),
     # A model server that comes back is used again within a second, not after gRPC's two minutes.
@@ -25,6 +26,25 @@ _CHANNEL_OPTIONS: Final = [
 ]
 
 
+# For several servers: calls go round over those that say that they serve (gRPC's proposal A17; who
+# does not speak grpc.health.v1 counts as serving), and a call that met an ending one goes to
+# another. With one server a second try would only cost the caller time.
+_SEVERAL: Final = {
+    "loadBalancingConfig": [{"round_robin": {}}],
+    "healthCheckConfig": {"serviceName": "PredictionService"},
+    "methodConfig": [
+        {
+            "name": [{}],
+            "retryPolicy": {
+                "maxAttempts": 2,
+                "initialBackoff": "0.01s",
+                "maxBackoff": "0.01s",
+                "backoffMultiplier": 1,
+                "retryableStatusCodes": ["UNAVAILABLE"],
+            },
+        }
+    ],
+}
 _SIGNATURE_DEF: Final = "signature_def"
 #: Stands for any size in the shape that an output must have.
 ANY = -1
@@ -63,7 +83,8 @@ class ModelClient:
     """Asks models by their version label.
 
     Args:
-        target: gRPC address of the model server, `host:port`.
+        target: gRPC address of the model server, `host:port`, or of several,
+            `ipv4:HOST:PORT,HOST:PORT`: one of them may then end without a call failing.
         label: version label to ask for; empty asks for the latest version.
     """
 
@@ -79,7 +100,10 @@ class ModelClient:
         """Open the channel on first use: it belongs to the event loop that is running then."""
         if self._channel is not None:
             return
-        self._channel = grpc.aio.insecure_channel(self._target, options=_CHANNEL_OPTIONS)
+        options = list(_CHANNEL_OPTIONS)
+        if "," in self._target:
+            options.append(("grpc.service_config", json.dumps(_SEVERAL)))
+        self._channel = grpc.aio.insecure_channel(self._target, options=options)
         self._predict = self._channel.unary_unary(
             messages.PREDICT,
             request_serializer=messages.PredictRequest.SerializeToString,

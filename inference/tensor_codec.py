@@ -1,9 +1,9 @@
 """numpy arrays to TensorFlow's `TensorProto` and back, without TensorFlow's runtime.
 
 Works on TensorFlow's own message class and on ours (`inference.serving_messages`) alike. Writes
-`tensor_content` (one copy of the array's bytes); reads that and the typed fields, which are what
-TF Serving answers with by default. Source of the rules: `Tensor::FromProto` in
-tensorflow/core/framework/tensor.cc.
+`tensor_content` (one copy of the array's bytes) unless told otherwise; reads that and the typed
+fields, which are what TF Serving answers with by default. Source of the rules: `Tensor::FromProto`
+in tensorflow/core/framework/tensor.cc.
 """
 
 import math
@@ -40,10 +40,16 @@ class BadTensor(ValueError):
     """A tensor that cannot be read or written; the message says why."""
 
 
-def encode(array: np.ndarray, proto: Any) -> None:
-    """Write an array of any shape into an empty `TensorProto`, as `tensor_content`.
+def encode(array: np.ndarray, proto: Any, *, typed: bool = False) -> None:
+    """Write an array of any shape into an empty `TensorProto`.
 
     Strings and bytes go to `string_val`, which every reader understands.
+
+    Args:
+        array: the values.
+        proto: where they go.
+        typed: into the field of their type (`float_val`...), value by value (`AsProtoField` in
+            tensor.cc); else as `tensor_content`.
 
     Raises:
         BadTensor: the array's type has no counterpart in TensorFlow.
@@ -60,6 +66,10 @@ def encode(array: np.ndarray, proto: Any) -> None:
         proto.tensor_shape.dim.add(size=size)
     if number == STRING:
         proto.string_val.extend(v.encode() if isinstance(v, str) else v for v in array.flat)
+    elif typed:
+        if array.dtype == np.float16:  # its bits, each in an int32
+            array = array.view(np.uint16)
+        getattr(proto, _TYPES[number][1]).extend(array.ravel().tolist())
     else:
         proto.tensor_content = array.tobytes()
 

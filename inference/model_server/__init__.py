@@ -4,6 +4,7 @@ It stands in for `tensorflow/serving`: the same gRPC and REST calls, configurati
 policies, labels, warm-up records, states, status codes and messages. Where a comment names a
 `.cc` file, that file of github.com/tensorflow/serving is the source of the behaviour.
 
+docs/model-server.md compares the two behaviour by behaviour, and names the test of each.
 What differs, on purpose: a version that cannot be loaded ends at once (the real server first
 tries five more times, a minute apart); a directory without `saved_model.pb` is no version yet;
 a configuration file that does not exist is waited for; the ports open before the models are loaded.

@@ -2,7 +2,8 @@
 
 The first caller of a batch computes it in its own thread; those who come while it waits for its
 turn join it. So a lone call pays nothing, and the busier the server, the larger its batches.
-Source of the parameters and of the words of refusal: shared_batch_scheduler.h, batching_session.cc.
+Source of the parameters and of the refusals: batching_session.cc and batching_util.h of TF Serving,
+tensorflow/core/kernels/batching_util/shared_batch_scheduler.h.
 """
 
 import threading
@@ -14,12 +15,15 @@ import grpc
 import numpy as np
 
 from inference.model_server.batching_config import BatchingParameters
-from inference.model_server.errors import ServingError
+from inference.model_server.errors import ServingError, invalid_argument
 
 Arrays = Sequence[np.ndarray]
 Compute = Callable[[Arrays], list[np.ndarray]]
 
 _FULL: Final = "The batch scheduling queue to which this task was submitted is full"
+_NO_INPUT: Final = "Batching Run() must have at least one input tensor"
+_NO_ROWS: Final = "Batching Run() input tensors must have at least one dimension"
+_UNEQUAL: Final = "Batching Run() input tensors must have equal 0th-dimension size"
 
 
 class _Batch:
@@ -52,12 +56,24 @@ class Batcher:
         self._turns = threading.Semaphore(parameters.num_batch_threads)
 
     def takes(self, inputs: Arrays) -> bool:
-        """Whether these inputs can share a computation: all of one first size, and not too large.
+        """Whether these inputs are to share a computation; not so if they have no rows at all.
 
-        What is larger than a batch is computed alone; the real server refuses it.
+        Raises:
+            ServingError: INVALID_ARGUMENT; inputs of different first sizes, or more rows than
+                one batch may have. A call is not split, and not let past the limit either.
         """
-        sizes = {len(array) if array.ndim else -1 for array in inputs}
-        return len(sizes) == 1 and 0 < sizes.pop() <= self._parameters.max_batch_size
+        if not inputs:
+            raise invalid_argument(_NO_INPUT)
+        if not all(array.ndim for array in inputs):
+            raise invalid_argument(_NO_ROWS)
+        rows, most = len(inputs[0]), self._parameters.max_batch_size
+        if any(len(array) != rows for array in inputs):
+            raise invalid_argument(_UNEQUAL)
+        if rows > most:
+            raise invalid_argument(
+                f"Task size {rows} is larger than maximum input batch size {most}"
+            )
+        return rows > 0
 
     def run(self, key: Hashable, inputs: Arrays, compute: Compute) -> list[np.ndarray]:
         """Compute these rows, together with those of others that have the same key.
@@ -95,10 +111,17 @@ class Batcher:
             if batch is not None:
                 batch.full.set()  # it takes no more: its turn need not wait for others
             if self._waiting >= self._parameters.max_enqueued_batches:
-                raise ServingError(grpc.StatusCode.UNAVAILABLE, _FULL)
+                raise self._full()
             self._waiting += 1
             batch = self._open[key] = _Batch()
             return batch, batch.add(inputs), True
+
+    def _full(self) -> ServingError:
+        return ServingError(
+            grpc.StatusCode.UNAVAILABLE,
+            f"{_FULL}; currently {self._waiting} batches enqueued and max_enqueued_batches is "
+            f"{self._parameters.max_enqueued_batches}",
+        )
 
     def _lead(self, key: Hashable, batch: _Batch, compute: Compute) -> None:
         until_s = time.monotonic() + self._parameters.batch_timeout_micros / 1e6

@@ -1,8 +1,9 @@
 """`BatchingParameters`: the text of TF Serving's `--batching_parameters_file`.
 
 The package of its protos leaves this one out, so it is declared here, field by field. What the
-embedded server does not do (`allowed_batch_sizes`, `pad_variable_length_inputs`) is left out and
-refused by name, rather than read and passed over.
+embedded server does not do (`allowed_batch_sizes`, `pad_variable_length_inputs`,
+`enable_large_batch_splitting` and its `max_execution_batch_size`) is left out and refused by name,
+rather than read and passed over.
 
 Source: tensorflow_serving/servables/tensorflow/session_bundle_config.proto; the defaults are those
 of SharedBatchScheduler.
@@ -37,7 +38,7 @@ class BatchingParameters:
     """How concurrent calls are put together.
 
     Attributes:
-        max_batch_size: rows of one computation at the most.
+        max_batch_size: rows of one computation at the most; a call with more is refused.
         batch_timeout_micros: how long a batch waits for more, microseconds, when it could begin.
         max_enqueued_batches: batches that may wait, of each version; more are UNAVAILABLE.
         num_batch_threads: batches that are computed at once.

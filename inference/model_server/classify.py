@@ -147,14 +147,22 @@ def _check_regression(signature: SignatureDef) -> None:
         raise invalid_argument(f"No regression outputs found in SignatureDef: {signature}")
 
 
+def count(request_input: Any) -> int:
+    """How many examples an `Input` has."""
+    return len(_listed(request_input).examples)
+
+
+def _listed(request_input: Any) -> Any:
+    """Whichever list the request has: that with a shared context, or the plain one."""
+    kind = request_input.WhichOneof("kind")
+    return getattr(request_input, kind or "example_list")
+
+
 def _serialized_examples(request_input: Any) -> np.ndarray:
     """The request's examples as bytes; a shared context is merged in by joining the bytes."""
-    kind = request_input.WhichOneof("kind")
-    if kind == "example_list_with_context":
-        listed = request_input.example_list_with_context
-        context = listed.context.SerializeToString()
-    else:
-        listed, context = request_input.example_list, b""
+    listed = _listed(request_input)
+    has_context = request_input.WhichOneof("kind") == "example_list_with_context"
+    context = listed.context.SerializeToString() if has_context else b""
     if not listed.examples:
         raise invalid_argument("Input is empty.")
     return np.array([context + e.SerializeToString() for e in listed.examples], dtype=object)

@@ -48,6 +48,7 @@ class ServerCore:
         threads: TensorFlow threads that one operation may use.
         metrics: where loads are counted.
         batching: see `Servable`.
+        on_settled: called once, when the models of the first configuration are loaded.
         allow_version_labels_for_unavailable_models: whether a new label may name a version that
             is not available yet. A label that exists moves only to an available one, either way.
     """
@@ -59,9 +60,11 @@ class ServerCore:
         threads: int,
         metrics: Metrics,
         batching: BatchingParameters | None = None,
+        on_settled: Callable[[], None] = lambda: None,
         allow_version_labels_for_unavailable_models: bool = True,
     ) -> None:
         self._poll_s = poll_s
+        self._on_settled, self._settled = on_settled, False
         self._early_labels = allow_version_labels_for_unavailable_models
         self._wake = threading.Event()
         self._stopping = threading.Event()
@@ -105,8 +108,8 @@ class ServerCore:
         """Take the version that a `ModelSpec` means into use.
 
         Raises:
-            ServingError: INVALID_ARGUMENT without a name or for an unknown label, NOT_FOUND
-                without such a version.
+            ServingError: INVALID_ARGUMENT without a name or for an unknown label, UNAVAILABLE
+                for any label before there is a configuration, NOT_FOUND without such a version.
         """
         if not spec.name:
             raise invalid_argument("ModelSpec has no name specified.")
@@ -114,10 +117,7 @@ class ServerCore:
         if choice == "version":
             return self._manager.lease(spec.name, spec.version.value)
         if choice == "version_label":
-            version = self._labels.get(spec.name, {}).get(spec.version_label)
-            if version is None:
-                raise invalid_argument(f"Unrecognized servable version label: {spec.version_label}")
-            return self._manager.lease(spec.name, version)
+            return self._manager.lease(spec.name, self._labelled(spec.name, spec.version_label))
         return self._manager.lease(spec.name, None)
 
     def statuses(self, model: str, version: int | None) -> dict[int, VersionStatus]:
@@ -188,6 +188,17 @@ class ServerCore:
                 )
         _raise_if_failed({m: state for m, state in reached.items() if state is not None})
 
+    def _labelled(self, model: str, label: str) -> int:
+        """The version that a label means (GetModelVersionForLabel)."""
+        if not self._configured:
+            raise ServingError(
+                grpc.StatusCode.UNAVAILABLE, f"Model labels does not init yet.{label}"
+            )
+        version = self._labels.get(model, {}).get(label)
+        if version is None:
+            raise invalid_argument(f"Unrecognized servable version label: {label}")
+        return version
+
     def _check_labels(self, models: Sequence[ModelConfig]) -> None:
         """A label names a version that is available (UpdateModelVersionLabelMap)."""
         for model in models:
@@ -210,10 +221,25 @@ class ServerCore:
             try:
                 self._poll()
                 self._manager.step()
+                self._settle()
             except Exception:
                 log.exception("following_models_failed")
             self._wake.wait(self._poll_s)
             self._wake.clear()
+
+    def _settle(self) -> None:
+        """Say once that each model, and each version with a label, is loaded or cannot be."""
+        if self._settled or not self._configured:
+            return
+        states = self._manager.states
+        with self._manager.changed:
+            self._settled = all(
+                states.reached_since(name, 0) is not None
+                and all(states.is_over(name, v) for v in self._labels[name].values())
+                for name in self._config
+            )
+        if self._settled:
+            self._on_settled()
 
     def _poll(self) -> None:
         config = self._config

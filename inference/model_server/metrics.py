@@ -16,6 +16,8 @@ PATH: Final = "/monitoring/prometheus/metrics"
 
 # 33 limits from 10 us, each 1.8 times the one before: up to about 20 minutes.
 LATENCY_LIMITS_US: Final = tuple(10 * 1.8**i for i in range(33))
+# Examples of one request: 1, 2, 4... up to 16,384.
+EXAMPLE_LIMITS: Final = tuple(2.0**i for i in range(15))
 
 
 def _name(path: str) -> str:
@@ -136,6 +138,10 @@ class Metrics:
         self.runtime_latency = Histogram(
             f"{serving}/runtime_latency", ["model_name", "API", "runtime"], LATENCY_LIMITS_US
         )
+        self.example_counts = Histogram(
+            f"{serving}/request_example_counts", ["model"], EXAMPLE_LIMITS
+        )
+        self.example_total = Counter(f"{serving}/request_example_count_total", ["model"])
         self.warmup_latency = Histogram(
             f"{serving}/model_warmup_latency", ["model_path", "status"], LATENCY_LIMITS_US
         )
@@ -149,6 +155,8 @@ class Metrics:
             self.request_count,
             self.request_latency,
             self.runtime_latency,
+            self.example_counts,
+            self.example_total,
             self.warmup_latency,
             self.warmup_records,
             self.load_attempts,

@@ -22,7 +22,14 @@ def untimed(run: Callable[[], list[np.ndarray]]) -> list[np.ndarray]:
     return run()
 
 
-def predict(servable: Servable, request: Any, version: int | None, timed: Timed = untimed) -> Any:
+def predict(
+    servable: Servable,
+    request: Any,
+    version: int | None,
+    timed: Timed = untimed,
+    *,
+    typed: bool = False,
+) -> Any:
     """Answer a `PredictRequest` with a `PredictResponse`.
 
     Args:
@@ -30,6 +37,7 @@ def predict(servable: Servable, request: Any, version: int | None, timed: Timed 
         request: inputs and output filter by the signature's aliases.
         version: named in the answer.
         timed: wraps the computation alone.
+        typed: see `tensor_codec.encode`.
 
     Raises:
         ServingError: FAILED_PRECONDITION for an unknown signature, INVALID_ARGUMENT for wrong
@@ -47,7 +55,7 @@ def predict(servable: Servable, request: Any, version: int | None, timed: Timed 
     values = dict(zip(tensors, timed(lambda: servable.run(feeds, tensors)), strict=True))
     response = predict_pb2.PredictResponse()
     for alias in aliases:
-        _answer(alias, values[signature.outputs[alias].name], response)
+        _answer(alias, values[signature.outputs[alias].name], response, typed)
     fill_model_spec(response.model_spec, request.model_spec.name, name, version)
     return response
 
@@ -119,8 +127,8 @@ def _wanted(signature: SignatureDef, output_filter: Iterable[str]) -> list[str]:
     return aliases or sorted(signature.outputs)
 
 
-def _answer(alias: str, value: np.ndarray, response: Any) -> None:
+def _answer(alias: str, value: np.ndarray, response: Any, typed: bool) -> None:
     try:
-        encode(np.asarray(value), response.outputs[alias])
+        encode(np.asarray(value), response.outputs[alias], typed=typed)
     except BadTensor as error:
         raise ServingError(grpc.StatusCode.UNIMPLEMENTED, f"output {alias}: {error}") from error

@@ -6,6 +6,7 @@ Source: prediction_service_impl.cc, get_model_status_impl.cc, get_model_metadata
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -31,15 +32,21 @@ class Requests:
 
     Every method takes a request message of `tensorflow_serving.apis` and returns its response
     message, or raises ServingError.
+
+    Args:
+        core: the models.
+        metrics: where requests are counted.
+        tensor_content: whether Predict answers with `tensor_content` or with typed fields.
     """
 
-    def __init__(self, core: ServerCore, metrics: Metrics) -> None:
+    def __init__(self, core: ServerCore, metrics: Metrics, tensor_content: bool = True) -> None:
         self._core = core
         self._metrics = metrics
+        self._predict: Answer = partial(tensors.predict, typed=not tensor_content)
 
     def predict(self, request: Any) -> Any:
         """Tensors in, tensors out."""
-        return self._infer("Predict", tensors.predict, request)
+        return self._infer("Predict", self._predict, request)
 
     def classify(self, request: Any) -> Any:
         """Examples in, classes out."""
@@ -50,9 +57,21 @@ class Requests:
         return self._infer("Regress", examples.regress, request)
 
     def multi_inference(self, request: Any) -> Any:
-        """Examples in, several signatures' results out."""
+        """Examples in, several signatures' results out.
+
+        Of these the real server measures no latency; it counts the examples of these alone.
+        """
         spec = request.tasks[0].model_spec if request.tasks else model_pb2.ModelSpec()
-        return self._run("MultiInference", examples.multi_inference, spec, request)
+
+        def counting(run: Callable[[], list[np.ndarray]]) -> list[np.ndarray]:
+            values = run()
+            count = examples.count(request.input)
+            self._metrics.example_counts.observe(count, spec.name)
+            self._metrics.example_total.add(spec.name, by=count)
+            return values
+
+        with self._core.lease(spec) as lease:
+            return examples.multi_inference(lease.servable, request, lease.version, counting)
 
     def metadata(self, request: Any) -> Any:
         """The signatures of a version (`GetModelMetadata`)."""
@@ -94,9 +113,7 @@ class Requests:
             return dict(lease.servable.signatures[name].inputs)
 
     def _infer(self, api: str, answer: Answer, request: Any) -> Any:
-        return self._run(api, answer, _spec(request), request)
-
-    def _run(self, api: str, answer: Answer, spec: Any, request: Any) -> Any:
+        spec = _spec(request)
         with self._core.lease(spec) as lease:
             return answer(lease.servable, request, lease.version, self._timed(spec.name, api))
 

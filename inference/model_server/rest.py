@@ -90,16 +90,18 @@ class RestApi:
 
     def answer(self, verb: str, path: str, body: bytes) -> tuple[int, str, str]:
         """Answer a request with HTTP status, content type and body."""
-        if verb == "GET" and path == METRICS_PATH:
+        if path == METRICS_PATH:
             return 200, "text/plain", self._metrics.page()
         if not _API.fullmatch(path):
             return 404, "text/plain", "Not Found"
-        match = (_INFER if verb == "POST" else _ASK).fullmatch(path)
+        pattern = {"POST": _INFER, "GET": _ASK}.get(verb)
+        match = pattern.fullmatch(path) if pattern else None
         parts = {k: v for k, v in match.groupdict().items() if v} if match else {}
         model = unquote(parts.get("model", ""))
         try:
             with counted(self._metrics, parts.get("method", ""), "REST", lambda: model):
-                if match is None:
+                # Any case matches the pattern, but the real server goes on with lower case only.
+                if match is None or parts.get("method", "predict") not in self._infer:
                     raise invalid_argument(f"Malformed request: {verb} {path}")
                 process = self._infer_json if verb == "POST" else self._ask
                 return 200, "application/json", process(model, parts, body)
@@ -111,7 +113,7 @@ class RestApi:
             return status, "application/json", json.dumps({"error": failure.message})
 
     def _infer_json(self, model: str, parts: dict[str, str], body: bytes) -> str:
-        method = parts["method"].lower()
+        method = parts["method"]
         request = _REQUEST[method]()
         _fill_spec(request.model_spec, model, parts)
         return json.dumps(self._infer[method](request, parse_body(body)))
@@ -119,7 +121,8 @@ class RestApi:
     def _ask(self, model: str, parts: dict[str, str], _body: bytes) -> str:
         if not model:
             raise invalid_argument("Missing model name in request.")
-        return self._metadata(model, parts) if "part" in parts else self._status(model, parts)
+        is_metadata = parts.get("part") == "metadata"
+        return self._metadata(model, parts) if is_metadata else self._status(model, parts)
 
     def _predict(self, request: Any, document: dict[str, Any]) -> dict[str, Any]:
         form = fill_predict(document, request, self._requests.signature_inputs)
@@ -218,12 +221,21 @@ def _handler_of(api: RestApi) -> type[BaseHTTPRequestHandler]:
             self._respond("GET", b"")
 
         def do_POST(self) -> None:
-            length = self.headers.get("Content-Length", "")
-            if not length.isdigit():
+            self._with_body("POST")
+
+        def do_PUT(self) -> None:
+            self._with_body("PUT")
+
+        def do_DELETE(self) -> None:
+            self._with_body("DELETE")
+
+        def _with_body(self, verb: str) -> None:
+            length = self.headers.get("Content-Length", "0")
+            if not length.isdigit() or "Transfer-Encoding" in self.headers:
                 self.close_connection = True
                 self.send_error(411)
                 return
-            self._respond("POST", self.rfile.read(int(length)))
+            self._respond(verb, self.rfile.read(int(length)))
 
         def _respond(self, verb: str, body: bytes) -> None:
             status, content_type, text = api.answer(verb, urlsplit(self.path).path, body)

@@ -17,6 +17,7 @@ from inference.model_server.config import BadConfigFile, read_config
 from inference.model_server.core import ServerCore
 from inference.model_server.errors import ServingError
 from inference.model_server.grpc_service import ModelService, PredictionService
+from inference.model_server.health import Health
 from inference.model_server.metrics import Metrics
 from inference.model_server.requests import Requests
 from inference.model_server.rest import RestApi, RestServer
@@ -31,6 +32,8 @@ _GRPC_OPTIONS: Final = [
 ]
 # Seconds for requests in flight when the server is told to end.
 DRAIN_S: Final = 10.0
+# Seconds between "send me no more calls" and refusing them: clients of several servers turn away.
+NOTICE_S: Final = 0.5
 
 
 def default_threads() -> int:
@@ -43,7 +46,7 @@ class ModelServer:
 
     Args:
         settings: addresses (`model_server` may end in `:0` for any free port), configuration file,
-            polling and threads.
+            polling, threads and the form of answers.
         rest_port: instead of the setting's; 0 for any free one.
         grpc_threads: calls that are worked on at once; the others queue.
         allow_version_labels_for_unavailable_models: see `ServerCore`.
@@ -65,15 +68,17 @@ class ModelServer:
         if rest_port is not None:
             self._rest_port = rest_port
         self.metrics = Metrics()
+        self._health = Health()
         batching = settings.model_batching_file
         self._core = ServerCore(
             poll_s=settings.model_poll_s,
             threads=settings.model_threads,
             metrics=self.metrics,
             batching=read_batching(batching) if batching is not None else None,
+            on_settled=self._health.serving,
             allow_version_labels_for_unavailable_models=allow_version_labels_for_unavailable_models,
         )
-        self._requests = Requests(self._core, self.metrics)
+        self._requests = Requests(self._core, self.metrics, settings.model_tensor_content)
         self._grpc: Any = grpc.server(
             ThreadPoolExecutor(grpc_threads or default_threads(), "model-server-grpc"),
             options=_GRPC_OPTIONS,
@@ -108,9 +113,15 @@ class ModelServer:
             self._config_waiter.start()
         log.info("model_server_started", grpc_port=self.grpc_port, rest_port=self.rest_port)
 
+    def give_notice(self) -> None:
+        """Say NOT_SERVING, and go on answering for a moment."""
+        self._health.ending()
+        self._stopping.wait(NOTICE_S)
+
     def stop(self, grace_s: float = DRAIN_S) -> None:
         """Refuse new calls, let those in flight end, unload everything."""
         self._stopping.set()
+        self._health.ending()
         self._core.stop_following()
         self._grpc.stop(grace_s).wait()
         if self._rest is not None:
@@ -141,6 +152,7 @@ class ModelServer:
         models = ModelService(self._core, self._requests, self.metrics)
         prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(prediction, self._grpc)
         model_service_pb2_grpc.add_ModelServiceServicer_to_server(models, self._grpc)
+        self._health.add_to(self._grpc)
         try:
             self.grpc_port = self._grpc.add_insecure_port(address)
         except RuntimeError:
@@ -189,5 +201,6 @@ def run(settings: Settings) -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, end)
-    with ModelServer(settings):
+    with ModelServer(settings) as server:
         ended.wait()
+        server.give_notice()

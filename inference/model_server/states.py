@@ -50,6 +50,11 @@ class StateLog:
         status = self._statuses.get(model, {}).get(version)
         return status is not None and status.state is State.AVAILABLE
 
+    def is_over(self, model: str, version: int) -> bool:
+        """Whether the version's loading is over, well or badly; so it is if it was never seen."""
+        status = self._statuses.get(model, {}).get(version)
+        return status is None or status.state in (State.AVAILABLE, State.END)
+
     def reached_since(self, model: str, event: int) -> tuple[int, VersionStatus] | None:
         """The newest version that became available, or ended, after an event; None if none did."""
         for version, status in self.of(model).items():

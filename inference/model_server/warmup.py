@@ -70,7 +70,9 @@ def _replay(servable: Servable, record: bytes, path: Path) -> None:
         return
     run = _RUN.get(kind)
     if run is None:
+        # The real server's message has the field's number: it prints an enum of C++.
+        number = log.DESCRIPTOR.fields_by_name[kind].number
         raise ServingError(
-            grpc.StatusCode.UNIMPLEMENTED, f"Unsupported log_type for warmup: {kind}"
+            grpc.StatusCode.UNIMPLEMENTED, f"Unsupported log_type for warmup: {number}"
         )
     run(servable, getattr(log, kind).request, None)

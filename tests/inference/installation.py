@@ -92,6 +92,11 @@ class ModelProcess:
         if self._child is not None:
             self._child.process.send_signal(number)
 
+    @property
+    def alive(self) -> bool:
+        """Whether the process runs."""
+        return self._child is not None and self._child.alive
+
     def try_out(self, version: int | None) -> None:
         """Serve another version too, under the label of pairs on trial; None: no longer."""
         beside = {} if version is None else {CANARY: version}

@@ -4,6 +4,7 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -15,6 +16,7 @@ from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 from contracts.settings import Settings
 from inference.model_client import ANY, BadModelAnswer, ModelClient, ModelUnavailable
 from inference.model_server.server import ModelServer
+from placestream.stack.ports import free_port
 
 X = {"x": np.array([1, 2.5], np.float32)}
 
@@ -100,6 +102,24 @@ async def test_many_calls_at_once(server: ModelServer, connect: Callable[..., Mo
         *(client.predict("m", each, {"y": (3,)}, timeout_s=60) for each in inputs)
     )
     assert [a.outputs["y"].tolist() for a in answers] == [[2.0 * i] * 3 for i in range(50)]
+
+
+async def test_of_several_servers_those_are_asked_that_serve(
+    server: ModelServer, connect: Callable[..., ModelClient], tmp_path: Path
+) -> None:
+    """One has no models yet, one is not there: every call is answered by the third."""
+    await loaded(connect(server.grpc_port))
+    empty = Settings(
+        model_server="127.0.0.1:0",
+        model_server_rest_port=0,
+        model_config_file=tmp_path / "models.config",
+    )
+    with ModelServer(empty) as waiting:
+        ports = (waiting.grpc_port, free_port(), server.grpc_port)
+        client = ModelClient("ipv4:" + ",".join(f"127.0.0.1:{port}" for port in ports), "stable")
+        for _ in range(20):
+            assert (await client.predict("m", X, {"y": (2,)}, 20)).version == 2
+        await client.close()
 
 
 async def test_says_why_it_failed(server: ModelServer, connect: Callable[..., ModelClient]) -> None:

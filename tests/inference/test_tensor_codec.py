@@ -56,6 +56,18 @@ def test_we_read_the_typed_fields(message: Any, dtype: Any, shape: tuple[int, ..
     assert back.tolist() == array.tolist()
 
 
+@pytest.mark.parametrize("dtype", NUMERIC)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_tensorflow_reads_what_we_write_value_by_value(dtype: Any, shape: tuple[int, ...]) -> None:
+    """Same values in the typed fields, and no bytes."""
+    array, proto = example(dtype, shape), tensor_pb2.TensorProto()
+    encode(array, proto, typed=True)
+    assert proto.tensor_content == b""
+    read = tf.make_ndarray(proto)
+    assert read.dtype == array.dtype
+    np.testing.assert_array_equal(read, array)
+
+
 def test_the_last_value_is_repeated() -> None:
     """Fewer values than elements: as TensorFlow fills them; none at all means zeros."""
     proto = serving_messages.TensorProto(dtype=1, float_val=[5, 7])

@@ -100,22 +100,45 @@ def test_too_many_batches_are_refused_in_the_real_servers_words() -> None:
         assert compute.begun.wait(30)
         calls.append(pool.submit(batcher.run, "key", [np.ones(1)], compute))
         wait_for(batcher, 1)
-        with pytest.raises(ServingError, match="batch scheduling queue") as caught:
+        with pytest.raises(ServingError) as caught:
             batcher.run("key", [np.ones(1)], compute)
         compute.go.set()
         assert [call.result()[0].tolist() for call in calls] == [[2.0], [2.0]]
     assert caught.value.code is grpc.StatusCode.UNAVAILABLE
+    assert caught.value.message == (
+        "The batch scheduling queue to which this task was submitted is full; "
+        "currently 1 batches enqueued and max_enqueued_batches is 1"
+    )
 
 
 def test_what_can_be_put_together() -> None:
-    """An open first dimension of the signature, one first size of all inputs, and not too many."""
+    """An open first dimension of the signature, and one first size of all inputs."""
     assert batchable({"a:0": [-1, 3], "b:0": [3], "c:0": []}) == {"a:0"}
     batcher = one_turn(max_batch_size=2)
     assert batcher.takes([np.ones((2, 5)), np.ones(2)])
-    assert not batcher.takes([np.ones((2, 5)), np.ones(1)])
-    assert not batcher.takes([np.ones(3)])
-    assert not batcher.takes([np.ones(0)])
-    assert not batcher.takes([np.array(1.0)])
+    assert not batcher.takes([np.ones((0, 5)), np.ones(0)])
+
+
+@pytest.mark.parametrize(
+    ("inputs", "message"),
+    [
+        ([np.ones(3)], "Task size 3 is larger than maximum input batch size 2"),
+        (
+            [np.ones((2, 5)), np.ones(1)],
+            "Batching Run() input tensors must have equal 0th-dimension size",
+        ),
+        ([np.array(1.0)], "Batching Run() input tensors must have at least one dimension"),
+        ([], "Batching Run() must have at least one input tensor"),
+    ],
+)
+def test_what_is_refused_in_the_real_servers_words(inputs: list[Any], message: str) -> None:
+    """Too many rows, rows that differ, no rows: INVALID_ARGUMENT, as with --enable_batching."""
+    with pytest.raises(ServingError) as caught:
+        one_turn(max_batch_size=2).takes(inputs)
+    assert (caught.value.code, caught.value.message) == (
+        grpc.StatusCode.INVALID_ARGUMENT,
+        message,
+    )
 
 
 def test_the_file_is_tf_servings(tmp_path: Path) -> None:
@@ -134,6 +157,7 @@ def test_the_file_is_tf_servings(tmp_path: Path) -> None:
         ("max_batch_size: 128", "max_batch_size"),
         ("num_batch_threads { value: 0 }", "num_batch_threads"),
         ("pad_variable_length_inputs: true", "pad_variable_length_inputs"),
+        ("enable_large_batch_splitting { value: true }", "enable_large_batch_splitting"),
         ("\xff", "batching.config"),
     ],
 )
@@ -148,7 +172,7 @@ def test_a_file_that_means_something_else_is_refused(tmp_path: Path, text: str, 
 def test_a_server_with_batching_answers_as_one_without(
     settings: Settings, base_path: Path, publish: Any, tmp_path: Path
 ) -> None:
-    """Calls of different sizes from several threads: each gets its own rows back."""
+    """Calls of different sizes from several threads get their own rows back; too large: refused."""
     file = tmp_path / "batching.config"
     file.write_text("num_batch_threads { value: 1 } max_batch_size { value: 16 }")
     publish(3)
@@ -157,8 +181,12 @@ def test_a_server_with_batching_answers_as_one_without(
         api.wait_for({3: "AVAILABLE"})
 
         def one(i: int) -> bool:
-            x = [float(i + j) for j in range(1 + i % 20)]  # some are larger than a batch
+            x = [float(i + j) for j in range(1 + i % 16)]
             return values(api.predict(product_request(*x))) == [3 * v for v in x]
 
         with ThreadPoolExecutor(8) as pool:
             assert all(pool.map(one, range(200)))
+        with pytest.raises(grpc.RpcError) as refused:
+            api.predict(product_request(*range(17)))
+    assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert refused.value.details() == "Task size 17 is larger than maximum input batch size 16"

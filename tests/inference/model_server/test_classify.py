@@ -10,6 +10,7 @@ import pytest
 import tensorflow as tf
 from tensorflow_serving.apis import classification_pb2, inference_pb2, regression_pb2
 
+from inference.model_server.server import ModelServer
 from tests.inference.model_server.conftest import Api, model_config, running, server_settings
 
 INVALID = grpc.StatusCode.INVALID_ARGUMENT
@@ -45,18 +46,24 @@ def export_on_examples(path: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def api(
+def served(
     tmp_path_factory: pytest.TempPathFactory, multiplier: Callable[[int], Path]
-) -> Iterator[Api]:
+) -> Iterator[tuple[ModelServer, Api]]:
     """Model m multiplies (a plain predict model), model e works on examples."""
     root = tmp_path_factory.mktemp("served")
     shutil.copytree(multiplier(2), root / "m" / "2")
     export_on_examples(root / "e" / "1")
     models = [model_config(root / name, name=name) for name in ("m", "e")]
-    with running(server_settings(root), *models) as (_, api):
+    with running(server_settings(root), *models) as (server, api):
         api.wait_for({2: "AVAILABLE"})
         api.wait_for({1: "AVAILABLE"}, model="e")
-        yield api
+        yield server, api
+
+
+@pytest.fixture
+def api(served: tuple[ModelServer, Api]) -> Api:
+    """The API of that server."""
+    return served[1]
 
 
 def fill(request: Any, model: str, signature: str, *x: float) -> Any:
@@ -105,18 +112,33 @@ def test_regresses_with_a_shared_context(api: Api) -> None:
     assert values == [7, 3]
 
 
-def test_both_at_once(api: Api) -> None:
-    """MultiInference runs two signatures over the same examples."""
+def both_at_once(*x: float) -> Any:
+    """Ask for classes and values of the same examples."""
     request = inference_pb2.MultiInferenceRequest()
     for signature, method in (("classify", CLASSIFY), ("regress", REGRESS)):
         task = request.tasks.add(method_name=method)
         task.model_spec.name = "e"
         task.model_spec.signature_name = signature
-    add_examples(request.input.example_list, -4)
-    first, second = api.prediction.MultiInference(request).results
+    add_examples(request.input.example_list, *x)
+    return request
+
+
+def test_both_at_once(api: Api) -> None:
+    """MultiInference runs two signatures over the same examples."""
+    first, second = api.prediction.MultiInference(both_at_once(-4)).results
     assert first.classification_result.classifications[0].classes[0].label == "neg"
     assert second.regression_result.regressions[0].value == -4
     assert second.model_spec.signature_name == "regress"
+
+
+def test_examples_of_both_at_once_are_counted(served: tuple[ModelServer, Api]) -> None:
+    """By model, and nothing else is measured of them: so does the real server."""
+    server, api = served
+    before = server.metrics.example_total.value("e"), server.metrics.example_counts.count("e")
+    api.prediction.MultiInference(both_at_once(1, 2, 3))
+    after = server.metrics.example_total.value("e"), server.metrics.example_counts.count("e")
+    assert after == (before[0] + 3, before[1] + 1)
+    assert "MultiInference" not in server.metrics.page()
 
 
 def test_a_predict_signature_is_refused(api: Api) -> None:

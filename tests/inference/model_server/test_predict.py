@@ -1,5 +1,6 @@
 """Predict over gRPC: what is computed, what the answer says, and how a request is refused."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,14 @@ import pytest
 import tensorflow as tf
 from tensorflow_serving.apis import predict_pb2
 
-from tests.inference.model_server.conftest import Api, model_config, product_request, values
+from contracts.settings import Settings
+from tests.inference.model_server.conftest import (
+    Api,
+    model_config,
+    product_request,
+    running,
+    values,
+)
 
 INVALID = grpc.StatusCode.INVALID_ARGUMENT
 NOT_FOUND = grpc.StatusCode.NOT_FOUND
@@ -180,6 +188,19 @@ class Lookup(tf.Module):  # type: ignore[misc]
     def look_up(self, ids: Any, names: Any) -> dict[str, Any]:
         """Serve rows by id, and names in upper case."""
         return {"rows": self.rows.lookup(ids), "names": tf.strings.upper(names)}
+
+
+def test_answers_value_by_value_if_told_so(
+    settings: Settings, base_path: Path, publish: Callable[[int], Path]
+) -> None:
+    """TF Serving's own default, for clients that read `float_val` themselves."""
+    publish(3)
+    typed = settings.model_copy(update={"model_tensor_content": False})
+    with running(typed, model_config(base_path)) as (_, api):
+        api.wait_for({3: "AVAILABLE"})
+        tensor = api.predict(product_request(1, 2)).outputs["y"]
+    assert list(tensor.float_val) == [3, 6]
+    assert tensor.tensor_content == b""
 
 
 def test_serves_tables_and_strings(start: Any, base_path: Path) -> None:

@@ -1,5 +1,6 @@
 """The REST API: rows and columns, errors, status, metadata."""
 
+import http.client
 import json
 import shutil
 import urllib.error
@@ -62,9 +63,9 @@ def rest_port(
 def call(rest_port: int) -> Call:
     """Sends a request; returns HTTP status and parsed body."""
 
-    def send(path: str, body: Any = None) -> tuple[int, Any]:
+    def send(path: str, body: Any = None, verb: str | None = None) -> tuple[int, Any]:
         data = body if isinstance(body, bytes | None) else json.dumps(body).encode()
-        request = urllib.request.Request(f"http://127.0.0.1:{rest_port}{path}", data)
+        request = urllib.request.Request(f"http://127.0.0.1:{rest_port}{path}", data, method=verb)
         try:
             with urllib.request.urlopen(request, timeout=20) as response:
                 return response.status, json.load(response)
@@ -185,6 +186,7 @@ def test_not_a_number_travels(call: Call) -> None:
             "Unable to base64 decode",
         ),
         ("m:explain", {}, 400, "Malformed request: POST /v1/models/m:explain"),
+        ("m:Predict", {"inputs": [1]}, 400, "Malformed request: POST /v1/models/m:Predict"),
     ],
 )
 def test_errors(call: Call, path: str, body: Any, status: int, message: str) -> None:
@@ -217,6 +219,11 @@ def test_status(call: Call) -> None:
     assert call("/v1/models") == (400, {"error": "Missing model name in request."})
 
 
+def test_metadata_in_other_letters_is_the_status(call: Call) -> None:
+    """Any case matches the path, but only lower case is taken for the metadata."""
+    assert call("/v1/models/m/METADATA") == call("/v1/models/m")
+
+
 def test_metadata(call: Call) -> None:
     """Signatures with types and shapes, field names as in the protocol."""
     status, body = call("/v1/models/m/labels/stable/metadata")
@@ -231,3 +238,19 @@ def test_other_paths_are_not_found(call: Call) -> None:
     """Only /v1/ and the metrics exist."""
     assert call("/")[0] == 404
     assert call("/v2/models/m")[0] == 404
+
+
+@pytest.mark.parametrize("verb", ["PUT", "DELETE"])
+def test_other_verbs_are_malformed(call: Call, verb: str) -> None:
+    """Known to the real server's HTTP library, and then refused by the API."""
+    status, body = call("/v1/models/m", b"", verb)
+    assert status == 400
+    assert body == {"error": f"Malformed request: {verb} /v1/models/m"}
+
+
+def test_a_body_without_a_length_is_refused(rest_port: int) -> None:
+    """Chunks are not read; the answer says what is asked for instead."""
+    connection = http.client.HTTPConnection("127.0.0.1", rest_port, timeout=20)
+    connection.request("POST", "/v1/models/m:predict", iter([b"{}"]), encode_chunked=True)
+    assert connection.getresponse().status == 411
+    connection.close()

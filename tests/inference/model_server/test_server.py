@@ -13,6 +13,7 @@ import grpc
 import pytest
 import structlog
 import tensorflow as tf
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from contracts.settings import Settings
 from inference.model_server.config import BadConfigFile
@@ -23,6 +24,7 @@ from tests.inference.model_server.conftest import (
     model_config,
     product_request,
     reload_request,
+    running,
     values,
     wait_until,
     write_config,
@@ -51,6 +53,10 @@ def test_waits_for_its_configuration(
     with pytest.raises(grpc.RpcError) as caught:
         api.predict(product_request(1))
     assert caught.value.code() is grpc.StatusCode.NOT_FOUND
+    with pytest.raises(grpc.RpcError) as caught:
+        api.predict(product_request(1, version_label="stable"))
+    assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+    assert caught.value.details() == "Model labels does not init yet.stable"
     settings.model_config_file.write_text("model_config_list { nonsense")
     wait_until(lambda: any(e["event"] == "bad_model_config" for e in logged))
     write_config(settings.model_config_file, model_config(base_path))
@@ -103,6 +109,22 @@ def test_a_taken_port_is_an_error(start: Any, settings: Settings) -> None:
         ModelServer(taken, rest_port=0).start()
     with pytest.raises(OSError, match="in use"):
         ModelServer(settings, rest_port=server.rest_port).start()
+
+
+def test_the_threads_of_the_settings_are_tensorflows(
+    settings: Settings, base_path: Path, publish: Publish
+) -> None:
+    """So many inside one operation; between operations none, they run in the caller's thread."""
+    publish(2)
+    with running(settings.model_copy(update={"model_threads": 3}), model_config(base_path)) as (
+        server,
+        api,
+    ):
+        api.wait_for({2: "AVAILABLE"})
+        with server._core.lease(product_request(1).model_spec) as lease:
+            config = lease.servable._session._config
+    assert config.intra_op_parallelism_threads == 3
+    assert config.inter_op_parallelism_threads == -1
 
 
 def test_rest_can_be_off(start: Any) -> None:
@@ -182,3 +204,25 @@ def test_run_serves_until_a_signal(
             api.channel.close()
             process.send_signal(number)
         assert process.wait(30) == 0
+
+
+def health(api: Api, service: str) -> str:
+    """What the server says of a service."""
+    request = health_pb2.HealthCheckRequest(service=service)
+    status = health_pb2_grpc.HealthStub(api.channel).Check(request, timeout=20).status
+    return str(health_pb2.HealthCheckResponse.ServingStatus.Name(status))
+
+
+@pytest.mark.parametrize("service", ["", "PredictionService", "ModelService"])
+def test_health_tells_when_calls_may_come(
+    start: Any, base_path: Path, publish: Publish, service: str
+) -> None:
+    """Not before the models of the configuration are loaded, and no more once it is to end."""
+    server, api = start(model_config(base_path, labels={"stable": 2}))
+    assert health(api, service) == "NOT_SERVING"
+    publish(2)
+    wait_until(lambda: health(api, service) == "SERVING")
+    assert values(api.predict(product_request(1, version_label="stable"))) == [2]
+    server.give_notice()
+    assert health(api, service) == "NOT_SERVING"
+    assert values(api.predict(product_request(1))) == [2]

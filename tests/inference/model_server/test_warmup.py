@@ -108,3 +108,16 @@ def test_too_many_records_keep_the_version_out(
     part.rename(base_path / "4")
     api.wait_for({4: "END", 3: "AVAILABLE"})
     assert error_of(api, 4).startswith("Number of warmup records exceeds the maximum (2) at ")
+
+
+def test_a_record_of_another_kind_keeps_the_version_out(
+    start: Any, base_path: Path, prepared: Path
+) -> None:
+    """A SessionRun cannot be replayed; the real server names it by its number."""
+    log = prediction_log_pb2.PredictionLog()
+    log.session_run_log.SetInParent()
+    add_records(prepared, log.SerializeToString())
+    prepared.rename(base_path / "3")
+    _, api = start(model_config(base_path))
+    api.wait_for({3: "END"})
+    assert error_of(api, 3) == "Unsupported log_type for warmup: 5"
