@@ -1,5 +1,6 @@
 """Reads dead-letter topics, one letter at a time, without moving anyone's offsets."""
 
+import time
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing, contextmanager
 from types import TracebackType
@@ -15,6 +16,9 @@ TIMEOUT_S = 10.0
 #: A broker that restarts comes back within this time.
 SILENCE_S = 30.0
 _POLL_S = 1.0
+#: What a partition answers whose leader is being chosen: a topic just made, a broker just back.
+_NEW_LEADER = {KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE}
+_NEW_LEADER_S = 0.1
 
 
 class NoSuchLetter(RuntimeError):
@@ -142,9 +146,15 @@ class DeadLetterReader:
             return {p: self._span(name, p) for p in sorted(found.partitions)}
 
     def _span(self, name: str, partition: int) -> tuple[int, int]:
-        ends = self._consumer.get_watermark_offsets(
-            TopicPartition(name, partition), timeout=TIMEOUT_S
-        )
+        at, latest_s = TopicPartition(name, partition), time.monotonic() + TIMEOUT_S
+        while True:
+            try:
+                ends = self._consumer.get_watermark_offsets(at, timeout=TIMEOUT_S)
+                break
+            except KafkaException as error:
+                if error.args[0].code() not in _NEW_LEADER or time.monotonic() > latest_s:
+                    raise
+                time.sleep(_NEW_LEADER_S)
         if ends is None:
             raise Unreadable(f"Kafka at {self._kafka} does not say where {name} ends")
         return ends[0], ends[1]

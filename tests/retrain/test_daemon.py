@@ -206,7 +206,10 @@ def alive(pid: int) -> bool:
 
 
 def test_what_is_missing_is_waited_for(
-    settings: Settings, steps: Steps, capfd: pytest.CaptureFixture[str]
+    settings: Settings,
+    steps: Steps,
+    capfd: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     """Without a model server the trainer says so and takes nothing up; it comes, work begins."""
     export(settings, 1)
@@ -215,8 +218,10 @@ def test_what_is_missing_is_waited_for(
         said: list[str] = []
 
         def named() -> bool:
+            # To the terminal, or through logging, where another test has set that up.
             said.append(capfd.readouterr().out)
-            return "the model server" in "".join(said) and settings.model_server in "".join(said)
+            told = "".join(said) + caplog.text
+            return "the model server" in told and settings.model_server in told
 
         wait_for(named, "the log does not name the model server")
         assert steps.of(audit_id) == []

@@ -186,7 +186,8 @@ def fuzz(schema: type, good: dict[str, Any], use: Use, examples: int) -> None:
 
         run()
     assert logs == []
-    assert sum(used) > 0
+    if examples == MANY:  # a few hundred may well all be bad
+        assert sum(used) > 0
     assert resident[-1] - resident[len(resident) // 5] < GROWTH_BYTES
 
 
