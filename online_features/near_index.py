@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from online_features.geo import EARTH_RADIUS_M, unit_vector
 
-FINE, COARSE = 8, 4
+FINE, COARSE = 9, 5
 #: Bits of an H3 index below the digits of a resolution: three a digit, fifteen digits.
 _BELOW_FINE, _BELOW_COARSE = 3 * (15 - FINE), 3 * (15 - COARSE)
 #: Places that came or moved lie unsorted, until they are so many, or this part of all.
@@ -35,7 +35,7 @@ class Groups:
 
     Attributes:
         first: int64[g + 1], where each begins; the last is the end.
-        centre: float64[g, 3], a point in space, in radii of the Earth.
+        centre: float64[3, g], points in space, in radii of the Earth.
         reach: float64[g], the farthest member's distance from it.
     """
 
@@ -45,13 +45,13 @@ class Groups:
 
     @classmethod
     def of(cls, key: NDArray[np.uint64], at: Floats, reach: Floats | None = None) -> "Groups":
-        """Group members [n] by their ascending keys; they may themselves reach."""
+        """Group members, float64[3, n], by their ascending keys; they may themselves reach."""
         first = np.flatnonzero(np.r_[True, key[1:] != key[:-1]]) if len(key) else np.empty(0, int)
         size = np.diff(np.r_[first, len(key)])
         if not len(first):
-            return cls(np.zeros(1, np.int64), np.empty((0, 3)), np.empty(0))
-        centre = np.add.reduceat(at, first) / size[:, None]
-        apart = np.sqrt(_squared(at, np.repeat(centre, size, axis=0)))
+            return cls(np.zeros(1, np.int64), np.empty((3, 0)), np.empty(0))
+        centre = np.add.reduceat(at, first, axis=1) / size
+        apart = np.sqrt(_squared(at, np.repeat(centre, size, axis=1)))
         far = np.maximum.reduceat(apart if reach is None else apart + reach, first)
         return cls(np.r_[first, len(key)], centre, far + _SLACK)
 
@@ -59,7 +59,7 @@ class Groups:
         """Positions of the groups that a ball touches."""
         centre, reach = self.centre, self.reach
         if among is not None:
-            centre, reach = centre[among], reach[among]
+            centre, reach = centre[:, among], reach[among]
         inside = np.flatnonzero(_squared(centre, point) <= (radius + reach) ** 2)
         return inside if among is None else among[inside]
 
@@ -69,7 +69,7 @@ class _Fresh:
 
     def __init__(self, most: int) -> None:
         self.rows = np.zeros(most, np.int32)
-        self.at = np.zeros((most, 3))
+        self.at = np.zeros((3, most))
         self.key = np.zeros(most, np.uint64)
         self.where: dict[int, int] = {}
         self.n = 0
@@ -77,7 +77,7 @@ class _Fresh:
     def put(self, row: int, at: Floats, key: int) -> None:
         """Add a place, or move it."""
         i = self.where.setdefault(row, self.n)
-        self.rows[i], self.at[i], self.key[i] = row, at, key
+        self.rows[i], self.at[:, i], self.key[i] = row, at, key
         self.n = max(self.n, i + 1)  # last, so that a reader finds all of it
 
 
@@ -87,7 +87,7 @@ class _View:
 
     Attributes:
         rows: int32[n], places in the order of their fine cells.
-        at: float64[n, 3], where each is, unit vectors.
+        at: float64[3, n], where each is, unit vectors.
         key: uint64[n], of the cell.
         fine: groups of places.
         coarse: groups of fine groups.
@@ -116,13 +116,13 @@ class _View:
         """The same with the fresh ones in order."""
         fresh = self.fresh
         kept = ~np.isin(self.rows, self.gone) if len(self.gone) else slice(None)
-        rows, at, key = self.rows[kept], self.at[kept], self.key[kept]
+        rows, at, key = self.rows[kept], self.at[:, kept], self.key[kept]
         order = np.argsort(fresh.key[: fresh.n], kind="stable")
         new = fresh.key[order]
         before = np.searchsorted(key, new)
         return _View.of(
             np.insert(rows, before, fresh.rows[order]),
-            np.insert(at, before, fresh.at[order], axis=0),
+            np.insert(at, before, fresh.at[:, order], axis=1),
             np.insert(key, before, new),
         )
 
@@ -131,7 +131,7 @@ class NearIndex:
     """Rows by where they are; one writer at a time, any number of readers."""
 
     def __init__(self) -> None:
-        self._view = _View.of(np.empty(0, np.int32), np.empty((0, 3)), np.empty(0, np.uint64))
+        self._view = _View.of(np.empty(0, np.int32), np.empty((3, 0)), np.empty(0, np.uint64))
 
     def put(self, row: int, lat: float, lng: float, *, moved: bool) -> None:
         """Add a row, or say that it lies elsewhere now (`moved`)."""
@@ -176,8 +176,10 @@ class NearIndex:
 
 
 def _squared(a: Floats, b: Floats) -> Floats:
-    apart = a - b
-    squared: Floats = np.vecdot(apart, apart)
+    """Squared distances of points [3, n] from others, or from one [3]."""
+    apart = a - (b if b.ndim == a.ndim else b[:, None])
+    apart *= apart
+    squared: Floats = apart.sum(axis=0)
     return squared
 
 
@@ -195,7 +197,7 @@ def _enough(
     size = fine.first[cells + 1] - fine.first[cells]
     if size.sum() <= wanted:
         return cells, radius
-    apart = np.sqrt(_squared(fine.centre[cells], point))
+    apart = np.sqrt(_squared(fine.centre[:, cells], point))
     full = apart + fine.reach[cells]  # a ball that large holds all of the cell
     order = np.argsort(full)
     last = order[np.searchsorted(np.cumsum(size[order]), wanted)]
@@ -210,7 +212,7 @@ def _within(
     fresh, n = view.fresh, view.fresh.n
     stretches = _joined(view.fine, cells)
     rows = np.concatenate([*(view.rows[s] for s in stretches), fresh.rows[:n]])
-    at = np.concatenate([*(view.at[s] for s in stretches), fresh.at[:n]])
+    at = np.concatenate([*(view.at[:, s] for s in stretches), fresh.at[:, :n]], axis=1)
     squared = _squared(at, point)
     inside = squared <= (ball + _SLACK) ** 2
     inside &= ~closed(rows)
