@@ -1,22 +1,16 @@
 """Names of metrics: those that the code makes, and those that rules, dashboard and docs ask for."""
 
-import importlib
 import json
 import re
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import yaml
-from prometheus_client import CollectorRegistry
-from prometheus_client.metrics import MetricWrapperBase
-from prometheus_client.metrics_core import Metric
 
+from placestream.metrics_table import Described, described
 from tests.docker.project import ROOT
 
-#: Modules in which roles own their metrics.
-MODULES = ("streams.metrics", "inference.metrics", "retrain.metrics")
-#: Series that a metric of a type has, besides its name.
-SUFFIXES = {"counter": ("_total",), "histogram": ("_bucket", "_sum", "_count"), "gauge": ("",)}
 #: Not ours: Prometheus' own and TensorFlow Serving's (servables/tensorflow/util.cc there).
 FOREIGN = {
     "up": {"job", "instance"},
@@ -30,27 +24,15 @@ _WORDS = {"sum", "max", "rate", "increase", "histogram_quantile", "absent", "vec
 _WORDS |= {"or", "and", "unless", "offset", "5m", "15m"}
 
 
-def families(module: Any) -> list[Metric]:
-    """Metrics that a module makes: at its top, or in the registry of its class `Metrics`."""
-    found = []
-    for value in vars(module).values():
-        if isinstance(value, MetricWrapperBase):
-            found += list(value.describe())
-    if hasattr(module, "Metrics"):
-        registry: CollectorRegistry = module.Metrics().registry
-        found += list(registry.collect())
-    return [family for family in found if family.name.startswith("placestream_")]
+@cache
+def metrics() -> dict[str, Described]:
+    """All metrics of our roles, by name; the model server's are TensorFlow Serving's."""
+    return {one.name: one for one in described() if one.name.startswith("placestream_")}
 
 
-def metrics() -> dict[str, Metric]:
-    """All metrics of ours, by name."""
-    everything = [f for name in MODULES for f in families(importlib.import_module(name))]
-    return {family.name: family for family in everything}
-
-
-def series() -> set[str]:
-    """Names of all series of ours."""
-    return {name + s for name, family in metrics().items() for s in SUFFIXES[family.type]}
+def series() -> dict[str, Described]:
+    """All series of ours, by name."""
+    return {name: one for one in metrics().values() for name in one.series}
 
 
 def rule_files() -> list[Path]:
