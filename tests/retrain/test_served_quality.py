@@ -136,7 +136,7 @@ def test_too_few_places_say_nothing_of_accuracy() -> None:
 
 def _nothing() -> Quality:
     nan = float("nan")
-    return Quality(0, 0, 0, nan, nan, nan, nan, nan, nan, nan, nan, nan)
+    return Quality(0, 0, 0, 0, nan, nan, nan, nan, nan, nan, nan, nan, nan)
 
 
 def test_variants_and_versions_are_told_apart(drawn: Drawn) -> None:
