@@ -107,7 +107,7 @@ class Controller:
             if moved is None or moved.state in FINAL:
                 metrics.show_no_experiment()
             else:
-                metrics.show_experiment(moved.state, moved.since_s)
+                metrics.show_experiment(moved.version, moved.state, moved.since_s)
             return moved
         finally:
             self._lease.release()

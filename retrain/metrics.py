@@ -29,6 +29,7 @@ DRIFT_MMD_THRESHOLD = Gauge(
     "Squared maximum mean discrepancy that chance passes once in 500 looks.",
 )
 DRIFT_MMD_P = Gauge("placestream_drift_mmd_p_ratio", "P-value of the discrepancy, by permutation.")
+DRIFT_MMD_P.set(1)
 DRIFT_ANSWERS = Gauge("placestream_drift_window_answers", "Answers that drift is judged by.")
 REQUESTS = Counter(
     "placestream_retrain_requests_total", "Requests for a new pair of models.", ["reason"]
@@ -90,6 +91,7 @@ NEW_SAMPLES = Gauge(
     "placestream_samples_since_newest_pair",
     "Interactions that no pair has seen, be it in service, on trial or rolled back.",
 )
+IN_SERVICE = Gauge("placestream_pair_in_service", "Version of the pair in service; 0: none.")
 NEWEST_PAIR = Gauge(
     "placestream_newest_pair_timestamp_seconds",
     "When the data of the newest pair were read, Unix seconds; 0: no pair is known.",
@@ -113,7 +115,7 @@ ROLLBACKS = Counter(
 EXPERIMENT_SINCE = Gauge(
     "placestream_experiment_since_timestamp_seconds",
     "When the pair on trial came into its state, Unix seconds; there is none without a trial.",
-    ["state"],
+    ["state", "version"],
 )
 ROLLOUT_LOOK = Gauge(
     "placestream_rollout_look_timestamp_seconds",
@@ -134,15 +136,25 @@ CANARY_MISMATCH_P = Gauge(
 CANARY_MISMATCH_P.set(1)
 
 
+def forget_drift() -> None:
+    """Tell nothing of drift: another version has come, and nothing is known of it yet."""
+    for gauge in (DRIFT_PSI, DRIFT_CHANCE, DRIFT_KS_P):
+        gauge.clear()
+    DRIFT_MMD.set(0)
+    DRIFT_MMD_THRESHOLD.set(0)
+    DRIFT_MMD_P.set(1)
+    DRIFT_ANSWERS.set(0)
+
+
 def show_no_experiment() -> None:
     """Tell that no pair is on trial."""
     EXPERIMENT_SINCE.clear()
 
 
-def show_experiment(state: str, since_s: float) -> None:
+def show_experiment(version: int, state: str, since_s: float) -> None:
     """Tell of the pair on trial: its state, and since when (Unix seconds)."""
     EXPERIMENT_SINCE.clear()
-    EXPERIMENT_SINCE.labels(state=state).set(since_s)
+    EXPERIMENT_SINCE.labels(state=state, version=str(version)).set(since_s)
 
 
 def show_canary(report: Mapping[str, Any]) -> None:

@@ -144,8 +144,8 @@ class Monitor:
         version = current(self._settings)
         if version == self.version:
             return
-        for gauge in (metrics.DRIFT_PSI, metrics.DRIFT_CHANCE, metrics.DRIFT_KS_P):
-            gauge.clear()
+        metrics.forget_drift()
+        metrics.IN_SERVICE.set(version or 0)
         self.version, self._watch = version, None
         self._outcomes.follow(None)
         if version is None:

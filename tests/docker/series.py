@@ -20,7 +20,22 @@ FOREIGN = {
 
 _NAME = re.compile(r"(?<![\w:$.{\"])([a-zA-Z_:][\w:]*)\s*(?=[{\[)\s+\-*/<>=,]|$)")
 #: What else looks like a name, in the parts of the language that are used here.
-_WORDS = {"sum", "max", "rate", "increase", "histogram_quantile", "absent", "vector", "topk"}
+_WORDS = {
+    "sum",
+    "max",
+    "min",
+    "count_values",
+    "label_replace",
+    "avg_over_time",
+    "sqrt",
+    "time",
+    "rate",
+    "increase",
+    "histogram_quantile",
+    "absent",
+    "vector",
+    "topk",
+}
 _WORDS |= {"or", "and", "unless", "offset", "5m", "15m"}
 
 

@@ -73,6 +73,29 @@ def test_alert_is_tested_both_ways(name: str) -> None:
     assert any(not case["exp_alerts"] for case in cases)
 
 
+def test_every_number_of_the_design_has_its_alert() -> None:
+    """DESIGN.md, "Numbers that the system watches": each with the alert and its mark."""
+    watched = {
+        "latency p95 < 50 ms": ("RequestsSlow", "p95_rate5m", "> 0.05"),
+        "accuracy > 0.85": ("ModelQualityLow", "accuracy", "< 0.85"),
+        "feature lag < 5 min": ("FeaturesStale", "lag_seconds", "> 300"),
+        "PSI < 0.1 warns": ("FeatureDriftWarning", "psi_ratio", "> 0.1"),
+        "PSI > 0.2 retrains": ("FeatureDriftHigh", "psi_ratio", "> 0.2"),
+        "KS p > 0.05": ("FeatureDistributionMoved", "ks_p_ratio", "< 0.05"),
+        "MMD below its threshold": ("ColumnsMovedTogether", "mmd_ratio", "mmd_threshold_ratio"),
+        "click-through, conversion of baseline": ("ServedQualityFell", ":baseline", "< 0.95 *"),
+        "click-through, conversion of the canary": ("CanaryBehindStable", ":on_trial", "< 0.95 *"),
+        "rating > 4.0": ("RatingsLow", "rating_stars", "< 4"),
+        "accuracy < 0.80 retrains": ("ServedAccuracyLow", "accuracy", "< 0.8"),
+        "1 M new samples retrain": ("TrainingOverdue", "samples_since", "> 1000000"),
+        "weekly at the latest": ("TrainingOverdue", "newest_pair", "> 691200"),
+    }
+    for number, (name, series_part, mark) in watched.items():
+        expression = " ".join(alerts()[name]["expr"].split())
+        assert series_part in expression, number
+        assert mark in expression, number
+
+
 @pytest.mark.parametrize("name", alerts())
 def test_alert_says_what_to_do(name: str) -> None:
     """CamelCase, a known severity, a summary, a description, and a runbook of its own name."""
@@ -132,9 +155,13 @@ def test_labels_that_rules_ask_for_exist() -> None:
 
 def test_drift_alerts_leave_out_what_the_trainer_leaves_out() -> None:
     """Columns that follow the clock or the sky ask for nothing, in the trainer and in the rule."""
-    (record,) = [r for r in rules() if r.get("record") == "feature:placestream_drift_psi_ratio:max"]
-    (pattern,) = re.findall(r'feature!~"\((.*)\)\.\*"', record["expr"])
-    assert tuple(pattern.split("|")) == constant(ROOT / "retrain/drift_watch.py", "EXEMPT")
+    for record in (
+        "feature:placestream_drift_psi_ratio:max",
+        "feature:placestream_drift_ks_p_ratio:min",
+    ):
+        (expression,) = [rule["expr"] for rule in rules() if rule.get("record") == record]
+        (pattern,) = re.findall(r'feature!~"\((.*)\)\.\*"', expression)
+        assert tuple(pattern.split("|")) == constant(ROOT / "retrain/drift_watch.py", "EXEMPT")
 
 
 def constant(path: Path, name: str) -> object:
@@ -154,6 +181,20 @@ def test_drift_alert_waits_longer_than_the_cool_down() -> None:
     (hours,) = re.findall(r"^(\d+)h$", alert["for"])
     assert int(hours) * 3_600 > fields["retrain_cooldown_s"].default
     assert alert["expr"].endswith(f"> {fields['psi_retrain'].default}")
+
+
+def test_marks_are_those_of_the_code() -> None:
+    """What asks for a training, and what a trial is ended by, is what the alerts speak of."""
+    default = {name: field.default for name, field in Settings.model_fields.items()}
+    marks = {
+        name: re.findall(r"[<>]=? ([\d.]+)", alert["expr"]) for name, alert in alerts().items()
+    }
+    choices = default["outcome_min_choices"]
+    assert marks["ServedAccuracyLow"] == [f"{default['accuracy_retrain']:g}", str(choices)]
+    age_s, samples = marks["TrainingOverdue"][1:]
+    assert int(samples) == constant(ROOT / "retrain/triggers.py", "SAMPLES")
+    assert int(age_s) == 8 * 86_400
+    assert str(default["canary_max_s"] + 86_400) in marks["RolloutStuck"]
 
 
 def test_latency_objective_is_an_edge_of_the_histogram() -> None:

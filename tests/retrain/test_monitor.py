@@ -241,6 +241,7 @@ def test_a_new_version_brings_its_own_reference(
     calm = psi()
     assert calm is not None
     assert calm < 0.1
+    assert gauge("placestream_pair_in_service") == 2
 
 
 def test_weather_is_shown_and_asks_for_nothing(quick: Settings) -> None:
