@@ -189,3 +189,28 @@ def count_refusal(evidence: Mapping[str, Any]) -> None:
             DATA_CHECKS_FAILED.labels(check=failed["check"]).inc()
         elif evidence.get("refused_by") == "gate":
             GATE_REFUSALS.labels(part=failed["part"], metric=failed["metric"]).inc()
+
+
+def _begin_at_zero() -> None:
+    """What has not happened yet is 0, not absent, so that a rate sees the first time, too."""
+    for counter, label, values in (
+        (REQUESTS, "reason", ("psi", "accuracy", "samples", "schedule", "manual")),
+        (TRAININGS, "outcome", ("on_trial", "promoted", "rejected", "failed")),
+        (
+            OUTCOMES,
+            "fate",
+            ("joined", "unprompted", "unknown", "too_late", "late", "unreadable"),
+        ),
+        (
+            IMPRESSIONS_SKIPPED,
+            "reason",
+            ("unreadable", "no_reference", "other_version", "no_features"),
+        ),
+        (EXPERIMENTS, "outcome", ("promoted", "rolled_back", "failed")),
+        (ROLLBACKS, "cause", ("mismatch", "worse", "unproven", "shadow_failed", "not_promoted")),
+    ):
+        for value in values:
+            counter.labels(**{label: value})
+
+
+_begin_at_zero()

@@ -1,4 +1,4 @@
-"""Names of metrics: those that the code makes, and those that rules, dashboard and docs ask for."""
+"""Names of metrics: those that the code makes, and those that rules, boards and docs ask for."""
 
 import json
 import re
@@ -16,6 +16,7 @@ FOREIGN = {
     "up": {"job", "instance"},
     "ALERTS": {"alertname", "alertstate", "severity"},
     ":tensorflow:serving:request_count": {"model_name", "status", "job", "instance"},
+    ":tensorflow:serving:request_latency_bucket": {"model_name", "API", "entrypoint", "le"},
 }
 
 _NAME = re.compile(r"(?<![\w:$.{\"])([a-zA-Z_:][\w:]*)\s*(?=[{\[)\s+\-*/<>=,]|$)")
@@ -66,18 +67,19 @@ def alerts() -> dict[str, dict[str, Any]]:
     return {rule["alert"]: rule for rule in rules() if "alert" in rule}
 
 
-def dashboard() -> dict[str, Any]:
-    """The dashboard."""
-    path = ROOT / "docker/grafana/dashboards/placestream.json"
-    loaded: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return loaded
+@cache
+def dashboards() -> dict[str, dict[str, Any]]:
+    """The dashboards, by name."""
+    folder = ROOT / "docker/grafana/dashboards"
+    return {path.stem: json.loads(path.read_text("utf-8")) for path in sorted(folder.glob("*"))}
 
 
 def queries() -> list[str]:
-    """Every query of the dashboard, with Grafana's own variable filled in."""
-    board = dashboard()
-    found = [target["expr"] for panel in board["panels"] for target in panel.get("targets", [])]
-    found += [note["expr"] for note in board["annotations"]["list"]]
+    """Every query of the dashboards, with Grafana's own variable filled in."""
+    found = []
+    for board in dashboards().values():
+        found += [query["expr"] for panel in board["panels"] for query in panel.get("targets", [])]
+        found += [note["expr"] for note in board["annotations"]["list"]]
     return [query.replace("$__rate_interval", "5m") for query in found]
 
 

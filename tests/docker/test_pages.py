@@ -9,6 +9,7 @@ import pytest
 import typer.main
 
 from contracts.settings import Settings
+from placestream.dashboards.boards import BOARDS
 from tests.docker import series
 from tests.docker.project import COMPOSE, ROOT, env_file, services
 from tests.docker.series import alerts
@@ -118,6 +119,17 @@ def test_topics_exist(page: Path) -> None:
     """Every topic that is named is one of the default installation."""
     topics = {topic.name for topic in Settings.model_construct().topics.all()}
     assert set(re.findall(r"--topic (\S+)", page.read_text())) <= topics
+
+
+@by_page
+def test_panels_exist(page: Path) -> None:
+    """Where a page says what to look at on which dashboard, there is such a panel on it."""
+    text = " ".join(page.read_text(encoding="utf-8").split())
+    assert not re.findall(r'on the dashboard(?! "|s)', text)
+    panels = {board.title.split(" / ")[1]: {p.title for p in board.panels} for board in BOARDS}
+    said = r'((?:"[^"]+"(?:, | and )?)+) on (?:the dashboard )?"([^"]+)"'
+    for named, board in re.findall(said, text):
+        assert set(re.findall(r'"([^"]+)"', named)) <= panels[board], (named, board)
 
 
 def test_every_alert_is_in_the_table() -> None:

@@ -1,4 +1,4 @@
-"""Rules, their tests, Alertmanager and the dashboard, checked by Prometheus' own tools."""
+"""Rules, their tests, Alertmanager and the dashboards, checked by Prometheus' own tools."""
 
 import ast
 import re
@@ -118,7 +118,7 @@ def test_every_runbook_has_its_alert() -> None:
 
 
 def test_every_series_that_is_asked_for_exists() -> None:
-    """Rules and dashboard ask only for metrics of the code, of recording rules, or foreign ones."""
+    """Rules and dashboards ask only for metrics of the code, of records, or foreign ones."""
     recorded = {rule["record"] for rule in rules() if "record" in rule}
     known = set(series.series()) | recorded | set(series.FOREIGN)
     asked = [rule["expr"] for rule in rules()] + series.queries()
@@ -136,7 +136,7 @@ def test_names_are_found() -> None:
 
 
 def test_every_recorded_series_is_used() -> None:
-    """What is recorded is asked for by an alert, another record or the dashboard."""
+    """What is recorded is asked for by an alert, another record or a dashboard."""
     asked = " ".join([rule["expr"] for rule in rules()] + series.queries())
     for rule in rules():
         if "record" in rule:
@@ -203,13 +203,14 @@ def test_latency_objective_is_an_edge_of_the_histogram() -> None:
     assert float(mark) in REQUEST_EDGES_S
 
 
-def test_dashboard_is_whole() -> None:
+@pytest.mark.parametrize("name", series.dashboards())
+def test_dashboard_is_whole(name: str) -> None:
     """Panels have numbers of their own, do not overlap, ask one source, and explain themselves."""
     provisioned = yaml.safe_load(
         (ROOT / "docker/grafana/provisioning/datasources/prometheus.yml").read_text()
     )
     (source,) = [s["uid"] for s in provisioned["datasources"]]
-    panels = series.dashboard()["panels"]
+    panels = series.dashboards()[name]["panels"]
     assert len({panel["id"] for panel in panels}) == len(panels)
     cells = set()
     for panel in panels:

@@ -216,7 +216,7 @@ def test_alerts_arrive_when_something_breaks(watched: Watched) -> None:
     assert [receiver["name"] for receiver in told["receivers"]] == ["operators"]
 
 
-def test_queries_of_the_dashboard_are_understood(watched: Watched) -> None:
-    """Prometheus parses and runs every query of the dashboard."""
+def test_queries_of_the_dashboards_are_understood(watched: Watched) -> None:
+    """Prometheus parses and runs every query of the dashboards."""
     for expression in series.queries():
         assert isinstance(watched.query(expression), list)
