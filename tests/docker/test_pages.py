@@ -139,6 +139,19 @@ def test_every_alert_is_in_the_table() -> None:
     assert shown == {name: alert["labels"]["severity"] for name, alert in alerts().items()}
 
 
+def test_every_alert_is_watched_for_something() -> None:
+    """The table of what is watched names every alert, once."""
+    rows = table(OPERATIONS.read_text(encoding="utf-8"), "what is watched")
+    named = [name for row in rows for name in re.findall(r"`(\w+)`", row[1])]
+    assert sorted(named) == sorted(alerts())
+
+
+def test_every_dashboard_is_in_the_table() -> None:
+    """Titles as Grafana lists them, without their common beginning."""
+    rows = table(OPERATIONS.read_text(encoding="utf-8"), "dashboard")
+    assert [row[0] for row in rows] == [board.title.split(" / ")[1] for board in BOARDS]
+
+
 def test_ports_are_the_defaults() -> None:
     """The table of roles shows the ports that the settings have."""
     rows = table(OPERATIONS.read_text(encoding="utf-8"), "role")
