@@ -172,13 +172,13 @@ QUALITY = Board(
                 ),
                 Panel(
                     "Time of a training",
-                    "Mean over a day, from taking up a request to its end.",
+                    "Mean since the trainer began, from taking up a request to its end.",
                     "s",
                     (
                         Query(
-                            "sum(increase(placestream_training_seconds_sum[1d])) / "
-                            "(sum(increase(placestream_training_seconds_count[1d])) > 0)",
-                            rare="no training within a day",
+                            "sum(placestream_training_seconds_sum)"
+                            " / (sum(placestream_training_seconds_count) > 0)",
+                            rare="no training since the trainer began",
                         ),
                     ),
                 ),

@@ -73,6 +73,7 @@ def test_counts_and_shares(drawn: Drawn, quality: Quality) -> None:
     assert (quality.answers, quality.choices) == (len(chosen), chosen.sum())
     assert quality.click_through == pytest.approx(drawn.clicked.mean())
     assert quality.conversion == pytest.approx(chosen.mean())
+    assert quality.rated == chosen.sum()
     assert quality.rating == pytest.approx(np.minimum(2, drawn.rating)[chosen].mean())
     assert quality.dwell_s == pytest.approx(drawn.dwell_s[chosen].mean())
 
