@@ -42,9 +42,11 @@ format: setup ## Put files in order, as `lint` wants them.
 	$(PYTHON_DIR)/ruff check --fix
 	$(PYTHON_DIR)/ruff format
 
-stubs: setup ## Make the gRPC stubs and docs/api.md anew from the proto.
+stubs: setup ## Make anew what is made from the code: gRPC stubs, docs/api.md and metrics.md, dashboards.
 	$(PYTHON_DIR)/python -m contracts.make_stubs
 	$(PYTHON_DIR)/python -m contracts.make_api_docs
+	$(PYTHON_DIR)/python -m placestream.metrics_table
+	$(PYTHON_DIR)/python -m placestream.dashboards
 
 constraints: ## Write constraints.txt from what .venv holds (after a deliberate upgrade).
 	@{ sed -n '/^#/p' constraints.txt; \
