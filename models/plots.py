@@ -5,7 +5,7 @@ reader's scheme. A plot is at most as wide as a phone's screen shows well.
 """
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -191,7 +191,25 @@ def shares(
     axes.bar(at + 0.2, served, 0.4, color=ACCENT, label="served")
     axes.set_xticks(at, labels, rotation=45, ha="right", fontsize=8)
     axes.set(ylabel="share of places")
-    axes.legend(frameon=False)
+    axes.legend(frameon=False, loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2)
+    return as_svg(figure)
+
+
+def recall_curves(
+    lengths: Sequence[int], lines: Mapping[str, Sequence[float]], ours: Collection[str]
+) -> str:
+    """Recall by length of the list, one line a method; ours in colour."""
+    figure = _figure(WIDTH, HEIGHT)
+    axes = figure.add_subplot()
+    for name, values in reversed(list(lines.items())):
+        own = name in ours
+        colour, width = (ACCENT, 2.2) if own else (LINE, 1.3)
+        axes.plot(lengths, values, color=colour, linewidth=width, marker="o", markersize=3)
+    axes.set_xscale("log")
+    axes.set_xticks(lengths, [str(length) for length in lengths])
+    axes.minorticks_off()
+    axes.set(xlabel="length of the list", ylabel="recall")
+    axes.set_ylim(bottom=0)
     return as_svg(figure)
 
 
