@@ -15,7 +15,11 @@ from tests.docker.series import alerts
 from tests.docker.test_prometheus import collectors
 
 OPERATIONS = ROOT / "docs" / "operations.md"
-PAGES = [OPERATIONS, *sorted((ROOT / "docs" / "runbooks").glob("*.md"))]
+PAGES = [
+    OPERATIONS,
+    *(ROOT / "docs" / f"{name}.md" for name in ("producers", "kubernetes", "faq")),
+    *sorted((ROOT / "docs" / "runbooks").glob("*.md")),
+]
 by_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 
 
