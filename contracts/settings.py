@@ -96,7 +96,8 @@ class Settings(BaseSettings):
 
     # Model server
     model_server: str = Field(
-        "127.0.0.1:8500", description="host:port of TF Serving's gRPC (serve: or several)"
+        "127.0.0.1:8500",
+        description="host:port of TF Serving's gRPC; several: ipv4:HOST:PORT,HOST:PORT",
     )
     model_server_rest_port: int = Field(8501, ge=0, description="REST and metrics port, 0 = off")
     model_config_file: Path = Field(

@@ -69,7 +69,7 @@ class CrowdWatch:
             if self.first.is_set():
                 await asyncio.sleep(pause_s)
             rows = np.arange(start, min(start + at_once, len(self._catalogue)))
-            ids = [self._catalogue.ids[row] for row in rows.tolist()]
+            ids = [self._catalogue.place_id(row) for row in rows.tolist()]
             states, _ = await self._store.places(ids)
             self.crowds.put(rows, crowd_of(states, self._clock()))
         self.crowds.as_of_s = began_s

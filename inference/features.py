@@ -76,8 +76,7 @@ class FeatureStage:
 
     async def look(self, ask: Ask, chosen: Chosen, person: Person) -> Seen:
         """The chosen places as of now."""
-        ids = self._catalogue.ids
-        place_ids = [ids[row] for row in chosen.rows.tolist()]
+        place_ids = [self._catalogue.place_id(row) for row in chosen.rows.tolist()]
         region = ask.query.region or self._region_of_nearest(chosen)
         try:
             (states, _), context = await self._part.call(

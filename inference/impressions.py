@@ -23,6 +23,9 @@ BUFFERED_ANSWERS = 20_000
 BUFFERED_KB = 131_072
 #: An answer older than this is given up: no outcome could still be joined to it in time.
 DELIVERY_TIMEOUT_MS = 300_000
+#: Answers gather so long before they are sent. Nobody waits for them: their outcomes come seconds
+#: later. Sent one by one, each costs Kafka, and the worker that archives it, several milliseconds.
+LINGER_MS = 250
 FLUSH_S = 5.0
 
 
@@ -94,6 +97,7 @@ class KafkaImpressions:
                 "queue.buffering.max.messages": BUFFERED_ANSWERS,
                 "queue.buffering.max.kbytes": BUFFERED_KB,
                 "message.timeout.ms": DELIVERY_TIMEOUT_MS,
+                "linger.ms": LINGER_MS,
             },
         )
 

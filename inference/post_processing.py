@@ -98,7 +98,7 @@ def _place(
 ) -> AnsweredPlace:
     category = int(catalogue.category[row])
     return AnsweredPlace(
-        place_id=catalogue.ids[row],
+        place_id=catalogue.place_id(row),
         name=catalogue.names[row] or "",
         category=catalogue.categories[category] if category >= 0 else "",
         lat=float(catalogue.lat[row]),

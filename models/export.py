@@ -115,7 +115,7 @@ def put_in_place(workshop: Path, names: Sequence[str], models_dir: Path, version
 
 
 def _write(model: Exportable, directory: Path, card: dict[str, Any]) -> None:
-    serve = tf.function(model.module.serve, input_signature=list(model.signature))
+    serve = tf.function(model.module.serve, input_signature=list(model.signature), autograph=False)
     signature = serve.get_concrete_function()
     mark = features_mark(card["columns"], card["feature_set"])
     signatures = {"serving_default": signature, mark: signature}

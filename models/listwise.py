@@ -228,14 +228,14 @@ def train_network(
     )
     shapes = list(batches.element_spec.values())
 
-    @tf.function(input_signature=shapes)  # type: ignore[untyped-decorator]
+    @tf.function(input_signature=shapes, autograph=False)  # type: ignore[untyped-decorator]
     def step(rows: Any, kind: Any, cells: Any, expected: Any, of: Any) -> Any:
         with tf.GradientTape() as tape:
             loss = loss_of(rows, kind, cells, expected, of)
         optimizer.apply(tape.gradient(loss, variables))
         return loss
 
-    judged = tf.function(loss_of, input_signature=shapes)
+    judged = tf.function(loss_of, input_signature=shapes, autograph=False)
     parts = np.array_split(np.arange(length(judge)), max(length(judge) // _JUDGED_AT_ONCE, 1))
     held = [_tensors(inputs_of(take(judge, part), view)) for part in parts if len(part)]
     coming = iter(batches)

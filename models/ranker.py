@@ -223,14 +223,14 @@ def train_ranker(
         optimizer.apply(tape.gradient(loss, variables))
         return loss
 
-    @tf.function(reduce_retracing=True)  # type: ignore[untyped-decorator]
+    @tf.function(reduce_retracing=True, autograph=False)  # type: ignore[untyped-decorator]
     def epoch(batches: Any, first: Any) -> Any:
         total = tf.constant(0.0)
         for i in tf.range(each):
             total += step(next(batches), first + i)
         return total / each
 
-    @tf.function  # type: ignore[untyped-decorator]
+    @tf.function(autograph=False)  # type: ignore[untyped-decorator]
     def held_loss() -> Any:
         return _loss(model, held, None)
 
@@ -243,7 +243,7 @@ def train_ranker(
 
 def predict(model: RankingModel, rows: RankerRows, batch: int = 16_384) -> NDArray[np.float32]:
     """Calibrated logits of rows, float32[n], through the exported signature's function."""
-    serve = tf.function(model.serve, input_signature=ranker_signature())
+    serve = tf.function(model.serve, input_signature=ranker_signature(), autograph=False)
     scores = [
         serve(
             tf.constant(rows.features[part]),

@@ -43,8 +43,8 @@ class Scorer:
     def of(cls, candidates: CandidateModel, ranker: RankingModel, card: dict[str, Any]) -> Self:
         """A pair that lives in this process."""
         return cls(
-            tf.function(candidates.serve, input_signature=candidate_signature()),
-            tf.function(ranker.serve, input_signature=ranker_signature()),
+            tf.function(candidates.serve, input_signature=candidate_signature(), autograph=False),
+            tf.function(ranker.serve, input_signature=ranker_signature(), autograph=False),
             card,
         )
 

@@ -183,7 +183,7 @@ def _calling(parts: Parts) -> Any:
     places = [tf.TensorSpec([None, None], kind) for kind in (tf.int64, tf.float32)]
     moment, crowd = tf.TensorSpec([None], tf.int64), tf.TensorSpec([None, None, None], tf.uint8)
 
-    @tf.function(input_signature=[*history, *places, moment, crowd])  # type: ignore[untyped-decorator]
+    @tf.function(input_signature=[*history, *places, moment, crowd], autograph=False)  # type: ignore[untyped-decorator]
     def call(ids: Any, age_s: Any, kind: Any, places: Any, *asked: Any) -> Any:
         metres, moment_s, crowd = asked
         look = Look(parts, ids, age_s, kind, moment_s)

@@ -172,7 +172,7 @@ def train_two_tower(
     # Whole batches only: the negatives of a small rest would be few.
     each = steps(len(train), schedule.batch, whole=True)
 
-    @tf.function(reduce_retracing=True)  # type: ignore[untyped-decorator]
+    @tf.function(reduce_retracing=True, autograph=False)  # type: ignore[untyped-decorator]
     def epoch(batches: Any, first: Any) -> Any:
         total = tf.constant(0.0)
         for i in tf.range(each):
@@ -188,7 +188,7 @@ def train_two_tower(
     # The same negatives at each check, drawn as in training.
     held_shared = tf.constant(rng.choice(train.place, SHARED))
 
-    @tf.function(reduce_retracing=True)  # type: ignore[untyped-decorator]
+    @tf.function(reduce_retracing=True, autograph=False)  # type: ignore[untyped-decorator]
     def held_loss(indices: Any) -> Any:
         return _loss(model, held, indices, held_shared, log_share, near_of, None)
 

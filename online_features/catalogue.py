@@ -11,17 +11,15 @@ from numpy.typing import NDArray
 from contracts.events import PlaceDocument
 from contracts.ids import id64
 from online_features.category_tree import kinds
-from online_features.geo import RESOLUTIONS, cells_of, cells_within, distance_m
 from online_features.hours import CLOSED as CLOSED
 from online_features.hours import OPEN as OPEN
 from online_features.hours import UNKNOWN as UNKNOWN
 from online_features.hours import Hours
+from online_features.near_index import NearIndex
 from online_features.rings import Moments, moments_of
+from online_features.row_index import RowIndex
+from online_features.texts import Texts
 
-#: Within this radius, and below this latitude, squared distances in the plane are within 2 % of
-#: those on the sphere (the cosine of the latitude changes by less).
-PLANE_RADIUS_M, PLANE_LATITUDE, PLANE_MARGIN = 10_000.0, 75.0, 1.05
-_LOOKED_UP_AT_ONCE = 65_536
 _ZONES = 4_096  # more than there are
 _COLUMNS: dict[str, tuple[type[np.generic], float]] = {
     "hash": (np.uint64, 0),
@@ -51,12 +49,9 @@ class Catalogue:
         self._n = 0
         self._data = {name: np.full(1024, fill, dtype) for name, (dtype, fill) in _COLUMNS.items()}
         self._hours = Hours()
-        self._cells: list[dict[int, list[int]]] = [{} for _ in RESOLUTIONS]
-        # The same as arrays, made when a cell is asked for and dropped when it changes.
-        self._cell_rows: list[dict[int, NDArray[np.int64]]] = [{} for _ in RESOLUTIONS]
-        self._row_of_hash: dict[int, int] = {}
-        self.ids: list[str] = []
-        self.names: list[str | None] = []
+        self._near = NearIndex()
+        self._row_of = RowIndex()
+        self._ids, self.names = Texts(), Texts()
         self.categories: list[str] = []
         self._under: dict[str, tuple[int, ...]] = {}
         self.regions: list[str] = []
@@ -65,6 +60,15 @@ class Catalogue:
 
     def __len__(self) -> int:
         return self._n
+
+    def place_id(self, row: int) -> str:
+        """Id of a place."""
+        return self._ids[row] or ""
+
+    @property
+    def ids(self) -> list[str]:
+        """All ids by row, made anew at each call; a service asks for `place_id`."""
+        return [self.place_id(row) for row in range(self._n)]
 
     def column(self, name: str) -> NDArray[np.generic]:
         """One column, length `len(self)`; do not write to it."""
@@ -123,8 +127,8 @@ class Catalogue:
     def upsert(self, place: PlaceDocument) -> None:
         """Add or replace a place; an older version than the one known changes nothing."""
         with self._lock:
-            row = self._row_of_hash.get(id64(place.place_id))
-            if row is None:
+            row = self.row_of(place.place_id)
+            if row < 0:
                 row = self._append(place.place_id)
             if place.version < self._data["version"][row]:
                 return
@@ -133,8 +137,8 @@ class Catalogue:
     def close(self, place_id: str) -> None:
         """Take a place out of every answer; its row stays."""
         with self._lock:
-            row = self._row_of_hash.get(id64(place_id))
-            if row is not None:
+            row = self.row_of(place_id)
+            if row >= 0:
                 self._data["closed"][row] = True
 
     def categories_under(self, category: str) -> NDArray[np.int32]:
@@ -143,17 +147,11 @@ class Catalogue:
 
     def row_of(self, place_id: str) -> int:
         """Row of a place, -1 if it is not known."""
-        return self._row_of_hash.get(id64(place_id), -1)
+        return self._row_of.row(id64(place_id))
 
     def rows_of(self, hashes: NDArray[np.uint64]) -> NDArray[np.int64]:
         """Row of each hash, -1 where it is not known; any shape."""
-        get, flat = self._row_of_hash.get, hashes.ravel()
-        rows = np.empty(len(flat), np.int64)
-        # Some at a time: as Python's integers, hashes take six times their bytes.
-        for start in range(0, len(flat), _LOOKED_UP_AT_ONCE):
-            some = slice(start, start + _LOOKED_UP_AT_ONCE)
-            rows[some] = [get(h, -1) for h in flat[some].tolist()]
-        return rows.reshape(hashes.shape)
+        return self._row_of.rows(hashes)
 
     def near(
         self, lat: float, lng: float, radius_m: float, limit: int
@@ -163,40 +161,7 @@ class Catalogue:
         Returns:
             rows int64[k] and distance_m float32[k], k <= limit.
         """
-        level, cells = cells_within(lat, lng, radius_m)
-        rows = self._rows_in(level, cells)
-        rows = rows[~self._data["closed"][rows]]
-        rows = self._likely_nearest(rows, lat, lng, radius_m, limit)
-        metres = distance_m(lat, lng, self._data["lat"][rows], self._data["lng"][rows])
-        inside = metres <= radius_m
-        rows, metres = rows[inside], metres[inside]
-        order = np.lexsort((rows, metres))[:limit]
-        return rows[order], metres[order].astype(np.float32)
-
-    def _rows_in(self, level: int, cells: list[int]) -> NDArray[np.int64]:
-        lists, arrays = self._cells[level], self._cell_rows[level]
-        found = []
-        for cell in cells:
-            rows = arrays.get(cell)
-            if rows is None:
-                if cell not in lists:
-                    continue
-                rows = arrays[cell] = np.array(lists[cell], np.int64)
-            found.append(rows)
-        return np.concatenate(found) if found else np.empty(0, np.int64)
-
-    def _likely_nearest(
-        self, rows: NDArray[np.int64], lat: float, lng: float, radius_m: float, limit: int
-    ) -> NDArray[np.int64]:
-        """A superset of the nearest `limit`: on a small circle the plane orders almost alike."""
-        if len(rows) <= limit or radius_m > PLANE_RADIUS_M or abs(lat) > PLANE_LATITUDE:
-            return rows
-        east = (self._data["lng"][rows] - lng + 180.0) % 360.0 - 180.0
-        north = self._data["lat"][rows] - lat
-        squared = (east * np.cos(np.radians(lat))) ** 2 + north**2
-        bound = np.partition(squared, limit - 1)[limit - 1] * PLANE_MARGIN
-        likely: NDArray[np.int64] = rows[squared <= bound]
-        return likely
+        return self._near.near(lat, lng, radius_m, limit, lambda rows: self._data["closed"][rows])
 
     def open_state(self, rows: NDArray[np.int64], at_s: Moments | float) -> NDArray[np.int8]:
         """Whether places are open at a moment: int8[n] of `UNKNOWN`, `OPEN`, `CLOSED`.
@@ -239,17 +204,17 @@ class Catalogue:
                 self._data[name] = np.concatenate([old, np.full_like(old, fill)])
         hashed = id64(place_id)
         self._data["hash"][row] = hashed
-        self.ids.append(place_id)
+        self._ids.append(place_id)
         self.names.append(None)
         self._n = row + 1
         # Last, so that a reader that finds the row finds all of it.
-        self._row_of_hash[hashed] = row
+        self._row_of.put(hashed, row)
         return row
 
     def _write(self, row: int, place: PlaceDocument) -> None:
         data = self._data
         self._hours.write(row, place)  # first: it may refuse the document
-        self.names[row] = place.name
+        self.names.replace(row, place.name)
         data["category"][row] = self._category(place.category)
         data["category_hash"][row] = id64(place.category) if place.category else 0
         data["region"][row] = self._code("regions", place.region)
@@ -268,14 +233,9 @@ class Catalogue:
             place.location.lng,
         ):
             return
-        if not np.isnan(lat[row]):
-            for level, cell in enumerate(cells_of(lat[row], lng[row])):
-                self._cells[level][cell] = [r for r in self._cells[level][cell] if r != row]
-                self._cell_rows[level].pop(cell, None)
+        moved = not np.isnan(lat[row])
         lat[row], lng[row] = place.location.lat, place.location.lng
-        for level, cell in enumerate(cells_of(lat[row], lng[row])):
-            self._cells[level].setdefault(cell, []).append(row)
-            self._cell_rows[level].pop(cell, None)
+        self._near.put(row, lat[row], lng[row], moved=moved)
 
     def _category(self, category: str | None) -> int:
         known, code = len(self.categories), self._code("categories", category)

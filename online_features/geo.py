@@ -1,17 +1,11 @@
-"""Distances on the sphere and the H3 cells that places are found by."""
+"""Distances on the sphere."""
 
 import math
 
-import h3
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 EARTH_RADIUS_M = 6_371_008.8
-#: Resolution of the cells by the largest radius they are used for, metres.
-RESOLUTIONS = ((5_000.0, 8), (30_000.0, 6), (math.inf, 4))
-_EDGE_M = {r: h3.average_hexagon_edge_length(r, unit="m") for _, r in RESOLUTIONS}
-# Cells are up to a quarter smaller, in length, than their resolution's average.
-_SMALLEST = 0.75
 
 
 def distance_m(
@@ -26,19 +20,7 @@ def distance_m(
     return result
 
 
-def cells_of(lat: float, lng: float) -> list[int]:
-    """The cell of a point at each resolution of `RESOLUTIONS`."""
-    finest = h3.latlng_to_cell(lat, lng, RESOLUTIONS[0][1])
-    return [h3.str_to_int(h3.cell_to_parent(finest, r)) for _, r in RESOLUTIONS]
-
-
-def cells_within(lat: float, lng: float, radius_m: float) -> tuple[int, list[int]]:
-    """Index in `RESOLUTIONS`, and the cells that together cover a circle."""
-    level = next(i for i, (largest, _) in enumerate(RESOLUTIONS) if radius_m <= largest)
-    resolution = RESOLUTIONS[level][1]
-    edge_m = _EDGE_M[resolution]
-    # k rings reach at least 1.5 * k edges from the centre cell's middle, and the point may lie
-    # one edge away from that.
-    rings = math.ceil((radius_m + edge_m) / (1.5 * edge_m * _SMALLEST))
-    origin = h3.latlng_to_cell(lat, lng, resolution)
-    return level, [h3.str_to_int(cell) for cell in h3.grid_disk(origin, rings)]
+def unit_vector(lat: float, lng: float) -> NDArray[np.float64]:
+    """A point on the sphere of radius 1, float64[3]; degrees in."""
+    phi, lam = math.radians(lat), math.radians(lng)
+    return np.array([math.cos(phi) * math.cos(lam), math.cos(phi) * math.sin(lam), math.sin(phi)])

@@ -1,26 +1,23 @@
 """Opening hours of many places in columns: open, closed or unknown at a minute of local time."""
 
-from collections.abc import Sequence
-
 import numpy as np
 from numpy.typing import NDArray
 
 from contracts.events import PlaceDocument
+from online_features.growing import NONE, padded, roomy
 from online_features.holiday import calendar, is_holiday
-from online_features.opening import DAY_MIN, DAYS, HOLIDAY, special_days, week_spans
+from online_features.opening import DAY_MIN, DAYS, special_days
+from online_features.weeks import BLOCK_MIN, Week, Weeks
 
 UNKNOWN, OPEN, CLOSED = 0, 1, 2
 Rows = NDArray[np.int64]
 Minutes = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 
-_NONE = -1
 #: 1970-01-01 was a Thursday.
 _FIRST_WEEKDAY = 3
 #: Kinds of days: Monday to Sunday, and the public holiday.
 _HOLIDAY = len(DAYS)
-#: Each kind has a block of two days, the second for spans that run past midnight.
-_BLOCK = 2 * DAY_MIN
 #: More days than there are between 1970 and the last that a date can name.
 _MOST_DAYS = 4_000_000
 
@@ -33,13 +30,11 @@ class Hours:
     """
 
     def __init__(self) -> None:
-        self._spans = np.full((1024, 7, 2), _NONE, np.int32)
-        self._known = np.zeros(1024, bool)
-        self._holiday_known = np.zeros(1024, bool)
-        self._calendar = np.full(1024, _NONE, np.int32)
-        self._special = np.full(1024, _NONE, np.int32)
-        self._special_days = np.full((8, 4), _NONE, np.int64)
-        self._special_spans = np.full((8, 4, 2), _NONE, np.int64)
+        self._weeks = Weeks()
+        self._calendar = np.full(1024, NONE, np.int32)
+        self._special = np.full(1024, NONE, np.int32)
+        self._special_days = np.full((8, 4), NONE, np.int64)
+        self._special_spans = np.full((8, 4, 2), NONE, np.int64)
         self._specials = 0
         self._calendars: list[str] = []
 
@@ -49,15 +44,13 @@ class Hours:
         Raises:
             BadEvent: it says what cannot be; nothing is changed.
         """
-        weekly = place.business_hours
-        spans = [] if weekly is None else [_in_block(s) for s in week_spans(weekly)]
+        week = Week.of(place.business_hours)
         special = special_days(place.special_hours or {})
         code = self._code(place.holiday_calendar)
-        self._make_room(row + 1)
-        self._spans = _roomy(self._spans, (0, len(spans), 2))
-        self._spans[row] = _padded(spans, self._spans.shape[1:])
-        self._known[row] = weekly is not None
-        self._holiday_known[row] = weekly is not None and HOLIDAY in weekly
+        if row >= len(self._special):
+            self._calendar = roomy(self._calendar, (row + 1,))
+            self._special = roomy(self._special, (row + 1,))
+        self._weeks.write(row, week)  # last of the three: its length says what may be read
         self._calendar[row] = code
         self._write_special(row, *special)
 
@@ -68,15 +61,15 @@ class Hours:
             rows: int64[n]; those that were never written are unknown.
             minute: int64[n] of each place's own time, since 1970-01-01 00:00 there.
         """
-        within = (rows >= 0) & (rows < len(self._known))
+        within = (rows >= 0) & (rows < len(self._weeks))
         rows = np.where(within, rows, 0)
         day, at = minute // DAY_MIN, minute % DAY_MIN
         today, yesterday = self._kind(rows, day), self._kind(rows, day - 1)
-        spans = self._spans[rows]
+        week = self._weeks.read(rows)
         # Yesterday's last span may run into today.
-        by_today = _inside(spans, today * _BLOCK + at)
-        by_yesterday = _inside(spans, yesterday * _BLOCK + DAY_MIN + at)
-        known = self._known[rows] & ((today != _HOLIDAY) | self._holiday_known[rows])
+        by_today = _inside(week.spans, today * BLOCK_MIN + at)
+        by_yesterday = _inside(week.spans, yesterday * BLOCK_MIN + DAY_MIN + at)
+        known = week.known & ((today != _HOLIDAY) | week.holiday_known)
         if (self._special[rows] >= 0).any():
             special = self._special[rows].astype(np.int64)
             special_today, special_yesterday = self._stated(special, day)
@@ -116,33 +109,19 @@ class Hours:
             return
         if at < 0:
             at, self._specials = self._specials, self._specials + 1
-        self._special_days = _roomy(self._special_days, (at + 1, len(days)))
-        self._special_spans = _roomy(self._special_spans, (at + 1, len(spans), 2))
-        self._special_days[at] = _padded(days, self._special_days.shape[1:])
-        self._special_spans[at] = _padded(spans, self._special_spans.shape[1:])
+        self._special_days = roomy(self._special_days, (at + 1, len(days)))
+        self._special_spans = roomy(self._special_spans, (at + 1, len(spans), 2))
+        self._special_days[at] = padded(days, self._special_days.shape[1:])
+        self._special_spans[at] = padded(spans, self._special_spans.shape[1:])
         self._special[row] = at
-
-    def _make_room(self, rows: int) -> None:
-        self._spans = _roomy(self._spans, (rows, 0, 2))
-        self._calendar = _roomy(self._calendar, (rows,))
-        self._special = _roomy(self._special, (rows,))
-        self._holiday_known = _roomy(self._holiday_known, (rows,))
-        self._known = _roomy(self._known, (rows,))
 
     def _code(self, name: str | None) -> int:
         if name is None:
-            return _NONE
+            return NONE
         if name not in self._calendars:
             calendar(name)  # refuses what it does not know, before anybody asks for it
             self._calendars.append(name)
         return self._calendars.index(name)
-
-
-def _in_block(span: tuple[int, int]) -> tuple[int, int]:
-    """A span of the week as one of its day's block."""
-    start, end = span
-    shift = start // DAY_MIN * (_BLOCK - DAY_MIN)
-    return start + shift, end + shift
 
 
 def _inside(spans: NDArray[np.integer], at: Minutes) -> Flags:
@@ -150,23 +129,3 @@ def _inside(spans: NDArray[np.integer], at: Minutes) -> Flags:
     minute = at[:, None]
     inside = (spans[..., 0] <= minute) & (minute < spans[..., 1])
     return np.asarray(inside.any(axis=1), bool)
-
-
-def _roomy(values: NDArray, least: tuple[int, ...]) -> NDArray:  # type: ignore[type-arg]
-    """The array itself, or a larger copy: rows grow by doubling, all else to what is asked for."""
-    if all(have >= want for have, want in zip(values.shape, least, strict=True)):
-        return values
-    rows = values.shape[0] if least[0] <= values.shape[0] else max(least[0], 2 * values.shape[0])
-    shape = (rows, *map(max, values.shape[1:], least[1:]))
-    larger = np.full(shape, 0 if values.dtype == bool else _NONE, values.dtype)
-    larger[tuple(slice(n) for n in values.shape)] = values
-    return larger
-
-
-def _padded(
-    values: Sequence[int] | Sequence[tuple[int, int]], shape: tuple[int, ...]
-) -> NDArray[np.int64]:
-    row = np.full(shape, _NONE, np.int64)
-    if values:
-        row[: len(values)] = np.array(values, np.int64)
-    return row

@@ -1,4 +1,4 @@
-"""Asks the model server to load and to relabel, over TF Serving's ModelService.
+"""Asks model servers to load and to relabel, over TF Serving's ModelService.
 
 What the real server does, read from its source (`server_core.cc`), and what follows here:
 - It assigns labels before it loads: a label for a version that is not AVAILABLE yet is refused
@@ -7,10 +7,13 @@ What the real server does, read from its source (`server_core.cc`), and what fol
   GetModelStatus is asked until all is AVAILABLE.
 - It looks at the disk once per `--file_system_poll_wait_seconds`, and keeps the error of an
   earlier load until then. So an error counts only when it stays.
+
+Several servers are told one after the other, and a version counts as available when all have it:
+a label moves only then, so that a request finds its version whichever of them it meets.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from types import TracebackType
 from typing import Any, Self
 
@@ -42,11 +45,17 @@ def _code(error: grpc.RpcError) -> grpc.StatusCode:
     return code
 
 
+def addresses_of(target: str) -> list[str]:
+    """Each server of a gRPC target: `host:port`, or `ipv4:HOST:PORT,HOST:PORT` for several."""
+    scheme, _, rest = target.partition(":")
+    return rest.split(",") if scheme in ("ipv4", "ipv6") else [target]
+
+
 class ModelAdmin:
-    """One channel to a model server, for a rollout.
+    """A channel to each model server, for a rollout.
 
     Args:
-        address: host:port.
+        target: host:port, or several, see `addresses_of`.
         timeout_s: longest that one step may take, seconds.
         monotonic: seconds from any start.
         sleep: waits between two looks.
@@ -54,7 +63,7 @@ class ModelAdmin:
 
     def __init__(
         self,
-        address: str,
+        target: str,
         timeout_s: float,
         monotonic: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
@@ -62,8 +71,12 @@ class ModelAdmin:
         self._timeout_s = timeout_s
         self._monotonic = monotonic
         self._sleep = sleep
-        self._channel = grpc.insecure_channel(address)
-        self._stub = ModelServiceStub(self._channel)
+        self._channels = {
+            address: grpc.insecure_channel(address) for address in addresses_of(target)
+        }
+        self._stubs = {
+            address: ModelServiceStub(channel) for address, channel in self._channels.items()
+        }
 
     def __enter__(self) -> Self:
         return self
@@ -74,39 +87,56 @@ class ModelAdmin:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._channel.close()
+        for channel in self._channels.values():
+            channel.close()
 
-    def present(self, timeout_s: float = 2.0) -> bool:
-        """Whether a model server answers, be it with "no such model"."""
+    def present(self, timeout_s: float = 2.0) -> list[str]:
+        """Addresses that answer, be it with "no such model"."""
+        return [address for address in self._stubs if self._answers(address, timeout_s)]
+
+    @property
+    def addresses(self) -> list[str]:
+        """All servers that are told."""
+        return list(self._stubs)
+
+    def only(self, addresses: Collection[str]) -> None:
+        """Leave the others alone from now on."""
+        self._stubs = {a: stub for a, stub in self._stubs.items() if a in addresses}
+
+    def _answers(self, address: str, timeout_s: float) -> bool:
         try:
-            self._status(MODELS[0], timeout_s)
+            self._status(address, MODELS[0], timeout_s)
         except grpc.RpcError as error:
             return _code(error) not in _ABSENT
         return True
 
     def reload(self, config: Any) -> None:
-        """Make the server follow a ModelServerConfig; it may go on loading after this returns.
+        """Make all servers follow a ModelServerConfig; they may go on loading after this returns.
 
         Raises:
-            ModelServerError: refused (the text says why) or not to be reached.
+            ModelServerError: one refused (the text says why) or is not to be reached.
         """
-        request = ReloadConfigRequest(config=config)
+        for address in self._stubs:
+            self._reload(address, ReloadConfigRequest(config=config))
+
+    def _reload(self, address: str, request: Any) -> None:
+        call = self._stubs[address].HandleReloadConfigRequest
         try:
             for attempt in stamina.retry_context(on=_passing, attempts=5, wait_initial=0.2):
                 with attempt:
-                    answer = self._stub.HandleReloadConfigRequest(request, timeout=self._timeout_s)
+                    answer = call(request, timeout=self._timeout_s)
         except grpc.RpcError as error:
             # A load of a new model that outlasts the call goes on: `wait_available` decides.
             if _code(error) is grpc.StatusCode.DEADLINE_EXCEEDED:
                 return
-            raise ModelServerError(f"reload: {error.details()}") from error
+            raise ModelServerError(f"{address}: reload: {error.details()}") from error
         if answer.status.error_code:
-            raise ModelServerError(f"reload: {answer.status.error_message}")
+            raise ModelServerError(f"{address}: reload: {answer.status.error_message}")
 
     def wait_available(
         self, version: int, alive: Callable[[], None], timeout_s: float | None = None
     ) -> None:
-        """Return once both models serve `version`.
+        """Return once both models serve `version`, on all servers.
 
         Args:
             version: of the pair.
@@ -120,41 +150,58 @@ class ModelAdmin:
         deadline = start + (self._timeout_s if timeout_s is None else timeout_s)
         while True:
             alive()
-            states = {name: self._state(name, version) for name in MODELS}
+            states = {
+                f"{name} at {address}": self._state(address, name, version)
+                for address in self._stubs
+                for name in MODELS
+            }
             if all(state == "AVAILABLE" for state, _ in states.values()):
                 return
             now = self._monotonic()
             for name, (_, failed) in states.items():
                 if failed and now - start > ERROR_STAYS_S:
-                    raise ModelServerError(f"{name} {version} does not load: {failed}")
+                    raise ModelServerError(f"version {version} of {name} does not load: {failed}")
             if now > deadline:
                 seen = ", ".join(f"{name} is {state}" for name, (state, _) in states.items())
                 raise ModelServerError(f"version {version} is not available in time: {seen}")
             self._sleep(POLL_S)
 
     def states(self, timeout_s: float) -> dict[int, dict[str, str]]:
-        """The state of each version that the server knows, by model ("AVAILABLE", ...).
+        """The state of each version that any server knows, by model ("AVAILABLE", ...).
+
+        Where servers differ, the state that is not "AVAILABLE" is told; a version that one does
+        not know is "unknown to a server".
 
         Raises:
-            ModelServerError: it does not answer.
+            ModelServerError: one does not answer.
         """
+        told = [self._states_at(address, timeout_s) for address in self._stubs]
+        pairs = {(version, name) for its in told for version in its for name in its[version]}
+        found: dict[int, dict[str, str]] = {}
+        for version, name in sorted(pairs):
+            states = {its.get(version, {}).get(name, "unknown to a server") for its in told}
+            found.setdefault(version, {})[name] = min(states, key=lambda s: (s == "AVAILABLE", s))
+        return found
+
+    def _states_at(self, address: str, timeout_s: float) -> dict[int, dict[str, str]]:
         found: dict[int, dict[str, str]] = {}
         for name in MODELS:
             try:
-                statuses = self._status(name, timeout_s)
+                statuses = self._status(address, name, timeout_s)
             except grpc.RpcError as error:
                 if _code(error) is grpc.StatusCode.NOT_FOUND:
                     continue
-                raise ModelServerError(f"{_code(error).name}: {error.details()}") from error
+                cause = f"{_code(error).name}: {error.details()}"
+                raise ModelServerError(f"{address}: {cause}") from error
             for status in statuses:
                 state = ModelVersionStatus.State.Name(status.state)
                 found.setdefault(status.version, {})[name] = state
         return found
 
-    def _state(self, name: str, version: int) -> tuple[str, str]:
+    def _state(self, address: str, name: str, version: int) -> tuple[str, str]:
         """State of a version by its name, and the error it ended with, if any."""
         try:
-            statuses = self._status(name, CALL_S)
+            statuses = self._status(address, name, CALL_S)
         except grpc.RpcError as error:
             return _code(error).name, ""
         for status in statuses:
@@ -163,7 +210,7 @@ class ModelAdmin:
                 return ModelVersionStatus.State.Name(status.state), failed
         return "unknown to the server", ""
 
-    def _status(self, name: str, timeout_s: float) -> Any:
+    def _status(self, address: str, name: str, timeout_s: float) -> Any:
         request = GetModelStatusRequest()
         request.model_spec.name = name
-        return self._stub.GetModelStatus(request, timeout=timeout_s).model_version_status
+        return self._stubs[address].GetModelStatus(request, timeout=timeout_s).model_version_status

@@ -39,6 +39,9 @@ DRAIN_S = 1.0
 KEEP = 3
 
 
+PASSED_OVER = "the others do not answer; they read the configuration file when they start"
+
+
 class RolloutFailed(RuntimeError):
     """The version is not in service, and what was before still is."""
 
@@ -82,8 +85,8 @@ def activate(
         drain_s: how long the old version outlives the move of the label.
 
     Returns:
-        Whether a model server confirmed it. If none answers only the file is written, which it
-        reads when it starts.
+        Whether all model servers confirmed it. One that does not answer reads, when it starts, the
+        file, which is written in any case.
 
     Raises:
         RolloutFailed: the pair is not on disk, the server could not load it, or the
@@ -120,7 +123,8 @@ def relabel(
         kept: versions that stay on disk, however old: the way back.
 
     Returns:
-        Whether a model server confirmed it.
+        Whether all model servers confirmed it. One that does not answer is passed over: it reads
+        the file when it starts.
 
     Raises:
         RolloutFailed: nothing has changed; says why.
@@ -136,10 +140,13 @@ def relabel(
     labels = {**before.labels, **changes}
     after = Serving({label: version for label, version in labels.items() if version is not None})
     with ModelAdmin(settings.model_server, timeout_s) as server:
-        if server.present():
+        if answering := server.present():
+            live = len(answering) == len(server.addresses)
+            if not live:
+                _log.warning("servers_passed_over", note=PASSED_OVER, told=answering)
+            server.only(answering)
             _switch(settings, server, before, after, wanted, guard)
             _unload(settings, server, after, guard, drain_s)
-            live = True
         else:
             guard()
             write(settings, after)

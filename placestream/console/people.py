@@ -74,7 +74,7 @@ class People:
             return {"place_id": None, "name": None, "category": None}
         code = int(places.category[row])
         category = places.categories[code] if code >= 0 else None
-        return {"place_id": places.ids[row], "name": places.names[row], "category": category}
+        return {"place_id": places.place_id(row), "name": places.names[row], "category": category}
 
     async def some(self) -> list[dict[str, Any]]:
         """Some users that are known, the most active of those that were looked at first.

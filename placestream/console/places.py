@@ -40,8 +40,8 @@ class CityMap:
         lat, lng = places.lat, places.lng
         rows = np.flatnonzero(~np.isnan(lat) & ~places.closed[: len(lat)])
         return {
-            "ids": [places.ids[row] for row in rows],
-            "names": [places.names[row] or "" for row in rows],
+            "ids": [places.place_id(row) for row in rows.tolist()],
+            "names": [places.names[row] or "" for row in rows.tolist()],
             "lat": np.round(lat[rows], _DIGITS).tolist(),
             "lng": np.round(lng[rows], _DIGITS).tolist(),
             "category": places.category[rows].tolist(),

@@ -1,4 +1,4 @@
-"""Whatever bytes come in: an answer or INVALID_ARGUMENT, no word in the log, no memory kept.
+"""Whatever bytes come in: an answer or INVALID_ARGUMENT, no word in the log, and no memory kept.
 
 Each example of hypothesis is a message made of the proto's own descriptors, merged over a valid
 one half of the time, and `MUTANTS` inputs are made of its bytes.
@@ -26,14 +26,15 @@ from tests.fuzzing.mutations import mutants
 from tests.inference.direct import METHODS, Aborted, Direct, request_class, valid
 from tests.inference.fakes import FakeStore, catalogue_of, events, place
 
-SETTINGS = Settings(_env_file=None)
+# What a busy machine holds up for a moment is no fault of the input.
+SETTINGS = Settings(_env_file=None, redis_timeout_ms=10_000)
 TOPIC = SETTINGS.topics.interactions.name
 #: What an error or a log must not repeat: where somebody is, and who.
 LAT, SESSION = 40.7503217896, "session-of-somebody"
 CANARIES = (b"7503217", SESSION.encode())
 MUTANTS = 100
 #: Examples in `make test`, and of the long run: 100,000 inputs for each of the four methods.
-FEW, MANY = 8, 1_000
+FEW, MANY = 20, 1_000
 WORDS = ("u", "p0", "c0", "", "0", TOPIC, "uptown", "1" * 19, "a\nb", "\u202e", "0-17", "AAAA")
 #: The details of an error travel in HTTP/2 trailers, of which a client takes so much.
 TRAILERS_BYTES = 8 * 1_024
@@ -128,10 +129,10 @@ async def feed(service: Direct, method: str, raws: Iterable[bytes]) -> None:
             raise AssertionError(f"{method} with {raw!r}") from error
 
 
-def fuzz(method: Any, examples: int) -> None:
-    """Run so many examples through one service."""
+def fuzz(method: Any, examples: int) -> list[int]:
+    """Run so many examples through one service; return the memory in use after each, bytes."""
     service = fresh()
-    before: list[int] = []
+    held: list[int] = []
     with asyncio.Runner() as runner, capture_logs() as logs:
 
         @settings(max_examples=examples)
@@ -140,10 +141,10 @@ def fuzz(method: Any, examples: int) -> None:
             raws = mutants(request, random.Random(seed), MUTANTS, TOKENS)
             runner.run(feed(service, method.name, raws))
             assert [entry for entry in logs if entry["log_level"] != "info"] == []
-            before.append(psutil.Process().memory_info().rss)
+            held.append(psutil.Process().memory_info().rss)
 
         run()
-    assert before[-1] - before[len(before) // 5] < GROWTH_BYTES
+    return held
 
 
 @pytest.mark.parametrize("method", METHODS, ids=lambda method: method.name)
@@ -156,5 +157,6 @@ def test_no_bytes_break_a_method(method: Any) -> None:
 @pytest.mark.timeout(1_800)
 @pytest.mark.parametrize("method", METHODS, ids=lambda method: method.name)
 def test_no_bytes_break_a_method_in_the_long_run(method: Any) -> None:
-    """The same with a hundred times as many, and the memory stays where it was."""
-    fuzz(method, MANY)
+    """The same with fifty times as many, and the memory stays where it was."""
+    held = fuzz(method, MANY)
+    assert held[-1] - held[len(held) // 5] < GROWTH_BYTES

@@ -27,6 +27,7 @@ def test_a_trained_pair_beats_the_nearest_place(pair: TrainedPair) -> None:
     assert pair.metrics["calibration_error"] < 0.08
 
 
+@pytest.mark.slow
 def test_training_repeats_by_its_seed(data: Data, training: Settings, pair: TrainedPair) -> None:
     """The same metrics, all of them, to the last digit."""
     again = train_pair(data.log, data.catalogue, data.context, training)

@@ -65,7 +65,7 @@ def test_an_older_version_changes_nothing_and_a_closed_place_is_gone() -> None:
     catalogue = Catalogue()
     catalogue.upsert(place("1", name="new", version=5))
     catalogue.upsert(place("1", name="old", version=4))
-    assert catalogue.names == ["new"]
+    assert list(catalogue.names) == ["new"]
     catalogue.close("1")
     assert len(catalogue.near(0, 0, 10, 5)[0]) == 0
     catalogue.upsert(place("1", name="again", version=6))

@@ -179,5 +179,5 @@ def test_a_document_that_is_refused_changes_nothing() -> None:
     catalogue.upsert(good)
     with pytest.raises(BadEvent, match="holiday_calendar"):
         catalogue.upsert(PlaceDocument(place_id="p", name="new", holiday_calendar="Atlantis"))
-    assert catalogue.names == ["old"]
+    assert list(catalogue.names) == ["old"]
     assert catalogue.open_state(np.array([0]), 0.0).tolist() == [CLOSED]

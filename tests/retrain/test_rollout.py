@@ -106,7 +106,7 @@ def test_a_pair_with_a_broken_half_changes_nothing(served: Settings, broken: str
     export(served, 2)
     activate(served, 1, drain_s=0)
     break_model(served, broken, 2)
-    with pytest.raises(RolloutFailed, match=f"{broken} 2"):
+    with pytest.raises(RolloutFailed, match=f"version 2 of {broken} at"):
         activate(served, 2, drain_s=0)
     assert answers(served) == [1, 1]
     assert model_config.read(served) == Serving({STABLE: 1})

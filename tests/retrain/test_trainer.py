@@ -77,6 +77,7 @@ def test_too_little_data_is_rejected_with_the_count(small: Settings) -> None:
     assert exported(small) == []
 
 
+@pytest.mark.slow
 def test_a_pair_that_loses_against_the_one_in_service_is_not_exported(
     small: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -43,5 +43,5 @@ def test_a_second_update_of_a_place_adds_to_the_first() -> None:
             {"place_id": 1, "updates": {"name": "B"}, "timestamp": stamp},
         ]
     )
-    assert (catalogue.names, len(catalogue)) == (["B"], 1)
+    assert (list(catalogue.names), len(catalogue)) == (["B"], 1)
     assert catalogue.categories[catalogue.category[0]] == "Bar"
