@@ -29,7 +29,7 @@ _FINEST, _COARSEST = 10, 3
 
 def plots_of(pair: "TrainedPair") -> dict[str, str]:
     """All plots of a pair, by file name."""
-    found = {"calibration.svg": calibration(calibration_bins(pair))}
+    found = {"calibration.svg": calibration(bins_of_pair(pair))}
     if any(pair.curves.values()):
         found["losses.svg"] = losses(pair.curves)
     if compared := pair.card.get("compared"):
@@ -68,20 +68,35 @@ class CalibrationBin:
     places: int
 
 
-def calibration_bins(pair: "TrainedPair", bins: int = _BINS) -> list[CalibrationBin]:
-    """All places that were ranked, in bins of as many each, by ascending probability."""
-    ranked, moments = pair.ranked, pair.holdout.moments
-    listed = ranked.rows >= 0
-    chosen = (ranked.rows == moments.place[:, None])[listed]
-    user = np.broadcast_to(moments.user[:, None], listed.shape)[listed]
-    said = ranked.probability[listed]
-    order = np.argsort(said, kind="stable")
+def calibration_bins(
+    said: NDArray[np.floating],
+    chosen: NDArray[np.bool_],
+    user: NDArray[np.integer],
+    bins: int = _BINS,
+) -> list[CalibrationBin]:
+    """Places in bins of as many each, by ascending probability.
+
+    Args:
+        said: float[n], probability that each place was given.
+        chosen: bool[n], whether it was the one.
+        user: int[n], whose request it was listed in.
+        bins: how many.
+    """
     found = []
-    for part in np.array_split(order, bins):
+    for part in np.array_split(np.argsort(said, kind="stable"), bins):
         if len(part):
             (share,) = intervals(chosen[part, None].astype(np.float64), user[part], seed=0)
             found.append(CalibrationBin(float(said[part].mean()), share, len(part)))
     return found
+
+
+def bins_of_pair(pair: "TrainedPair") -> list[CalibrationBin]:
+    """Of all places that a pair ranked for its held-out requests."""
+    ranked, moments = pair.ranked, pair.holdout.moments
+    listed = ranked.rows >= 0
+    chosen = (ranked.rows == moments.place[:, None])[listed]
+    user = np.broadcast_to(moments.user[:, None], listed.shape)[listed]
+    return calibration_bins(ranked.probability[listed], chosen, user)
 
 
 def calibration(bins: Sequence[CalibrationBin]) -> str:

@@ -13,16 +13,10 @@ from models.code_version import code_version
 from models.comparison import LEAST_USERS, OVERALL, gains, slices
 from models.costs import Cost, total
 from models.holdout import LISTED
-from models.plots import (
-    CalibrationBin,
-    calibration,
-    calibration_bins,
-    coverage_cells,
-    coverage_map,
-    losses,
-)
-from models.report.charts import Chart, Row, Section, Table, bars, tone
+from models.plots import bins_of_pair, coverage_cells
+from models.report.charts import Row, Section, Table, bars, tone
 from models.report.page import Page, write
+from models.report.shared import calibrated, coverage, curves
 from models.scoring import RANKER
 
 if TYPE_CHECKING:
@@ -81,8 +75,11 @@ def page_of(
         },
         sections=[
             _metrics(pair),
-            *_curves(pair.curves),
-            _calibration(calibration_bins(pair), metrics),
+            *curves(pair.curves),
+            calibrated(
+                bins_of_pair(pair),
+                f"Expected calibration error on rows: {metrics['calibration_error']:.4f}.",
+            ),
             _slices(pair, settings.seed),
             *_gate(pair.card.get("compared", [])),
             _importance(pair),
@@ -100,55 +97,6 @@ def _metrics(pair: "TrainedPair") -> Section:
     ]
     table = Table("Metrics of the held-out part", ("metric", "pair", "nearest first"), tuple(rows))
     return Section("Held-out metrics", "", (table,))
-
-
-def _curves(curves: Mapping[str, Sequence[Any]]) -> Iterator[Section]:
-    charts = []
-    for name, epochs in curves.items():
-        if not epochs:
-            continue
-        best = min(epochs, key=lambda epoch: epoch.validation_loss)
-        rows = [
-            Row((str(e.number), f"{e.train_loss:.5f}", f"{e.validation_loss:.5f}", f"{e.rate:.2g}"))
-            for e in epochs
-        ]
-        columns = ("epoch", "training loss", "validation loss", "learning rate")
-        charts.append(
-            Chart(
-                f"curve-{name}",
-                f"Loss of the {'ranker' if name == RANKER else 'candidate model'}",
-                f"Validation loss over {len(epochs)} epochs: from {epochs[0].validation_loss:.4f} "
-                f"to {best.validation_loss:.4f}, the least, in epoch {best.number}, whose weights "
-                "were kept.",
-                losses({name: epochs}),
-                Table(f"Epochs of the {name}", columns, tuple(rows), folded=True),
-            )
-        )
-    if charts:
-        yield Section("Training curves", "", tuple(charts))
-
-
-def _calibration(bins: Sequence[CalibrationBin], metrics: Mapping[str, float]) -> Section:
-    rows = [
-        Row((f"{one.said:.4f}", f"{one.chosen.value:.4f}", _span(one.chosen), f"{one.places:,}"))
-        for one in bins
-    ]
-    inside = sum(one.chosen.low <= one.said <= one.chosen.high for one in bins)
-    chart = Chart(
-        "calibration",
-        "Share chosen by probability said",
-        f"The probability lies within the 95 % interval of the share that was chosen in {inside} "
-        f"of {len(bins)} bins of as many places each; on the dashed line both would be equal. "
-        f"Expected calibration error on rows: {metrics['calibration_error']:.4f}.",
-        calibration(bins),
-        Table(
-            "Calibration by bin",
-            ("probability", "share chosen", "95 %", "places"),
-            tuple(rows),
-            folded=True,
-        ),
-    )
-    return Section("Calibration", "", (chart,))
 
 
 def _slices(pair: "TrainedPair", seed: int) -> Section:
@@ -233,17 +181,8 @@ def _coverage(pair: "TrainedPair") -> Section:
     shown[lists[lists >= 0]] = True
     there = ~catalogue.closed
     cells = coverage_cells(catalogue.lat[there], catalogue.lng[there], shown[there])
-    never = sum(not cell.shown for cell in cells)
-    chart = Chart(
-        "coverage",
-        f"Places shown among the first {LISTED}",
-        f"{int(shown[there].sum()):,} of {int(there.sum()):,} open places "
-        f"({shown[there].mean():.1%}) are in the first {LISTED} of any of "
-        f"{len(lists):,} requests; of {len(cells)} cells of the map {never} show none. The "
-        "stronger the colour, the larger the share of a cell's places.",
-        coverage_map(cells),
-    )
-    return Section("Coverage", "", (chart,))
+    counts = int(shown[there].sum()), int(there.sum())
+    return coverage(cells, *counts, requests=len(lists), listed=LISTED)
 
 
 def _costs(costs: Sequence[Cost]) -> Section:

@@ -4,10 +4,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from models.bootstrap import Interval
+from models.fitting import Epoch
 from models.plots import recall_curves
 from models.quality.metrics import NDCG, RECALLS
 from models.report.charts import Chart, Row, Section, Table, bars, tone
 from models.report.page import Page
+from models.report.shared import calibrated, coverage, curves
+from placestream.evaluation.shown import bins_of, cells_of
 
 Figures = Mapping[str, Mapping[str, float]]
 _STREAM, _FROZEN = "stream", "frozen"
@@ -51,6 +54,7 @@ def _next_place(report: Mapping[str, Any]) -> Page:
             *([_overview(report, "discover", "Discovery")] if "discover" in requests else []),
             _slices(first, requests),
             *_duels(report),
+            *_of_ours(first),
             _candidates(report),
             _facts(report),
         ],
@@ -140,6 +144,19 @@ def _duels(report: Mapping[str, Any]) -> Iterator[Section]:
             "Paired, request by request; green and red where the interval excludes 0.",
             (Table("Difference in NDCG@10", columns, rows),),
         )
+
+
+def _of_ours(one: Mapping[str, Any]) -> Iterator[Section]:
+    """Curves, calibration and coverage of the first contestant, if it is a system of ours."""
+    if "coverage" not in one:
+        return
+    yield from curves(
+        {name: [Epoch(**e) for e in epochs] for name, epochs in one["curves"].items()}
+    )
+    yield calibrated(bins_of(one), "All candidates of all requests, streamed.")
+    said = one["coverage"]
+    counts = {name: said[name] for name in ("requests", "listed")}
+    yield coverage(cells_of(one), said["shown"], said["places"], **counts)
 
 
 def _candidates(report: Mapping[str, Any]) -> Section:

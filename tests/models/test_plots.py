@@ -8,7 +8,14 @@ import numpy as np
 import pytest
 
 from models.fitting import Epoch
-from models.plots import calibration, calibration_bins, coverage_cells, coverage_map, losses
+from models.plots import (
+    bins_of_pair,
+    calibration,
+    calibration_bins,
+    coverage_cells,
+    coverage_map,
+    losses,
+)
 
 
 def pair(said: np.ndarray, target: np.ndarray) -> Any:
@@ -23,12 +30,23 @@ def test_bins_hold_as_many_places_each_and_tell_the_share_chosen() -> None:
     """Place 0 is given 0.5 and chosen in half of the requests, place 1 is given 0.1 and never."""
     said = np.tile([0.5, 0.1], (40, 1))
     target = np.where(np.arange(40) % 2, 0, 7)
-    low, high = calibration_bins(pair(said, target), bins=2)
+    chosen = np.arange(2) == target[:, None]
+    user = np.repeat(np.arange(40), 2)
+    low, high = calibration_bins(said.ravel(), chosen.ravel(), user, bins=2)
     assert (low.places, high.places) == (40, 40)
     assert [low.said, high.said] == pytest.approx([0.1, 0.5])
     assert [low.chosen.value, high.chosen.value] == [0.0, 0.5]
     assert high.chosen.low < 0.5 < high.chosen.high
     assert "<svg" in calibration([low, high])
+
+
+def test_the_bins_of_a_pair_are_of_all_that_it_ranked() -> None:
+    """Two places for each of 40 requests: ten bins of eight; padding does not count."""
+    answered = pair(np.tile([0.5, 0.1], (40, 1)), np.zeros(40, np.int64))
+    assert [one.places for one in bins_of_pair(answered)] == [8] * 10
+    answered.ranked.rows[:, 1] = -1
+    bins = bins_of_pair(answered)
+    assert {(one.places, one.chosen.value) for one in bins} == {(4, 1.0)}
 
 
 def test_cells_count_the_places_in_them() -> None:

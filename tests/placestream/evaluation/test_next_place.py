@@ -118,7 +118,22 @@ def test_the_page_holds_what_the_report_says(report: dict[str, Any]) -> None:
     told = report["against_the_best_baseline"]["placestream"]["stream"]
     sure = [duel["ours_is_higher_by"]["ndcg_at_10"]["low"] > 0 for duel in told]
     assert [row.bar is not None and row.bar.tone == "good" for row in duels.rows] == sure
-    assert page.html().count('role="img"') == 2
+    assert page.html().count('role="img"') == 6  # recall twice, a curve of each model, and two more
+
+
+def test_calibration_and_coverage_are_those_of_the_answers(
+    report: dict[str, Any], material: Material
+) -> None:
+    """All candidates of all requests in bins; places of the town that anybody was shown."""
+    ours = report["contestants"][0]
+    shown = ours["coverage"]
+    assert shown["requests"] == report["requests"]["all"]
+    assert shown["places"] == len(material.catalogue)
+    assert 0 < shown["shown"] == sum(cell["shown"] for cell in shown["cells"])
+    assert sum(cell["places"] for cell in shown["cells"]) == shown["places"]
+    chosen = sum(one["chosen"]["value"] * one["places"] for one in ours["calibration"])
+    found = ours["candidates"]["stream"]["recall_all"] * shown["requests"]
+    assert chosen == pytest.approx(found)
 
 
 @pytest.mark.slow
