@@ -1,10 +1,10 @@
 """What a ranker leans on: how much worse its order gets when one of its inputs says nothing.
 
 Permutation importance (Breiman 2001; Fisher, Rudin and Dominici 2019) of whole answers: an input
-is given the values of other rows, the candidates are ordered anew, and NDCG@10 of the same requests
-is compared. What is the same for all places of a request (the user, the hour, the weather) is
-exchanged between requests, so that it stays the same within each. Inputs that tell the same share
-their importance: of two that stand in for each other neither is missed.
+is given the values of other rows, the first places of each answer are ordered anew, and NDCG@10 of
+the same requests is compared. What is the same for all places of a request (the user, the hour, the
+weather) is exchanged between requests, so that it stays the same within each. Inputs that tell the
+same share their importance: of two that stand in for each other neither is missed.
 """
 
 from collections.abc import Callable, Iterator
@@ -21,8 +21,9 @@ from models.holdout import Holdout, Ranked
 from models.scoring import Scorer
 from online_features.request import RANKING_COLUMNS
 
-#: Each costs the ranker's time for all its candidates, once for each input.
-REQUESTS = 100
+#: So many requests, and of each the first so many places as ranked: each place costs the ranker's
+#: time once for each input, and what stands far behind seldom comes among the first ten.
+REQUESTS, FIRST = 100, 30
 #: Before the name of an input that the candidate model tells.
 PART = "part: "
 Floats = NDArray[np.float32]
@@ -63,7 +64,7 @@ def importances(
     """
     rng = np.random.default_rng(seed)
     chosen = np.sort(rng.permutation(len(ranked.rows))[:requests])
-    answers = Ranked(**{name: values[chosen] for name, values in vars(ranked).items()})
+    answers = Ranked(**{name: values[chosen, :FIRST] for name, values in vars(ranked).items()})
     target, user = holdout.moments.place[chosen], holdout.moments.user[chosen]
     before = gains(answers, target)
     names, losses = [], []

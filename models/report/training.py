@@ -13,6 +13,7 @@ from models.code_version import code_version
 from models.comparison import LEAST_USERS, OVERALL, gains, slices
 from models.costs import Cost, total
 from models.holdout import LISTED
+from models.importance import FIRST
 from models.plots import bins_of_pair, coverage_cells
 from models.report.charts import Row, Section, Table, bars, tone
 from models.report.page import Page, write
@@ -168,8 +169,9 @@ def _importance(pair: "TrainedPair") -> Section:
         parts.append(Table(f"The other {len(others)} inputs", columns, others, folded=True))
     return Section(
         "What the ranker leans on",
-        "Each input of the ranker is given the values of other requests, and the candidates are "
-        "ordered anew. Inputs that tell the same stand in for each other: neither is missed.",
+        f"Each input of the ranker is given the values of other requests, and the first {FIRST} "
+        "places of each answer are ordered anew. Inputs that tell the same stand in for each "
+        "other: neither is missed.",
         tuple(parts),
     )
 

@@ -70,6 +70,14 @@ def test_only_what_the_ranker_leans_on_is_important() -> None:
     assert not [one for one in found if one.name.startswith(PART)]
 
 
+def test_only_the_first_places_are_ordered_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With but the target left nothing can pass it, whatever is permuted."""
+    holdout, ranked = drawn()
+    monkeypatch.setattr("models.importance.FIRST", 1)
+    found = importances(holdout, ranked, leaning_on(LEANED_ON), seed=1, requests=REQUESTS)
+    assert {one.loss.value for one in found} == {0.0}
+
+
 def test_what_is_one_value_a_request_stays_so() -> None:
     """Values move between requests, whole; padding is left alone."""
     listed = np.ones((40, 3), bool)
