@@ -166,6 +166,14 @@ prepare_programs() { # PACKAGE PROGRAM...
   rm -rf "$place"
 }
 
+# The Java of docs/producers.md is compiled in its test; servers need no compiler.
+prepare_java_compiler() {
+  command -v javac >/dev/null && return
+  install_packages "to test the Java example" \
+    "$(first_known openjdk-17-jdk-headless openjdk-21-jdk-headless default-jdk-headless)" ||
+    say "the test of the Java example will be skipped"
+}
+
 # A real Chromium looks at the console in its tests. (Without a font the pages have no text.)
 prepare_browser() {
   command -v chromium-headless-shell >/dev/null || command -v chromium >/dev/null && return
@@ -182,4 +190,5 @@ if [ "${1:-}" = test ]; then
   prepare_programs prometheus promtool prometheus
   prepare_programs prometheus-alertmanager amtool prometheus-alertmanager
   prepare_browser
+  prepare_java_compiler
 fi

@@ -136,6 +136,11 @@ class Holdout:
         return self.test.choices_of(np.arange(min(len(self.test.moments), JUDGED)))
 
     @property
+    def catalogue(self) -> Catalogue:
+        """All places; `Ranked.rows` are its rows."""
+        return self._catalogue
+
+    @property
     def user_events(self) -> NDArray[np.int64]:
         """Events of each request's user before it, as far as the history reaches; int64[r]."""
         events: NDArray[np.int64] = (self._choices.history_row != NO_EVENT).sum(axis=1)

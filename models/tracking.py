@@ -19,6 +19,7 @@ from models.code_version import code_version
 from models.costs import Cost
 from models.mlmodel import write_mlmodel
 from models.plots import plots_of
+from models.report.training import report_path
 from models.scoring import CANDIDATES, RANKER
 
 if TYPE_CHECKING:
@@ -49,8 +50,8 @@ def record(
 
     Parameters: the settings and the data's fingerprint; metrics: those of the held-out requests,
     the losses of each epoch, and what each stage cost (`cost.<stage>.<figure>`); artifacts: the
-    card, the report on the data, plots, and both exported models with their signatures. The pair
-    becomes a version of the registered model.
+    card, the report, that on the data, plots, and both exported models with their signatures. The
+    pair becomes a version of the registered model.
 
     Args:
         pair: as it was trained.
@@ -110,6 +111,8 @@ def _record(pair: "TrainedPair", version: int, settings: Settings, costs: Sequen
     client.set_tag(run_id, PAIR_TAG, str(version))
     client.set_tag(run_id, "placestream.code", code_version())
     client.log_dict(run_id, pair.card, "card.json")
+    if (page := report_path(settings.models_dir, version)).exists():
+        client.log_artifact(run_id, str(page))
     for name, svg in plots_of(pair).items():
         client.log_text(run_id, svg, f"plots/{name}")
     if report := pair.card.get("data_report"):

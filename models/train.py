@@ -25,9 +25,11 @@ from models.costs import Cost, Metered, total
 from models.export import export, exportables
 from models.fit_pair import Curves, fit_pair, needs_rows
 from models.holdout import Holdout, Inputs, Ranked, Reach, asked, judged
+from models.importance import Importance, importances
 from models.progress import SILENT, Reporter, reporter_for
 from models.ranking_model import RankingModel
 from models.reference import Reference, reference_of
+from models.report.training import report_path, write_report
 from models.row_store import RowStore
 from models.scoring import Scorer, load_scorer
 from models.served_answers import Answers
@@ -61,6 +63,7 @@ class TrainedPair:
         training_s: seconds that it took.
         ranked: its answers to the requests of `holdout`.
         curves: epochs of each model that was trained by gradients, by its name.
+        importances: of the ranker's inputs, the greatest first.
         costs: of each stage, in the order in which they ended.
     """
 
@@ -76,6 +79,7 @@ class TrainedPair:
     training_s: float
     ranked: Ranked
     curves: Curves
+    importances: list[Importance]
     costs: tuple[Cost, ...]
 
 
@@ -155,6 +159,9 @@ def train_pair(
         before = held_out(data.validation, requests=REFERENCE_REQUESTS)
         reference = _reference([(before, before.answer(scorer)), (holdout, ranked)], settings)
         stage.advance()
+    inputs = len(RANKING_COLUMNS) + len(PARTS)
+    with progress.stage("importance of inputs", inputs, 0) as stage:
+        leaned_on = importances(holdout, ranked, scorer, seed=settings.seed, report=stage.advance)
     card["training"] = costs_told(progress.costs)
     return TrainedPair(
         candidates=candidates,
@@ -169,6 +176,7 @@ def train_pair(
         training_s=time.perf_counter() - began,
         ranked=ranked,
         curves=fitted.curves,
+        importances=leaned_on,
         costs=progress.costs,
     )
 
@@ -182,7 +190,7 @@ def _reference(answered: Sequence[tuple[Holdout, Ranked]], settings: Settings) -
 
 
 def export_pair(pair: TrainedPair, settings: Settings, metered: Metered | None = None) -> int:
-    """Export a pair, track its training as a run in MLflow, and return its version.
+    """Export a pair, write its report, track its training in MLflow, and return its version.
 
     Args:
         pair: as it was trained.
@@ -198,9 +206,22 @@ def export_pair(pair: TrainedPair, settings: Settings, metered: Metered | None =
         version = export(both, pair.card, settings.models_dir, pair.reference)
     log.info("pair_exported", version=version, training_s=round(pair.training_s, 1))
     exported = tuple(cost for cost in metered.costs if cost.stage == "export")
+    costs = (*pair.costs, *exported)
+    with metered.stage("report", None):
+        _report(pair, version, settings, costs)
     with metered.stage("tracking", None):
-        tracking.record(pair, version, settings, (*pair.costs, *exported))
+        tracking.record(pair, version, settings, costs)
     return version
+
+
+def _report(pair: TrainedPair, version: int, settings: Settings, costs: Sequence[Cost]) -> None:
+    """Write the report; a pair without one is worth no less."""
+    try:
+        out = write_report(pair, version, settings, costs)
+    except Exception as error:  # whatever the disk or the plotting library raise
+        log.warning("no_report", version=version, cause=f"{type(error).__name__}: {error}")
+    else:
+        log.info("report_written", version=version, report=str(out))
 
 
 def evaluate_version(models_dir: Path, version: int, holdout: Holdout) -> dict[str, float]:
@@ -239,6 +260,7 @@ def run(settings: Settings, console: Console | None = None) -> int:
     version = export_pair(pair, settings, metered)
     console.print(summary(pair, version))
     console.print(costs_table(metered.costs))
+    console.print(f"report: {report_path(settings.models_dir, version)}", soft_wrap=True)
     return version
 
 

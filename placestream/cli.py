@@ -15,6 +15,7 @@ from placestream import show_settings
 from placestream.audit.command import audit
 from placestream.command import EXIT_FAILED, give_up, load_settings, run_role, run_task
 from placestream.dlq import command as dlq
+from placestream.drift import command as drift
 from placestream.erase.command import erase_user
 from placestream.evaluation.command import evaluate
 from placestream.experiments import command as experiments
@@ -34,6 +35,7 @@ app = typer.Typer(
 
 ROLES, TRY, DATA, ACCESS = "Roles", "Try it", "Data and models", "Access"
 app.add_typer(dlq.app, name="dlq", rich_help_panel=DATA)
+app.add_typer(drift.app, name="drift", rich_help_panel=DATA)
 app.add_typer(experiments.app, name="experiments", rich_help_panel=DATA)
 app.add_typer(token.app, name="token", rich_help_panel=ACCESS)
 

@@ -26,6 +26,10 @@ def evaluate(
     out: Annotated[
         Path | None, typer.Option("--json", help="Write everything there.", dir_okay=False)
     ] = None,
+    page: Annotated[
+        Path | None,
+        typer.Option("--html", help="Write a page to look at, one file.", dir_okay=False),
+    ] = None,
     split: Annotated[
         str, typer.Option(help="Shares of train, validation and test, oldest first.")
     ] = "0.8,0.1,0.1",
@@ -64,11 +68,12 @@ def evaluate(
 
     With --city: how much true utility our places miss of the best possible, and what the city's
     people do who are shown them (click-through, conversion, rating); the nearest open places and
-    the best possible stand beside. Of the other options only --most (1,000) and --json count then.
+    the best possible stand beside. Of the other options only --most (1,000), --json and --html
+    count then.
 
     Needs nothing but the file, or not even that.
 
-    Example: `placestream evaluate --checkins checkins.csv.gz --json report.json`, or
+    Example: `placestream evaluate --checkins checkins.csv.gz --html report.html`, or
     `placestream evaluate --city --most 500`
     """
     settings = load_settings("evaluate")
@@ -99,6 +104,11 @@ def evaluate(
     report = run_task(judge)
     if out is not None:
         run_task(lambda: _write(out, report))
+    if page is not None:
+        from models.report.page import write
+        from placestream.evaluation.html import page_of
+
+        run_task(lambda: write(page_of(report), page))
 
 
 def _shares(text: str) -> tuple[float, float, float]:

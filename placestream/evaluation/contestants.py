@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,7 @@ from models.split import SplitAt
 from placestream.evaluation.judged import Judged
 from placestream.evaluation.material import Known, Material
 from placestream.evaluation.served import Answers, Reach, Served, ask
+from placestream.evaluation.shown import shown_facts
 
 log = structlog.get_logger(__name__)
 #: Requests that are asked twice, the second time with another future; ours replay all the past.
@@ -107,7 +108,8 @@ def fitted(known: Known, cuts: Cuts, settings: Settings, progress: Reporter) -> 
             report=stage.advance,
         )
     pair = fit_pair(events, known.catalogue, data, settings, progress)
-    return Scorer.of(pair.candidates, pair.ranker, {})
+    curves = {name: [asdict(epoch) for epoch in epochs] for name, epochs in pair.curves.items()}
+    return Scorer.of(pair.candidates, pair.ranker, {"curves": curves})
 
 
 def ours(contest: Contest, settings: Settings, progress: Reporter) -> list[Judged]:
@@ -134,6 +136,13 @@ def ours(contest: Contest, settings: Settings, progress: Reporter) -> list[Judge
         "candidate_model": settings.candidate_model,
         "training_seconds": round(trained_s, 1),
         "seconds": round(time.perf_counter() - began_s, 1),
+        "curves": scorer.card.get("curves", {}),
+        **shown_facts(
+            by_mode["stream"][0],
+            contest.requests.target,
+            contest.requests.user,
+            contest.material.catalogue,
+        ),
     }
     return _both_orders(contest, name, by_mode, newcomers, facts)
 

@@ -1,5 +1,6 @@
 """The `placestream experiments` commands: look at pairs on trial, and decide by hand."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -14,8 +15,9 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode="markdown",
     help="Look at pairs of models on trial, and decide by hand.\n\n"
-    "`retrain` takes each pair that passed the gate through shadow and canary by itself. `list` "
-    "and `show` say how it stands; `stop`, `promote` and `rollback` decide now, within seconds.\n\n"
+    "`retrain` takes each pair that passed the gate through shadow and canary by itself. `list`, "
+    "`show` and `report` say how it stands; `stop`, `promote` and `rollback` decide now, within "
+    "seconds.\n\n"
     "Needs Redis; what decides needs Kafka, the models' folder and the model server too.\n\n"
     "Example: `placestream experiments show pair-12`",
 )
@@ -60,6 +62,29 @@ def show(experiment_id: IdArgument, as_json: JsonOption = False) -> None:
         typer.echo(reports.as_json(one))
     else:
         Console().print(reports.page(one))
+
+
+@app.command()
+def report(
+    experiment_id: IdArgument,
+    out: Annotated[Path, typer.Option("--html", help="Where to write it.", dir_okay=False)],
+) -> None:
+    """Write a page about one, to look at and to send around: one HTML file.
+
+    What `show` tells, with the intervals drawn: metrics against their margins, users, shadow,
+    held-out metrics and the history.
+
+    Needs Redis.
+
+    Example: `placestream experiments report pair-12 --html pair-12.html`
+    """
+    settings = load_settings()
+    from models.report.page import write
+    from placestream.experiments import html, reports
+
+    found = run_task(lambda: reports.read_one(settings, experiment_id))
+    run_task(lambda: write(html.page_of(found), out))
+    typer.echo(str(out))
 
 
 @app.command()

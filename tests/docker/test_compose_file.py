@@ -14,6 +14,7 @@ from tests.docker.project import COMPOSE, ROOT, compose, env_file, ours, service
 
 #: Where a file system cannot be read-only, and why stands in the compose file.
 WRITABLE = {"kafka"}
+SECRETS = ("REDIS_PASSWORD", "CONSOLE_TOKEN", "GRAFANA_ADMIN_PASSWORD")
 #: Ends by itself; nobody asks how it is.
 ONE_SHOT = {"models-init", "simulate"}
 #: What compose-lint may say. CL-0019: no digest beside the tag (images are not pulled here, so
@@ -176,32 +177,30 @@ def test_variables_are_explained() -> None:
     """.env.example lists exactly the variables that the file reads; secrets have no value in it."""
     example = env_file(ROOT / ".env.example")
     assert set(example) == variables(COMPOSE.read_text(encoding="utf-8"))
-    assert {name for name, value in example.items() if not value} == {
-        "REDIS_PASSWORD",
-        "GRAFANA_ADMIN_PASSWORD",
-    }
+    assert {name for name, value in example.items() if not value} == {*SECRETS}
 
 
 def test_secrets_must_be_given() -> None:
     """A secret has no default: without it the file is refused, with a word on where to set it."""
     text = COMPOSE.read_text(encoding="utf-8")
-    for name in ("REDIS_PASSWORD", "GRAFANA_ADMIN_PASSWORD"):
+    for name in SECRETS:
         uses = re.findall(rf"\$\{{{name}[^}}]*\}}", text)
         assert uses
         assert set(uses) == {f"${{{name}:?set {name} in .env}}"}
 
 
 def test_nobody_gets_a_secret_that_is_not_his() -> None:
-    """Grafana's password reaches Grafana alone; Redis' reaches Redis and the roles."""
+    """Grafana's password and the console's token reach these alone; Redis' Redis and the roles."""
     holders = {
         secret: {
             name
             for name, service in services().items()
             if secret in variables(json.dumps(service.get("environment", {})))
         }
-        for secret in ("REDIS_PASSWORD", "GRAFANA_ADMIN_PASSWORD")
+        for secret in SECRETS
     }
     assert holders == {
-        "REDIS_PASSWORD": {"redis", "stream", "serve", "retrain", "simulate"},
+        "REDIS_PASSWORD": {"redis", "stream", "serve", "retrain", "console", "simulate"},
+        "CONSOLE_TOKEN": {"console"},
         "GRAFANA_ADMIN_PASSWORD": {"grafana"},
     }

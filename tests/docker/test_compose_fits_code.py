@@ -11,6 +11,7 @@ import yaml
 from confluent_kafka.admin import AdminClient
 
 from contracts.settings import Settings
+from placestream.console.metrics_pages import addresses
 from tests.docker.project import (
     ROOT,
     env_file,
@@ -21,8 +22,12 @@ from tests.docker.project import (
     words,
 )
 
-SECRETS = {"REDIS_PASSWORD": "redis-password", "GRAFANA_ADMIN_PASSWORD": "grafana-password"}
-ROLES = ("stream", "serve", "retrain", "simulate")
+SECRETS = {
+    "REDIS_PASSWORD": "redis-password",
+    "CONSOLE_TOKEN": "console-token",
+    "GRAFANA_ADMIN_PASSWORD": "grafana-password",
+}
+ROLES = ("stream", "serve", "retrain", "console", "simulate")
 PREFIX = "PLACESTREAM_"
 
 
@@ -83,7 +88,7 @@ def test_ports_agree(clean: pytest.MonkeyPatch) -> None:
         "retrain": settings.retrain_metrics_port,
     }
     exposed = {int(p) for word, rest in instructions() if word == "EXPOSE" for p in rest.split()}
-    assert exposed == {settings.serve_port, *metrics.values()}
+    assert exposed == {settings.serve_port, settings.console_port, *metrics.values()}
     for role in ("stream", "retrain"):
         assert services()[role]["healthcheck"]["test"][-1] == (
             f"http://127.0.0.1:{metrics[role]}/metrics"
@@ -99,6 +104,28 @@ def test_ports_agree(clean: pytest.MonkeyPatch) -> None:
         for name in dns["names"]
     }
     assert found == metrics | {"tf-serving": 8501}
+
+
+def test_the_console_finds_every_part(clean: pytest.MonkeyPatch) -> None:
+    """It listens where its port is published from, and asks the roles by their names."""
+    settings = role_settings("console", clean)
+    service = services()["console"]
+    assert settings.console_host == "0.0.0.0"
+    assert service["ports"][0].endswith(f":{settings.console_port}")
+    assert service["healthcheck"]["test"][-1] == (
+        f"http://127.0.0.1:{settings.console_port}/healthz"
+    )
+    ports = {
+        "stream": settings.stream_metrics_port,
+        "serve": settings.serve_metrics_port,
+        "retrain": settings.retrain_metrics_port,
+    }
+    assert addresses(settings) == [
+        (role, f"http://{role}:{port}/metrics") for role, port in ports.items()
+    ]
+    assert settings.serve_host in services()
+    assert settings.console_token.get_secret_value() == SECRETS["CONSOLE_TOKEN"]
+    assert f"models:{settings.models_dir}" in service["volumes"]
 
 
 def test_model_server_sees_what_the_trainer_writes(clean: pytest.MonkeyPatch) -> None:

@@ -18,6 +18,7 @@ OPERATIONS = ROOT / "docs" / "operations.md"
 PAGES = [
     OPERATIONS,
     ROOT / "docs" / "metrics.md",
+    *(ROOT / "docs" / f"{name}.md" for name in ("producers", "kubernetes", "faq")),
     *sorted((ROOT / "docs" / "runbooks").glob("*.md")),
 ]
 by_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)

@@ -78,6 +78,7 @@ class Running:
     metrics: Metrics
     service: RecommendationService
     channel: grpc.aio.Channel
+    port: int
 
     @property
     def stub(self) -> "pb_grpc.RecommendationServiceAsyncStub":
@@ -116,7 +117,7 @@ async def running_service() -> AsyncIterator[Running]:
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
-        yield Running(store, models, noted, told, metrics, service, channel)
+        yield Running(store, models, noted, told, metrics, service, channel, port)
     await server.stop(None)
 
 

@@ -9,6 +9,7 @@ from mlflow.models import Model
 
 from contracts.settings import Settings
 from models.code_version import code_version
+from models.report.training import report_path
 from models.scoring import load_scorer, versions
 from models.tracking import EXPERIMENT, client_of, record
 from models.train import TrainedPair, export_pair
@@ -45,6 +46,9 @@ def test_a_training_is_a_run_with_all_that_came_of_it(
     assert (artifacts / "ranker" / "saved_model.pb").exists()
     assert {p.name for p in (artifacts / "plots").iterdir()} == {"calibration.svg", "losses.svg"}
     assert run.data.tags["placestream.code"] == code_version()
+    page = (artifacts / "report.html").read_text(encoding="utf-8")
+    assert f"<h1>Training of version {version}</h1>" in page
+    assert page == report_path(tmp_path, version).read_text(encoding="utf-8")
 
 
 def test_the_signature_of_each_model_is_told(

@@ -34,6 +34,7 @@ COMMANDS = {
     "train",
     "retrain",
     "dlq",
+    "drift",
     "experiments",
     "audit",
     "rebuild",

@@ -1,10 +1,12 @@
 """What docs/clients.md shows can be typed as it stands."""
 
 import ast
+import asyncio
 import re
 import shlex
 import textwrap
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -13,6 +15,7 @@ from contracts.placestream.v1 import recommendation_pb2 as pb
 from contracts.settings import Settings
 from placestream.cli import app
 from placestream.client import Client
+from tests.inference.running import running_service
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGE = (DOCS / "clients.md").read_text(encoding="utf-8")
@@ -45,6 +48,23 @@ def test_the_python_example_uses_what_there_is() -> None:
     for owner, name in attributes:
         if owner in ("client", "pb"):
             assert hasattr({"client": Client, "pb": pb}[owner], name)
+
+
+async def test_the_python_example_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    """As it is printed, against the real RPCs and stages: pages, a batch, feedback."""
+    async with running_service() as service:
+        example = block("## Python\n")
+        address = f"127.0.0.1:{service.port}"
+        assert example.count("placestream:8600") == 1
+        # A name that resolves here, and time enough beside other tests; the rest stays.
+        example = example.replace("placestream:8600", address).replace("0.2", "20.0")
+        names: dict[str, Any] = {"token": "", "tls": None}
+        await asyncio.to_thread(exec, compile(example, "clients.md", "exec"), names)
+        assert names["answer"].request_id
+        assert len(names["answers"]) == 2
+        assert names["request"].written == [names["receipt"].position]
+        assert [event.user_id for event in service.told.events] == ["42"]
+        assert capsys.readouterr().err == ""
 
 
 def test_the_command_line_example_is_understood(monkeypatch: pytest.MonkeyPatch) -> None:

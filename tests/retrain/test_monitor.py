@@ -1,6 +1,5 @@
 """The monitor on real Kafka: what is served moves its gauges, and drift asks for a training."""
 
-import json
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -18,83 +17,25 @@ from contracts.events import (
     Interaction,
     Location,
     RetrainRequested,
-    ServedPlace,
     encode,
 )
 from contracts.kafka import producer_config
 from contracts.settings import Settings
 from contracts.topics import Topics
-from models.reference import FILE, reference_of
-from models.reference_file import write_reference
+from models.reference import FILE
 from models.scoring import CARD
-from models.served_answers import Answers
-from retrain import model_config, monitor
+from retrain import monitor
 from retrain.drift_watch import DriftWatch, rows_of
 from retrain.in_service import NoCard, load_in_service, newest_trained_at_s
-from retrain.model_config import Serving
 from retrain.monitor import Monitor
 from retrain.trigger_state import Triggers
 from tests.retrain.conftest import Remembering
+from tests.retrain.drifting import COLUMNS, START_S, export, impressions, put_in_service
 
-COLUMNS = ("distance_log_km", "rating", "temperature")
-#: Answers of a test span so many seconds; so many are judged at least, and held at most.
-SPAN_S, LEAST, MOST = 24.0, 200, 600
+#: So many are judged at least, and held at most.
+LEAST, MOST = 200, 600
 #: How often a monitor looks; each test waits for several looks.
 LOOK_S = 0.5
-START_S = 1_700_000_000.0
-
-
-def put_in_service(settings: Settings, version: int, mean: float = 0.0) -> None:
-    """A version without a graph, and the configuration that names it."""
-    export(settings, version, mean)
-    model_config.write(settings, Serving({settings.model_label: version}))
-
-
-def export(settings: Settings, version: int, mean: float = 0.0) -> None:
-    """A version without a graph: its card and its reference, as if trained now."""
-    rng = np.random.default_rng(version)
-    rows = rng.normal(mean, 1, (4_000, len(COLUMNS) + 1)).astype(np.float32)
-    every = np.arange(4_001)
-    times_s = START_S - 604_800 * rng.random(4_000)
-    answers = Answers(rows, every, times_s, every[1:].astype(np.uint64))
-    card = {
-        "columns": COLUMNS,
-        "metrics": {"auc": 0.8},
-        "data": {"choices": {"test": 4_000}},
-        "trained_at_s": time.time(),
-    }
-    path = settings.models_dir / "ranker" / str(version) / CARD
-    path.parent.mkdir(parents=True)
-    path.write_text(json.dumps(card))
-    reference = reference_of((*COLUMNS, "probability"), answers, rng)
-    write_reference(reference, settings.models_dir / "ranker" / str(version))
-
-
-def impressions(
-    version: int, count: int, shift: dict[str, float] | None = None, places: int = 3
-) -> list[Impression]:
-    """Answers of as many users; columns are shifted by name."""
-    rng = np.random.default_rng(99)
-    rows = rng.normal(size=(count, places, len(COLUMNS) + 1))
-    for name, by in (shift or {}).items():
-        rows[:, :, COLUMNS.index(name)] += by
-    return [
-        Impression(
-            request_id=f"r{i}",
-            user_id=f"u{i}",
-            timestamp=datetime.fromtimestamp(START_S + SPAN_S * i / count, UTC),
-            location=Location(0, 0),
-            variant="stable",
-            degradation="DEGRADATION_NONE",
-            models={"candidates": version, "ranker": version},
-            feature_set="1",
-            places=[
-                ServedPlace("p", k, 1.0, float(row[-1]), features=row[:-1].tolist())
-                for k, row in enumerate(rows[i])
-            ],
-        )
-        for i in range(count)
-    ]
 
 
 @pytest.fixture

@@ -1,8 +1,6 @@
 """A small city on real parts with its console, and a real Chromium that looks at it."""
 
 import io
-import os
-import shutil
 import time
 import uuid
 from collections.abc import Iterator
@@ -10,7 +8,7 @@ from dataclasses import dataclass
 
 import pytest
 from confluent_kafka.admin import AdminClient
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 from prometheus_client import CollectorRegistry, Gauge, start_http_server
 from pydantic import SecretStr
 from rich.console import Console
@@ -30,6 +28,7 @@ from placestream.stack.redis import RedisServer
 from placestream.stack.supervisor import Supervisor
 from retrain.drift_watch import EXEMPT
 from retrain.model_config import Serving, write
+from tests.chromium import chromium
 from tests.inference.tiny_models import export
 
 START_S = 120.0
@@ -154,13 +153,8 @@ def _settings(
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """A headless Chromium of the system."""
-    found = filter(None, map(shutil.which, ("chromium-headless-shell", "chromium")))
-    program = os.environ.get("PLACESTREAM_CHROMIUM") or next(found, None)
-    assert program, "no Chromium: .ci/setup.sh test installs it"
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program)
+    with chromium() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture

@@ -31,13 +31,17 @@ def test_the_command_tells_the_regret_against_the_best_possible(run: Run, tmp_pa
     """Which is 0 for the best possible, and more for all others; with bounds, and as JSON."""
     out = tmp_path / "city.json"
     sizes = ("--city-users", 60, "--city-places", 80, "--city-days", 8)
-    result = run("--city", *sizes, "--most", 40, "--json", out)
+    result = run("--city", *sizes, "--most", 40, "--json", out, "--html", out.with_suffix(".html"))
     assert result.exit_code == 0, result.output
     assert "regret of ten" in result.output
     assert "click-through" in result.output
     told = json.loads(out.read_text())
     assert (told["users"], told["places"], told["days"]) == (60, 80, 8)
     by_name = {row["name"]: row for row in told["shown"]}
+    html = out.with_suffix(".html").read_text(encoding="utf-8")
+    for name, row in by_name.items():
+        assert name in html
+        assert f"{row['of_ten']['low']:.3f} to {row['of_ten']['high']:.3f}" in html
     assert set(by_name) == {"placestream", "nearest open", "best possible"}
     assert by_name["best possible"]["first"] == {"value": 0, "low": 0, "high": 0}
     ours = by_name["placestream"]

@@ -13,9 +13,11 @@ from contracts.settings import Settings
 from models.progress import SILENT
 from models.quality.metrics import METRICS
 from models.quality.requests import Cuts
+from models.report.charts import Table
 from models.scoring import Scorer
 from placestream.cli import app
 from placestream.evaluation import contestants, next_place
+from placestream.evaluation.html import page_of
 from placestream.evaluation.material import Material
 from placestream.evaluation.next_place import Options, Outcome
 from placestream.evaluation.tables import overview, slices
@@ -101,6 +103,39 @@ def test_the_tables_name_all(outcome: Outcome) -> None:
     assert table.row_count == len(outcome.verdict.sizes)
 
 
+def test_the_page_holds_what_the_report_says(report: dict[str, Any]) -> None:
+    """Every contestant, every slice of ours and every duel, drawn; green where it is sure."""
+    page = page_of({"file": "town", **report})
+    sections = {section.title: section.parts for section in page.sections}
+    every = sections["All requests"][0]
+    assert isinstance(every, Table)
+    assert {row.cells[0] for row in every.rows} == {one["name"] for one in report["contestants"]}
+    (of_slices,) = sections["placestream by slice"]
+    assert isinstance(of_slices, Table)
+    assert {row.cells[0] for row in of_slices.rows} == set(report["requests"])
+    (duels,) = sections["placestream against the best baseline of each slice"]
+    assert isinstance(duels, Table)
+    told = report["against_the_best_baseline"]["placestream"]["stream"]
+    sure = [duel["ours_is_higher_by"]["ndcg_at_10"]["low"] > 0 for duel in told]
+    assert [row.bar is not None and row.bar.tone == "good" for row in duels.rows] == sure
+    assert page.html().count('role="img"') == 6  # recall twice, a curve of each model, and two more
+
+
+def test_calibration_and_coverage_are_those_of_the_answers(
+    report: dict[str, Any], material: Material
+) -> None:
+    """All candidates of all requests in bins; places of the town that anybody was shown."""
+    ours = report["contestants"][0]
+    shown = ours["coverage"]
+    assert shown["requests"] == report["requests"]["all"]
+    assert shown["places"] == len(material.catalogue)
+    assert 0 < shown["shown"] == sum(cell["shown"] for cell in shown["cells"])
+    assert sum(cell["places"] for cell in shown["cells"]) == shown["places"]
+    chosen = sum(one["chosen"]["value"] * one["places"] for one in ours["calibration"])
+    found = ours["candidates"]["stream"]["recall_all"] * shown["requests"]
+    assert chosen == pytest.approx(found)
+
+
 @pytest.mark.slow
 def test_the_same_seed_gives_the_same_report(material: Material, settings: Settings) -> None:
     """Training, drawing and resampling included; seconds differ."""
@@ -148,15 +183,21 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Run:
 def test_the_command_prints_a_table_and_writes_json(
     run: Run, checkins: Path, tmp_path: Path
 ) -> None:
-    """Baselines alone, on thirty requests."""
+    """Baselines alone, on thirty requests; and a page of the same figures."""
     out = tmp_path / "deep" / "report.json"
-    result = run("--checkins", checkins, "--json", out, "--contestants", "baselines", "--most", 30)
+    few = ("--contestants", "baselines", "--most", 30)
+    page = tmp_path / "deep" / "report.html"
+    result = run("--checkins", checkins, "--json", out, "--html", page, *few)
     assert result.exit_code == 0, result.output
     assert "30 requests" in result.output
     assert "EASE x distance" in result.output
     report = json.loads(out.read_text())
     assert report["file"] == "town_checkins.csv"
     assert report["requests"]["all"] == 30
+    html = page.read_text(encoding="utf-8")
+    for one in report["contestants"]:
+        figure = one["stream"]["all"]["ndcg_at_10"]
+        assert f"{figure['low']:.3f} to {figure['high']:.3f}" in html
 
 
 def test_a_bad_file_is_named_by_line_and_column(run: Run, checkins: Path, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import json
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -61,7 +62,7 @@ def trial(settings: Settings, redis_client: redis.Redis, topics: object) -> Iter
 
 
 def test_a_trial_is_shown_stopped_and_cannot_be_stopped_twice(
-    run: Run, trial: Controller, settings: Settings
+    run: Run, trial: Controller, settings: Settings, tmp_path: Path
 ) -> None:
     """List and report while it runs; then it ends, and the history says who wanted it."""
     listed = run("list")
@@ -71,6 +72,9 @@ def test_a_trial_is_shown_stopped_and_cannot_be_stopped_twice(
     for part in ("500 answers compared", "80% of the places shared", "always valid", "novelty"):
         assert part in shown
     assert json.loads(run("show", "pair-2", "--json").output)["experiment"]["state"] == "canary"
+    written = run("report", "pair-2", "--html", str(tmp_path / "pair-2.html"))
+    assert written.exit_code == 0, written.output
+    assert "<h1>Experiment pair-2</h1>" in (tmp_path / "pair-2.html").read_text(encoding="utf-8")
     refused = run("rollback", "pair-2")
     assert refused.exit_code == 1
     assert "experiments stop pair-2" in refused.output
