@@ -3,6 +3,7 @@
 #
 #   .ci/setup.sh          what the product and the demo need
 #   .ci/setup.sh test     and what only the tests need
+#   .ci/setup.sh test-all and what only the slow tests need: Spark, 450 MB
 #
 # Quick when there is nothing to do; installs again when pyproject.toml or constraints.txt change.
 # PYTHON=path chooses the Python of the .venv (3.11 or 3.12).
@@ -12,6 +13,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 readonly VENV=.venv
 readonly TEMPLATES=/usr/share/prometheus/alertmanager
 readonly INSTALLED=$VENV/.installed # what was installed last: a digest
+readonly INSTALLED_SPARK=$VENV/.installed-spark
 
 say() { printf 'setup: %s\n' "$*" >&2; }
 die() {
@@ -116,6 +118,16 @@ install_python_packages() {
   digest >"$INSTALLED"
 }
 
+# An extra, and left out of `make test`: it takes more than a minute to fetch and unpack.
+prepare_spark() {
+  if [ -f "$INSTALLED_SPARK" ] && [ "$(cat "$INSTALLED_SPARK")" = "$(digest)" ]; then
+    return
+  fi
+  say "installing Spark into $VENV"
+  "$VENV/bin/python" -m pip install --disable-pip-version-check -q -c constraints.txt -e '.[spark]'
+  digest >"$INSTALLED_SPARK"
+}
+
 # --- Kafka --------------------------------------------------------------------------------------
 
 ask_kafka() { # PYTHON EXPRESSION: whether it is true
@@ -178,8 +190,11 @@ is_right_python "$VENV/bin/python" && "$VENV/bin/python" -m pip --version >/dev/
   make_venv
 install_python_packages
 prepare_kafka
-if [ "${1:-}" = test ]; then
+if [ "${1:-}" = test ] || [ "${1:-}" = test-all ]; then
   prepare_programs prometheus promtool prometheus
   prepare_programs prometheus-alertmanager amtool prometheus-alertmanager
   prepare_browser
+fi
+if [ "${1:-}" = test-all ]; then
+  prepare_spark
 fi

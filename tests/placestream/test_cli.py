@@ -36,6 +36,7 @@ COMMANDS = {
     "dlq",
     "experiments",
     "audit",
+    "backfill",
     "rebuild",
     "skew",
     "evaluate",
