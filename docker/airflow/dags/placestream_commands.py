@@ -5,6 +5,7 @@ names the `placestream` to run; its settings (`PLACESTREAM_*`) are those of Airf
 """
 
 import logging
+import os
 from datetime import timedelta
 
 from airflow.providers.standard.operators.bash import BashOperator
@@ -43,8 +44,14 @@ def say_late(dag: str, hours: float, context: object = None) -> None:
     _log.error("%s did not end within %g hours", dag, hours)
 
 
-def deadline(dag: str, within: timedelta) -> DeadlineAlert:
-    """A run must have ended so long after it was queued."""
+def deadline(dag: str, within: timedelta) -> DeadlineAlert | None:
+    """A run must have ended so long after it was queued.
+
+    None with `PLACESTREAM_DAG_DEADLINES=off`: `airflow dags test` of 3.3.2 runs a DAG that has one
+    to its end, and then fails (apache/airflow#73428).
+    """
+    if os.environ.get("PLACESTREAM_DAG_DEADLINES") == "off":
+        return None
     hours = within.total_seconds() / 3_600
     return DeadlineAlert(
         reference=DeadlineReference.DAGRUN_QUEUED_AT,
