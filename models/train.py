@@ -20,7 +20,14 @@ from contracts.settings import Settings
 from contracts.signatures import PARTS
 from models import dataset, tracking
 from models.candidates import CandidateModel
-from models.card import SERVED_COLUMNS, costs_told, fingerprint, limits, served_answers
+from models.card import (
+    SERVED_COLUMNS,
+    costs_told,
+    fingerprint,
+    limits,
+    served_answers,
+    served_chances,
+)
 from models.costs import Cost, Metered, total
 from models.export import export, exportables
 from models.fit_pair import Curves, fit_pair, needs_rows
@@ -33,6 +40,7 @@ from models.scoring import Scorer, load_scorer
 from models.served_answers import Answers
 from models.shown_features import ServedAnswers
 from models.split import TooFewEvents
+from models.targets import Chances, Targets
 from online_features.archive import EventLog, read_catalogue, read_context, read_interactions
 from online_features.catalogue import Catalogue
 from online_features.context import ContextLog
@@ -178,7 +186,14 @@ def _reference(answered: Sequence[tuple[Holdout, Ranked]], settings: Settings) -
     rng = np.random.default_rng(settings.seed)
     # By the sun: an hour off the clock is near enough for a weekend's begin.
     offset_s = 240.0 * float(np.median(np.concatenate([held.moments.lng for held, _ in answered])))
-    return reference_of(SERVED_COLUMNS, Answers.joined(parts), rng, offset_s=offset_s)
+    chances = [served_chances(ranked, held.moments, settings.radius_m) for held, ranked in answered]
+    return reference_of(
+        SERVED_COLUMNS,
+        Answers.joined(parts),
+        rng,
+        offset_s=offset_s,
+        targets=Targets.of(Chances.joined(chances)),
+    )
 
 
 def export_pair(pair: TrainedPair, settings: Settings, metered: Metered | None = None) -> int:

@@ -122,7 +122,7 @@ class Monitor:
             self._watch.show()
             samples = self._samples_since(model)
             metrics.SAMPLES.set(samples)
-            asking = self._watch.asking()
+            asking = self._watch.asking() | self._outcomes.asking()
             seen = Observation(
                 psi={column: psi for column, (psi, _) in asking.items()},
                 chance={column: chance for column, (_, chance) in asking.items()},
