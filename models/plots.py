@@ -39,7 +39,7 @@ def losses(curves: Mapping[str, Sequence[Any]]) -> str:
 
 def calibration(pair: "TrainedPair") -> str:
     """Share of places that were chosen by the probability that they were given, in even bins."""
-    ranked = pair.ranked
+    ranked = pair.judged.ranked
     listed = ranked.rows >= 0
     chosen = (ranked.rows == pair.holdout.moments.place[:, None])[listed]
     said = ranked.probability[listed]
@@ -63,10 +63,15 @@ def comparison(compared: Sequence[Mapping[str, Any]]) -> str:
         axes.plot([part["low"], part["high"]], [row, row], color="tab:blue")
         axes.plot(part["difference"], row, marker="o", color="tab:blue")
     axes.axvline(0, color="grey", linestyle=":")
-    axes.set_yticks(range(len(compared)), [f"{p['slice']} ({p['requests']})" for p in compared])
+    names = [f"{_named(part)} ({part['requests']})" for part in compared]
+    axes.set_yticks(range(len(compared)), names)
     axes.invert_yaxis()
-    axes.set(xlabel="NDCG@10, new - in service")
+    axes.set(xlabel="NDCG@10 (or AUC), new - in service")
     return _svg(figure)
+
+
+def _named(part: Mapping[str, Any]) -> str:
+    return "AUC on rows" if part["metric"] == "auc" else str(part["slice"])
 
 
 def _figure(width: float, height: float) -> Any:

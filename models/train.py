@@ -1,7 +1,7 @@
 """Training of a pair of models, from the archive to exported versions.
 
 `run` is the command line's `train`; the trainer daemon calls `train_pair` and `export_pair`, and
-judges the pair in service on the same `pair.holdout` by `answer_version`.
+judges the pair in service on the same `pair.holdout` by `judge_version`.
 """
 
 import time
@@ -31,7 +31,7 @@ from models.card import (
 from models.costs import Cost, Metered, total
 from models.export import export, exportables
 from models.fit_pair import Curves, fit_pair, needs_rows
-from models.holdout import Holdout, Inputs, Ranked, Reach, asked, judged
+from models.holdout import Holdout, Inputs, Judged, Ranked, Reach, asked, judged
 from models.progress import SILENT, Reporter, reporter_for
 from models.ranking_model import RankingModel
 from models.reference import Reference, reference_of
@@ -67,7 +67,7 @@ class TrainedPair:
         reference: what it would have served, to judge drift by.
         candidate_calls, ranker_calls: real inputs, to check and to warm a server with.
         training_s: seconds that it took.
-        ranked: its answers to the requests of `holdout`.
+        judged: its answers to the requests of `holdout`, and its scores of the rows.
         curves: epochs of each model that was trained by gradients, by its name.
         costs: of each stage, in the order in which they ended.
     """
@@ -82,7 +82,7 @@ class TrainedPair:
     candidate_calls: tuple[Inputs, ...]
     ranker_calls: tuple[Inputs, ...]
     training_s: float
-    ranked: Ranked
+    judged: Judged
     curves: Curves
     costs: tuple[Cost, ...]
 
@@ -144,8 +144,8 @@ def train_pair(
     with progress.stage("held-out requests", 1, 0) as stage:
         holdout = held_out(data.test)
         scorer = Scorer.of(candidates, ranker, card)
-        ranked = holdout.answer(scorer)
-        metrics = holdout.judge(scorer, ranked)
+        result = holdout.judge(scorer)
+        metrics = result.metrics
         nearest_first = holdout.nearest_first()
         card |= {
             "candidate_model": settings.candidate_model,
@@ -156,12 +156,14 @@ def train_pair(
             "limits": limits(events, catalogue, metrics, settings.candidates),
             "served_answers": fitted.served,
         }
-        candidate_calls, ranker_calls = holdout.calls(ranked)
+        candidate_calls, ranker_calls = holdout.calls(result.ranked)
         stage.advance()
     with progress.stage("reference of drift", 1, 0) as stage:
         # The test part may be a day or two; the week's rhythm needs more days.
         before = held_out(data.validation, requests=REFERENCE_REQUESTS)
-        reference = _reference([(before, before.answer(scorer)), (holdout, ranked)], settings)
+        reference = _reference(
+            [(before, before.answer(scorer)), (holdout, result.ranked)], settings
+        )
         stage.advance()
     card["training"] = costs_told(progress.costs)
     return TrainedPair(
@@ -175,7 +177,7 @@ def train_pair(
         candidate_calls=candidate_calls,
         ranker_calls=ranker_calls,
         training_s=time.perf_counter() - began,
-        ranked=ranked,
+        judged=result,
         curves=fitted.curves,
         costs=progress.costs,
     )
@@ -225,21 +227,17 @@ def evaluate_version(models_dir: Path, version: int, holdout: Holdout) -> dict[s
         models.scoring.NoSuchModel: it is not there.
         models.holdout.OtherFeatures: it was trained on other features.
     """
-    return answer_version(models_dir, version, holdout)[0]
+    return judge_version(models_dir, version, holdout).metrics
 
 
-def answer_version(
-    models_dir: Path, version: int, holdout: Holdout
-) -> tuple[dict[str, float], Ranked]:
-    """Metrics of an exported pair on held-out requests, and its answers to them.
+def judge_version(models_dir: Path, version: int, holdout: Holdout) -> Judged:
+    """An exported pair on held-out requests.
 
     Raises:
         models.scoring.NoSuchModel: it is not there.
         models.holdout.OtherFeatures: it was trained on other features.
     """
-    scorer = load_scorer(models_dir, version)
-    ranked = holdout.answer(scorer)
-    return holdout.judge(scorer, ranked), ranked
+    return holdout.judge(load_scorer(models_dir, version))
 
 
 def run(settings: Settings, console: Console | None = None) -> int:
