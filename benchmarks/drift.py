@@ -3,7 +3,8 @@
 On streams of which the truth is known (`benchmarks.drift_world`): sixty columns with the rhythm of
 day and week, and no drift, for a simulated month; then each kind of drift, begun after a day of
 calm, and how many answers pass until the triggers would ask for a training. The reference is of the
-days before. Everything runs through the service's own detectors and triggers.
+days before. Everything runs through the service's own detectors and triggers. What users choose is
+simulated beside it (`benchmarks.drift_outcomes`), for the target's PSI and for ADWIN on the error.
 """
 
 import argparse
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from benchmarks import drift_outcomes
 from benchmarks.drift_world import COLUMNS, DRIFTS, PLACES, Drift, World
 from benchmarks.report import Figure, publish
 from contracts.settings import Settings
@@ -29,6 +31,8 @@ FIRST_DAY, REFERENCE_DAYS = 19_000, 9
 #: Answers between two looks: of 100 answers a second, one looks every 5 s.
 LOOK = 500
 KS_ALPHA = 0.05
+#: So many of the answers lead to a choice.
+CHOOSE = 0.3
 #: A drift that is not found within so many answers was missed.
 MOST = 160_000
 
@@ -172,6 +176,10 @@ def main() -> None:
         missed[name] = f"{len(delays) - len(found)} of {len(delays)}"
         if found:
             figures.append(Figure(f"delay, {name}", "answers", found))
+    choices = int(CHOOSE * load.a_day), int(CHOOSE * load.reference)
+    of_choices, lost = drift_outcomes.figures(given.seeds, settings, *choices, load.days)
+    figures += of_choices
+    missed |= lost
     publish(
         f"Drift of {len(COLUMNS)} columns with daily and weekly rhythm, {PLACES} places an answer",
         figures,

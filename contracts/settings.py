@@ -239,13 +239,24 @@ class Settings(BaseSettings):
         0.02, ge=0, description="NDCG@10 that it may lose for certain on a slice of the requests"
     )
     psi_retrain: float = Field(0.2, gt=0, description="a PSI above this asks for a retraining")
+    target_psi_retrain: float = Field(
+        0.2, gt=0, description="the same for what users choose, by the chance the model gave it"
+    )
     accuracy_retrain: float = Field(
         0.80, ge=0, le=1, description="an accuracy on served answers below this asks for one, too"
     )
     outcome_answers: int = Field(
         20_000, ge=100, description="newest answers with a known outcome that quality is told of"
     )
-    outcome_min_choices: int = Field(500, ge=1, description="fewer choices say nothing of accuracy")
+    outcome_min_choices: int = Field(
+        500, ge=1, description="fewer choices say nothing of accuracy, or of what is chosen"
+    )
+    target_window_choices: int = Field(
+        2_000, ge=100, description="so many newest choices are compared with the training"
+    )
+    outcome_hold_s: float = Field(
+        60, ge=0, description="clicks, visits and ratings may come so late and still be joined"
+    )
     outcome_most_waiting: int = Field(
         200_000, ge=1_000, description="most answers that wait for their outcomes, in memory"
     )

@@ -5,12 +5,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from contracts.ids import as_int64
 from models.costs import Cost, total
 from models.holdout import LISTED, Ranked
 from models.moments import Moments
 from models.served_answers import Answers, error_of
+from models.targets import Chances
 from models.training_rows import Dataset
 from online_features.archive import EventLog
 from online_features.catalogue import Catalogue
@@ -99,10 +101,7 @@ def served_answers(ranked: Ranked, moments: Moments, radius_m: float) -> Answers
         moments: the requests.
         radius_m: the service's usual radius, metres.
     """
-    within = (ranked.rows >= 0) & (ranked.distance_m <= radius_m)
-    served = within & (np.cumsum(within, axis=1) <= LISTED)
-    if not served.any():
-        served = ranked.rows >= 0
+    served = _served(ranked, radius_m)
     count = served.sum(axis=1)
     answered = count > 0
     first = np.r_[0, np.cumsum(count[answered])].astype(np.int64)
@@ -114,6 +113,25 @@ def served_answers(ranked: Ranked, moments: Moments, radius_m: float) -> Answers
         time_s=moments.time_s[answered],
         user=moments.user[answered],
         error=error_of(probability, chosen, first),
+    )
+
+
+def _served(ranked: Ranked, radius_m: float) -> NDArray[np.bool_]:
+    """Which of the ranked places would have been shown; bool[r, k]."""
+    within = (ranked.rows >= 0) & (ranked.distance_m <= radius_m)
+    served = within & (np.cumsum(within, axis=1) <= LISTED)
+    return served if served.any() else ranked.rows >= 0
+
+
+def served_chances(ranked: Ranked, moments: Moments, radius_m: float) -> Chances:
+    """What was chosen of `served_answers`, and by what chance; arguments as there."""
+    served = _served(ranked, radius_m)
+    count = served.sum(axis=1)
+    return Chances.of(
+        ranked.probability[served],
+        (ranked.rows == moments.place[:, None])[served],
+        np.r_[0, np.cumsum(count[count > 0])].astype(np.int64),
+        moments.user[count > 0],
     )
 
 

@@ -2,7 +2,7 @@
 
 The difference is taken request by request, so that what makes a request hard falls out of it, and
 users are resampled whole (`models.bootstrap`). Slices are looked at together: their intervals are
-widened by Bonferroni, so that one of twenty does not fail by chance.
+widened by Bonferroni, so that one of twenty does not fail by chance. AUC is compared on rows.
 """
 
 from collections.abc import Iterator
@@ -13,11 +13,13 @@ import h3
 import numpy as np
 from numpy.typing import NDArray
 
+from models import evaluation
+from models.auc_interval import auc_difference
 from models.bootstrap import Interval, intervals
 from models.holdout import Holdout, Ranked
 from models.quality.ranks import rank_in_lists
 
-NDCG = "ndcg_at_10"
+AUC, NDCG = "auc", "ndcg_at_10"
 OVERALL, NEW_USERS, NEW_PLACES = "overall", "new_users", "new_places"
 CATEGORY, NEIGHBOURHOOD = "category", "neighbourhood"
 #: A user with fewer events, a place with fewer visits before the held-out part, is new.
@@ -41,8 +43,9 @@ class Comparison:
         part: "overall" or the kind of slice.
         name: the slice, e.g. "category cafe".
         requests, users: how many.
-        new, in_service: mean NDCG@10 of both pairs.
+        new, in_service: mean NDCG@10 of both pairs, or their AUC.
         difference: new - in service, with its interval: 95 % overall, widened for slices.
+        metric: what `new` and `in_service` are.
     """
 
     part: str
@@ -52,13 +55,14 @@ class Comparison:
     new: float
     in_service: float
     difference: Interval
+    metric: str = NDCG
 
     def told(self) -> dict[str, Any]:
         """For JSON."""
         return {
             "part": self.part,
             "slice": self.name,
-            "metric": NDCG,
+            "metric": self.metric,
             "requests": self.requests,
             "users": self.users,
             "new": round(self.new, 4),
@@ -73,6 +77,23 @@ def gains(ranked: Ranked, target: NDArray[np.int64]) -> NDArray[np.float64]:
     """NDCG@10 of each request: one place is relevant, and counts 0 if it is not let through."""
     rank = rank_in_lists(ranked.rows, ranked.scores, target)
     return np.where(rank <= _CUT, 1 / np.log2(rank + 1), 0.0)
+
+
+def compare_rows(
+    holdout: Holdout, new: NDArray[np.floating], in_service: NDArray[np.floating]
+) -> Comparison:
+    """Compare two pairs' AUC on the judged rows, given their scores; see `models.auc_interval`."""
+    rows = holdout.judged_rows
+    return Comparison(
+        part=OVERALL,
+        name=OVERALL,
+        requests=int(rows.label.sum()),
+        users=len(np.unique(rows.user)),
+        new=float(evaluation.auc(rows.label, new)),
+        in_service=float(evaluation.auc(rows.label, in_service)),
+        difference=auc_difference(rows.label, new, in_service, rows.user, ALPHA),
+        metric=AUC,
+    )
 
 
 def compare(holdout: Holdout, new: Ranked, in_service: Ranked, *, seed: int) -> list[Comparison]:

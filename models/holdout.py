@@ -23,7 +23,7 @@ from models.calibration import row_probability
 from models.crowd_history import CrowdHistory
 from models.dataset import EACH, pick, situations
 from models.scoring import Scorer
-from models.training_rows import NO_EVENT, Choices, Part
+from models.training_rows import NO_EVENT, Choices, Part, RankerRows
 from online_features.archive import EventLog
 from online_features.catalogue import Catalogue
 from online_features.columns import VISIT
@@ -76,6 +76,21 @@ class Ranked:
     features: NDArray[np.float32]
     parts: NDArray[np.float32]
     distance_m: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A pair on the held-out requests.
+
+    Attributes:
+        metrics: by name.
+        ranked: its answers to the requests.
+        row_scores: float32[n], its scores of the judged rows; see `Holdout.judged_rows`.
+    """
+
+    metrics: dict[str, float]
+    ranked: Ranked
+    row_scores: NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -165,11 +180,21 @@ class Holdout:
         Raises:
             OtherFeatures: the pair knows other columns.
         """
-        return self.judge(scorer, self.answer(scorer))
+        return self.judge(scorer).metrics
 
-    def judge(self, scorer: Scorer, ranked: Ranked) -> dict[str, float]:
-        """Metrics of a pair whose answers are known already."""
-        return self._on_rows(scorer) | self._on_requests(ranked)
+    def judge(self, scorer: Scorer) -> Judged:
+        """All metrics of a pair, with its answers and scores.
+
+        Raises:
+            OtherFeatures: the pair knows other columns.
+        """
+        ranked, scores = self.answer(scorer), self._score_rows(scorer)
+        return Judged(self._on_rows(scores) | self._on_requests(ranked), ranked, scores)
+
+    @property
+    def judged_rows(self) -> RankerRows:
+        """The rows that pairs are judged on: the first choices, each beside its negatives."""
+        return self.test.ranker.take(slice(0, EACH * JUDGED))
 
     def nearest_first(self) -> dict[str, float]:
         """The same ranking metrics for "the nearest place first", to compare with."""
@@ -307,10 +332,13 @@ class Holdout:
             distance_m=np.take_along_axis(metres, order, axis=1),
         )
 
-    def _on_rows(self, scorer: Scorer) -> dict[str, float]:
-        rows = self.test.ranker.take(slice(0, EACH * JUDGED))
+    def _score_rows(self, scorer: Scorer) -> NDArray[np.float32]:
+        rows = self.judged_rows
         ids = (as_int64(rows.user), as_int64(rows.place), as_int64(rows.category))
-        score = scorer.rank(rows.features, self._parts_of_rows(scorer), *ids)["score"]
+        return np.asarray(scorer.rank(rows.features, self._parts_of_rows(scorer), *ids)["score"])
+
+    def _on_rows(self, score: NDArray[np.float32]) -> dict[str, float]:
+        rows = self.judged_rows
         probability = row_probability(score, rows.expected)
         return {
             "auc": evaluation.auc(rows.label, score),

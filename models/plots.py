@@ -92,7 +92,7 @@ def calibration_bins(
 
 def bins_of_pair(pair: "TrainedPair") -> list[CalibrationBin]:
     """Of all places that a pair ranked for its held-out requests."""
-    ranked, moments = pair.ranked, pair.holdout.moments
+    ranked, moments = pair.judged.ranked, pair.holdout.moments
     listed = ranked.rows >= 0
     chosen = (ranked.rows == moments.place[:, None])[listed]
     user = np.broadcast_to(moments.user[:, None], listed.shape)[listed]
@@ -133,9 +133,10 @@ def comparison(compared: Sequence[Mapping[str, Any]]) -> str:
         axes.plot([part["low"], part["high"]], [row, row], color=ACCENT)
         axes.plot(part["difference"], row, marker="o", color=ACCENT)
     axes.axvline(0, color=LINE, linestyle="--")
-    axes.set_yticks(range(len(compared)), [f"{p['slice']} ({p['requests']})" for p in compared])
+    names = [f"{_named(part)} ({part['requests']})" for part in compared]
+    axes.set_yticks(range(len(compared)), names)
     axes.invert_yaxis()
-    axes.set(xlabel="NDCG@10, new - in service")
+    axes.set(xlabel="NDCG@10 (or AUC), new - in service")
     return as_svg(figure)
 
 
@@ -226,6 +227,10 @@ def recall_curves(
     axes.set(xlabel="length of the list", ylabel="recall")
     axes.set_ylim(bottom=0)
     return as_svg(figure)
+
+
+def _named(part: Mapping[str, Any]) -> str:
+    return "AUC on rows" if part["metric"] == "auc" else str(part["slice"])
 
 
 def _figure(width: float, height: float) -> Any:

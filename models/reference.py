@@ -18,6 +18,7 @@ from models.embedding import Embedding
 from models.likeness import Likeness, crowding
 from models.rhythm import Swing, rhythm
 from models.served_answers import Answers
+from models.targets import Targets
 
 #: Beside a ranker's graph, where TensorFlow Serving looks for extra files.
 FILE = Path("assets.extra") / "reference.npz"
@@ -40,6 +41,7 @@ class Reference:
         offset_s: how far the users' clocks are ahead of UTC, seconds, about.
         answers: how many are behind it.
         crowding: of their users.
+        targets: what was chosen, by the chance that the model gave it; None if that is not known.
     """
 
     columns: tuple[str, ...]
@@ -52,6 +54,7 @@ class Reference:
     offset_s: float
     answers: int
     crowding: float
+    targets: Targets | None = None
 
     @property
     def bins(self) -> int:
@@ -133,6 +136,7 @@ def reference_of(
     *,
     offset_s: float = 0.0,
     bins: int = BINS,
+    targets: Targets | None = None,
 ) -> Reference:
     """The reference of what was served.
 
@@ -142,6 +146,7 @@ def reference_of(
         rng: draws the embedding, and the place of each answer that it sees.
         offset_s: how far the users' clocks are ahead of UTC, about.
         bins: of a column, before values that hold one alone.
+        targets: what was chosen, if that is known.
 
     Raises:
         ValueError: there are no answers.
@@ -180,4 +185,5 @@ def reference_of(
         offset_s=offset_s,
         answers=len(answers),
         crowding=crowding(answers.user),
+        targets=targets,
     )

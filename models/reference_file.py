@@ -1,6 +1,7 @@
 """A reference as a file beside its ranker: plain arrays, no code in it."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -8,6 +9,7 @@ from models.embedding import Embedding
 from models.likeness import Likeness
 from models.reference import FILE, Reference
 from models.rhythm import Swing
+from models.targets import Targets
 
 
 def write_reference(reference: Reference, directory: Path) -> None:
@@ -34,7 +36,37 @@ def write_reference(reference: Reference, directory: Path) -> None:
         offset_s=reference.offset_s,
         answers=reference.answers,
         crowding=reference.crowding,
+        **_told(reference.targets),
     )
+
+
+def _told(targets: Targets | None) -> dict[str, Any]:
+    if targets is None:
+        return {}
+    return {
+        "target_edges": targets.edges,
+        "target_ratio": targets.ratio,
+        "target_within": targets.likeness.within,
+        "target_between": targets.likeness.between,
+        "target_answers": targets.answers,
+        "target_crowding": targets.crowding,
+    }
+
+
+def _targets(saved: Any) -> Targets | None:
+    """References of earlier versions, and of trainings that foresaw no choice, have none."""
+    if "target_edges" not in saved:
+        return None
+    targets = Targets(
+        edges=saved["target_edges"],
+        ratio=saved["target_ratio"],
+        likeness=Likeness(saved["target_within"], saved["target_between"]),
+        answers=int(saved["target_answers"]),
+        crowding=float(saved["target_crowding"]),
+    )
+    if targets.ratio.shape != (targets.bands,):
+        raise ValueError("bands and rates of the targets do not fit together")
+    return targets
 
 
 def read_reference(directory: Path) -> Reference:
@@ -63,6 +95,7 @@ def read_reference(directory: Path) -> Reference:
             offset_s=float(saved["offset_s"]),
             answers=int(saved["answers"]),
             crowding=float(saved["crowding"]),
+            targets=_targets(saved),
         )
     columns = len(reference.columns)
     if reference.shares.beta.shape != (len(spread), columns * reference.bins):

@@ -7,7 +7,8 @@ whose run cannot be written down is worth no less: that is logged, and the pair 
 import logging
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -31,6 +32,10 @@ log = structlog.get_logger(__name__)
 EXPERIMENT = "placestream"
 #: The pair as one model of the registry; `PAIR_TAG` of its versions tells the pair's version.
 REGISTERED, PAIR_TAG = "placestream-pair", "placestream.version"
+#: Of runs that came to no pair: by what they were refused, "data" or "gate".
+REJECTED_TAG = "placestream.rejected"
+#: A tag of MLflow holds 8,000 characters.
+_NOTE = 8_000
 #: Settings that a training depends on.
 PARAMETERS = (
     "seed",
@@ -71,6 +76,49 @@ def record(
     return run_id
 
 
+@dataclass(frozen=True)
+class Refused:
+    """Why a training came to no pair.
+
+    Attributes:
+        audit_id: of the request.
+        note: for a person.
+        evidence: what the gate, or the checks of the data, found; see docs/retraining.md.
+        report: folder of the report on the data, where no pair knows it.
+    """
+
+    audit_id: str
+    note: str
+    evidence: Mapping[str, Any]
+    report: Path | None = None
+
+
+def record_refused(
+    refused: Refused, settings: Settings, pair: "TrainedPair | None" = None
+) -> str | None:
+    """Write a training that was refused down as a run, with all but the models.
+
+    Tags: `placestream.rejected` says by what, `placestream.audit_id` for whom; `rejected.json` is
+    the evidence. No version of the registered model comes of it.
+
+    Args:
+        refused: why.
+        settings: of the training.
+        pair: as it was trained, unless the data forbade it.
+
+    Returns:
+        The run's id; `None` if it could not be written.
+    """
+    try:
+        run_id = _record_refused(refused, settings, pair)
+    except Exception as error:  # whatever MLflow, its store or its server raise
+        cause = f"{type(error).__name__}: {error}"
+        log.warning("run_not_tracked", audit_id=refused.audit_id, cause=cause)
+        return None
+    log.info("run_tracked", audit_id=refused.audit_id, run_id=run_id, uri=uri_of(settings))
+    return run_id
+
+
 def uri_of(settings: Settings) -> str:
     """Where runs are written: the setting, else a SQLite file beside the models."""
     return settings.mlflow_uri or f"sqlite:///{_folder(settings) / 'mlflow.db'}"
@@ -99,24 +147,11 @@ def client_of(settings: Settings) -> "MlflowClient":
 
 def _record(pair: "TrainedPair", version: int, settings: Settings, costs: Sequence[Cost]) -> str:
     client = client_of(settings)
-    run_id: str = client.create_run(
-        _experiment(client, settings), run_name=f"version {version}"
-    ).info.run_id
-    client.log_batch(
-        run_id,
-        metrics=[*_metrics(pair), *_costs(costs)],
-        params=list(_parameters(pair, settings)),
-        tags=[],
-    )
+    run_id = _begin(client, settings, f"version {version}")
+    _write(client, run_id, pair, settings, costs)
     client.set_tag(run_id, PAIR_TAG, str(version))
-    client.set_tag(run_id, "placestream.code", code_version())
-    client.log_dict(run_id, pair.card, "card.json")
     if (page := report_path(settings.models_dir, version)).exists():
         client.log_artifact(run_id, str(page))
-    for name, svg in plots_of(pair).items():
-        client.log_text(run_id, svg, f"plots/{name}")
-    if report := pair.card.get("data_report"):
-        client.log_artifacts(run_id, report, "data")
     for model in (CANDIDATES, RANKER):
         client.log_artifacts(run_id, str(settings.models_dir / model / str(version)), model)
         with TemporaryDirectory() as folder:
@@ -124,6 +159,48 @@ def _record(pair: "TrainedPair", version: int, settings: Settings, costs: Sequen
     client.set_terminated(run_id)
     _register(client, run_id, version)
     return run_id
+
+
+def _record_refused(refused: Refused, settings: Settings, pair: "TrainedPair | None") -> str:
+    client = client_of(settings)
+    run_id = _begin(client, settings, f"rejected {refused.audit_id}")
+    if pair is not None:
+        _write(client, run_id, pair, settings, pair.costs)
+    if refused.report is not None:
+        client.log_artifacts(run_id, str(refused.report), "data")
+    client.set_tag(run_id, REJECTED_TAG, str(refused.evidence.get("refused_by", "")))
+    client.set_tag(run_id, "placestream.audit_id", refused.audit_id)
+    client.set_tag(run_id, "mlflow.note.content", refused.note[:_NOTE])
+    client.log_dict(run_id, dict(refused.evidence), "rejected.json")
+    client.set_terminated(run_id)
+    return run_id
+
+
+def _begin(client: "MlflowClient", settings: Settings, name: str) -> str:
+    run_id: str = client.create_run(_experiment(client, settings), run_name=name).info.run_id
+    client.set_tag(run_id, "placestream.code", code_version())
+    return run_id
+
+
+def _write(
+    client: "MlflowClient",
+    run_id: str,
+    pair: "TrainedPair",
+    settings: Settings,
+    costs: Sequence[Cost],
+) -> None:
+    """All that is known of a pair but its models."""
+    client.log_batch(
+        run_id,
+        metrics=[*_metrics(pair), *_costs(costs)],
+        params=list(_parameters(pair, settings)),
+        tags=[],
+    )
+    client.log_dict(run_id, pair.card, "card.json")
+    for name, svg in plots_of(pair).items():
+        client.log_text(run_id, svg, f"plots/{name}")
+    if report := pair.card.get("data_report"):
+        client.log_artifacts(run_id, report, "data")
 
 
 def _register(client: "MlflowClient", run_id: str, version: int) -> None:

@@ -1,7 +1,7 @@
 """Training of a pair of models, from the archive to exported versions.
 
 `run` is the command line's `train`; the trainer daemon calls `train_pair` and `export_pair`, and
-judges the pair in service on the same `pair.holdout` by `answer_version`.
+judges the pair in service on the same `pair.holdout` by `judge_version`.
 """
 
 import time
@@ -20,11 +20,18 @@ from contracts.settings import Settings
 from contracts.signatures import PARTS
 from models import dataset, tracking
 from models.candidates import CandidateModel
-from models.card import SERVED_COLUMNS, costs_told, fingerprint, limits, served_answers
+from models.card import (
+    SERVED_COLUMNS,
+    costs_told,
+    fingerprint,
+    limits,
+    served_answers,
+    served_chances,
+)
 from models.costs import Cost, Metered, total
 from models.export import export, exportables
 from models.fit_pair import Curves, fit_pair, needs_rows
-from models.holdout import Holdout, Inputs, Ranked, Reach, asked, judged
+from models.holdout import Holdout, Inputs, Judged, Ranked, Reach, asked, judged
 from models.importance import Importance, importances
 from models.progress import SILENT, Reporter, reporter_for
 from models.ranking_model import RankingModel
@@ -35,6 +42,7 @@ from models.scoring import Scorer, load_scorer
 from models.served_answers import Answers
 from models.shown_features import ServedAnswers
 from models.split import TooFewEvents
+from models.targets import Chances, Targets
 from online_features.archive import EventLog, read_catalogue, read_context, read_interactions
 from online_features.catalogue import Catalogue
 from online_features.context import ContextLog
@@ -61,7 +69,7 @@ class TrainedPair:
         reference: what it would have served, to judge drift by.
         candidate_calls, ranker_calls: real inputs, to check and to warm a server with.
         training_s: seconds that it took.
-        ranked: its answers to the requests of `holdout`.
+        judged: its answers to the requests of `holdout`, and its scores of the rows.
         curves: epochs of each model that was trained by gradients, by its name.
         importances: of the ranker's inputs, the greatest first.
         costs: of each stage, in the order in which they ended.
@@ -77,7 +85,7 @@ class TrainedPair:
     candidate_calls: tuple[Inputs, ...]
     ranker_calls: tuple[Inputs, ...]
     training_s: float
-    ranked: Ranked
+    judged: Judged
     curves: Curves
     importances: list[Importance]
     costs: tuple[Cost, ...]
@@ -140,8 +148,8 @@ def train_pair(
     with progress.stage("held-out requests", 1, 0) as stage:
         holdout = held_out(data.test)
         scorer = Scorer.of(candidates, ranker, card)
-        ranked = holdout.answer(scorer)
-        metrics = holdout.judge(scorer, ranked)
+        result = holdout.judge(scorer)
+        metrics = result.metrics
         nearest_first = holdout.nearest_first()
         card |= {
             "candidate_model": settings.candidate_model,
@@ -152,16 +160,20 @@ def train_pair(
             "limits": limits(events, catalogue, metrics, settings.candidates),
             "served_answers": fitted.served,
         }
-        candidate_calls, ranker_calls = holdout.calls(ranked)
+        candidate_calls, ranker_calls = holdout.calls(result.ranked)
         stage.advance()
     with progress.stage("reference of drift", 1, 0) as stage:
         # The test part may be a day or two; the week's rhythm needs more days.
         before = held_out(data.validation, requests=REFERENCE_REQUESTS)
-        reference = _reference([(before, before.answer(scorer)), (holdout, ranked)], settings)
+        reference = _reference(
+            [(before, before.answer(scorer)), (holdout, result.ranked)], settings
+        )
         stage.advance()
     inputs = len(RANKING_COLUMNS) + len(PARTS)
     with progress.stage("importance of inputs", inputs, 0) as stage:
-        leaned_on = importances(holdout, ranked, scorer, seed=settings.seed, report=stage.advance)
+        leaned_on = importances(
+            holdout, result.ranked, scorer, seed=settings.seed, report=stage.advance
+        )
     card["training"] = costs_told(progress.costs)
     return TrainedPair(
         candidates=candidates,
@@ -174,7 +186,7 @@ def train_pair(
         candidate_calls=candidate_calls,
         ranker_calls=ranker_calls,
         training_s=time.perf_counter() - began,
-        ranked=ranked,
+        judged=result,
         curves=fitted.curves,
         importances=leaned_on,
         costs=progress.costs,
@@ -186,7 +198,14 @@ def _reference(answered: Sequence[tuple[Holdout, Ranked]], settings: Settings) -
     rng = np.random.default_rng(settings.seed)
     # By the sun: an hour off the clock is near enough for a weekend's begin.
     offset_s = 240.0 * float(np.median(np.concatenate([held.moments.lng for held, _ in answered])))
-    return reference_of(SERVED_COLUMNS, Answers.joined(parts), rng, offset_s=offset_s)
+    chances = [served_chances(ranked, held.moments, settings.radius_m) for held, ranked in answered]
+    return reference_of(
+        SERVED_COLUMNS,
+        Answers.joined(parts),
+        rng,
+        offset_s=offset_s,
+        targets=Targets.of(Chances.joined(chances)),
+    )
 
 
 def export_pair(pair: TrainedPair, settings: Settings, metered: Metered | None = None) -> int:
@@ -231,21 +250,17 @@ def evaluate_version(models_dir: Path, version: int, holdout: Holdout) -> dict[s
         models.scoring.NoSuchModel: it is not there.
         models.holdout.OtherFeatures: it was trained on other features.
     """
-    return answer_version(models_dir, version, holdout)[0]
+    return judge_version(models_dir, version, holdout).metrics
 
 
-def answer_version(
-    models_dir: Path, version: int, holdout: Holdout
-) -> tuple[dict[str, float], Ranked]:
-    """Metrics of an exported pair on held-out requests, and its answers to them.
+def judge_version(models_dir: Path, version: int, holdout: Holdout) -> Judged:
+    """An exported pair on held-out requests.
 
     Raises:
         models.scoring.NoSuchModel: it is not there.
         models.holdout.OtherFeatures: it was trained on other features.
     """
-    scorer = load_scorer(models_dir, version)
-    ranked = holdout.answer(scorer)
-    return holdout.judge(scorer, ranked), ranked
+    return holdout.judge(load_scorer(models_dir, version))
 
 
 def run(settings: Settings, console: Console | None = None) -> int:

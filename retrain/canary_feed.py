@@ -37,7 +37,7 @@ class CanaryFeed:
     def __init__(self, settings: Settings, evidence: Evidence, since_s: float) -> None:
         self._evidence = evidence
         self._impressions = settings.topics.impressions.name
-        self._join = OutcomeJoin(Windows.of(settings), MOST_WAITING)
+        self._join = OutcomeJoin(Windows.of(settings), MOST_WAITING, settings.outcome_hold_s)
         self._decoder = msgspec.json.Decoder(Impression)
         # It commits nothing and shares nothing: the group is a name that Kafka wants.
         self._consumer = confluent_kafka.Consumer(

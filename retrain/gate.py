@@ -6,9 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from contracts.settings import Settings
-from models.comparison import OVERALL, Comparison
-
-AUC, NDCG = "auc", "ndcg_at_10"
+from models.comparison import AUC, NDCG, OVERALL, Comparison
 
 
 @dataclass(frozen=True)
@@ -79,7 +77,7 @@ def judge(
         if not new[name] >= in_service[name] - loss:
             return _refused(
                 f"{name} {new[name]:.4f} against {in_service[name]:.4f} in service "
-                f"loses more than {loss}{_surely(comparisons) if name == NDCG else ''}",
+                f"loses more than {loss}{_surely(comparisons, name)}",
                 name,
                 new,
                 in_service,
@@ -90,7 +88,7 @@ def judge(
     return Verdict(
         True,
         f"AUC {new[AUC]:.4f} against {in_service[AUC]:.4f} in service on the same rows"
-        f"{_surely(comparisons)}",
+        f"{_surely(comparisons, AUC)}{_surely(comparisons, NDCG)}",
     )
 
 
@@ -106,9 +104,10 @@ def _told(part: Comparison, limits: Limits) -> str:
     )
 
 
-def _surely(comparisons: Sequence[Comparison]) -> str:
-    overall = [part for part in comparisons if part.part == OVERALL]
-    return "".join(f"; NDCG@10 differs by {_interval(part)}" for part in overall)
+def _surely(comparisons: Sequence[Comparison], metric: str) -> str:
+    overall = [part for part in comparisons if part.part == OVERALL and part.metric == metric]
+    name = {AUC: "AUC", NDCG: "NDCG@10"}[metric]
+    return "".join(f"; {name} differs by {_interval(part)}" for part in overall)
 
 
 def _interval(part: Comparison) -> str:

@@ -123,7 +123,7 @@ class Monitor:
             samples = self._samples_since(model.trained_at_s)
             metrics.SAMPLES.set(samples)
             self._show_newest(model, samples)
-            asking = self._watch.asking()
+            asking = self._watch.asking() | self._outcomes.asking()
             seen = Observation(
                 psi={column: psi for column, (psi, _) in asking.items()},
                 chance={column: chance for column, (_, chance) in asking.items()},

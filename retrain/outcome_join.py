@@ -27,7 +27,7 @@ from models.outcomes import Windows
 
 #: Event time that late events are given: as much as a click may take to be sent.
 HOLD_S = 60.0
-Kind = Literal["click", "visit", "rate"]
+Kind = Literal["view", "click", "visit", "rate"]
 #: What became of an outcome: joined to an answer; nothing shown led to it; names an answer that is
 #: not known; later than its window; came when its answer was settled.
 Fate = Literal["joined", "unprompted", "unknown", "too_late", "late"]
@@ -35,7 +35,7 @@ Fate = Literal["joined", "unprompted", "unknown", "too_late", "late"]
 
 @dataclass(frozen=True)
 class Outcome:
-    """A click, visit or rating.
+    """A look, click, visit or rating.
 
     Attributes:
         time_s: event time, Unix seconds.
@@ -65,7 +65,7 @@ class Waiting:
         version: of the ranker; -1 none.
         places: where each place stands in the arrays.
         score, probability: float64[k], in the order shown; a probability may be NaN.
-        clicked, chosen: bool[k].
+        looked, clicked, chosen: bool[k].
         first: which was chosen first; -1 none yet.
         ratings, dwells_s: of those that were joined.
     """
@@ -78,6 +78,7 @@ class Waiting:
     places: dict[str, int]
     score: NDArray[np.float64]
     probability: NDArray[np.float64]
+    looked: NDArray[np.bool_]
     clicked: NDArray[np.bool_]
     chosen: NDArray[np.bool_]
     first: int = -1
@@ -99,6 +100,7 @@ class Waiting:
             probability=np.array(
                 [np.nan if p.probability is None else p.probability for p in places], np.float64
             ),
+            looked=np.zeros(len(places), bool),
             clicked=np.zeros(len(places), bool),
             chosen=np.zeros(len(places), bool),
         )
@@ -112,7 +114,7 @@ class Joined:
         chosen: answers of which something was chosen for the first time.
         clicks_over: answers whose window for clicks is over.
         settled: answers of which nothing more can come.
-        fates: how many outcomes met which fate.
+        fates: how many outcomes met which fate; mere looks are not counted.
     """
 
     chosen: list[Waiting]
@@ -185,7 +187,8 @@ class OutcomeJoin:
         ):
             outcome = heapq.heappop(self._outcomes)[2]
             fate = self._join(outcome, joined.chosen)
-            joined.fates[fate] = joined.fates.get(fate, 0) + 1
+            if outcome.kind != "view":
+                joined.fates[fate] = joined.fates.get(fate, 0) + 1
         joined.clicks_over.extend(_over(self._clicks, until_s - self._windows.click_s))
         self._settled_to_s = max(self._settled_to_s, until_s - self._windows.longest_s)
         joined.settled.extend(_over(self._visits, self._settled_to_s))
@@ -202,10 +205,14 @@ class OutcomeJoin:
         answer = self._answer_of(outcome)
         if isinstance(answer, str):
             return answer
-        window_s = self._windows.click_s if outcome.kind == "click" else self._windows.visit_s
+        in_app = outcome.kind in ("view", "click")
+        window_s = self._windows.click_s if in_app else self._windows.visit_s
         if outcome.time_s > answer.time_s + window_s:
             return "too_late"
         place = answer.places[outcome.place_id]
+        if outcome.kind == "view":
+            answer.looked[place] = True
+            return "joined"
         if outcome.kind == "click":
             answer.clicked[place] = True
         if outcome.rating is not None:

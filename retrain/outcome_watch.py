@@ -1,4 +1,8 @@
-"""What users did with served answers: joined, told as metrics, judged for the one in service."""
+"""What users did with served answers: joined, told as metrics, judged for the one in service.
+
+Judged is whether the model errs more than it did (ADWIN), and whether users choose what it says
+they will (PSI and KS of the target).
+"""
 
 from collections.abc import Iterable
 from typing import Final
@@ -12,8 +16,9 @@ from models.reference import Reference
 from retrain import metrics
 from retrain.error_drift import ErrorDrift
 from retrain.in_service import InService
-from retrain.outcome_join import Joined, Outcome, OutcomeJoin, Waiting
+from retrain.outcome_join import Outcome, OutcomeJoin, Waiting
 from retrain.served_quality import Quality, ServedQuality
+from retrain.target_drift import TARGET, TargetDrift, chances_of
 
 #: Figures of `Quality` that are shares, by the metric's label.
 _RATIOS: Final = (
@@ -26,16 +31,14 @@ _RATIOS: Final = (
 )
 
 
-def outcome_of(value: bytes | None, received_s: float) -> Outcome | None:
-    """The outcome in an interaction's message; `None` if it is a mere look.
+def outcome_of(value: bytes | None, received_s: float) -> Outcome:
+    """The outcome in an interaction's message.
 
     Raises:
         BadEvent: it is no interaction. (The stream sends it to the dead letters.)
     """
     event = read_interaction(value)
     user_id, place_id, time_s = checked_interaction(event, received_s)
-    if event.event_type == "view":
-        return None
     return Outcome(
         time_s,
         user_id,
@@ -54,19 +57,26 @@ class OutcomeWatch:
     """
 
     def __init__(self, settings: Settings) -> None:
+        self._settings = settings
         self._label = settings.model_label
         self._least = settings.outcome_min_choices
-        self._join = OutcomeJoin(Windows.of(settings), settings.outcome_most_waiting)
+        self._join = OutcomeJoin(
+            Windows.of(settings), settings.outcome_most_waiting, settings.outcome_hold_s
+        )
         self._quality = ServedQuality(settings.outcome_answers)
         self._version: int | None = None
         self._reference: Reference | None = None
         self._errors: ErrorDrift | None = None
+        self._targets: TargetDrift | None = None
 
     def follow(self, model: InService | None) -> None:
-        """Judge the errors of this version from now on."""
+        """Judge the errors of this version, and what is chosen of its answers, from now on."""
         self._version = None if model is None else model.version
         self._reference = None if model is None else model.reference
         self._errors = None if model is None else ErrorDrift(model.reference.error)
+        known = None if model is None else model.reference.targets
+        window = self._settings.target_window_choices
+        self._targets = None if known is None else TargetDrift(known, window, self._least)
         metrics.ERROR_RISES.set(0)
         metrics.ERROR_MEAN.set(np.nan)
 
@@ -89,28 +99,26 @@ class OutcomeWatch:
         for fate, count in joined.fates.items():
             metrics.OUTCOMES.labels(fate=fate).inc(count)
         self._quality.update(joined)
-        self._judge_errors(joined)
+        mine = [answer for answer in joined.chosen if answer.version == self._version]
+        self._judge_errors(mine)
+        if self._targets is not None:
+            self._targets.update(chances_of(mine))
 
     def _outcomes(self, interactions: Iterable[tuple[bytes | None, float]]) -> Iterable[Outcome]:
         for value, received_s in interactions:
             try:
-                outcome = outcome_of(value, received_s)
+                yield outcome_of(value, received_s)
             except BadEvent:
                 metrics.OUTCOMES.labels(fate="unreadable").inc()
-                continue
-            if outcome is not None:
-                yield outcome
 
-    def _judge_errors(self, joined: Joined) -> None:
+    def _judge_errors(self, answers: Iterable[Waiting]) -> None:
         if self._errors is None or self._reference is None:
             return
-        mine = [
-            (answer.time_s, error)
-            for answer in joined.chosen
-            if answer.version == self._version and (error := _error(answer)) is not None
+        known = [
+            (answer.time_s, error) for answer in answers if (error := _error(answer)) is not None
         ]
-        if mine:
-            times_s, errors = np.array(mine, np.float64).T
+        if known:
+            times_s, errors = np.array(known, np.float64).T
             self._errors.update(errors, self._reference.phi(times_s))
             metrics.ERROR_RISES.set(self._errors.rises)
             metrics.ERROR_MEAN.set(self._errors.mean)
@@ -146,6 +154,21 @@ class OutcomeWatch:
                 ("rated", quality.rated),
             ):
                 metrics.SERVED_ANSWERS.labels(kind=kind, **own).set(count)
+        self._show_target()
+
+    def _show_target(self) -> None:
+        """Beside the columns, under a name that none of them has."""
+        judged = None if self._targets is None else self._targets.judge()
+        if judged is None:
+            return
+        metrics.DRIFT_PSI.labels(feature=TARGET).set(judged.psi)
+        metrics.DRIFT_CHANCE.labels(feature=TARGET).set(judged.chance)
+        metrics.DRIFT_KS_P.labels(feature=TARGET).set(judged.ks_p)
+
+    def asking(self) -> dict[str, tuple[float, float]]:
+        """PSI and its `chance` of what is chosen, by name; empty while it cannot be told."""
+        judged = None if self._targets is None else self._targets.judge()
+        return {} if judged is None else {TARGET: (judged.psi, judged.chance)}
 
     def in_service(self) -> Quality | None:
         """Figures of the version in service, among answers that were asked for by its label."""
@@ -171,6 +194,8 @@ class OutcomeWatch:
                 found[name] = round(value, 4)
         if self._errors is not None:
             found["error_rises"] = self._errors.rises
+        if self._targets is not None and (judged := self._targets.judge()) is not None:
+            found["target"] = judged.told()
         return found
 
 

@@ -6,7 +6,8 @@ from dataclasses import replace
 import structlog
 
 from contracts.settings import Settings
-from models.comparison import Comparison, compare
+from models import tracking
+from models.comparison import Comparison, compare, compare_rows
 from models.costs import Metered
 from models.export import NotExportable
 from models.holdout import OtherFeatures
@@ -14,7 +15,7 @@ from models.progress import Logged
 from models.scoring import NoSuchModel
 from models.shown_features import ServedAnswers
 from models.split import TooFewEvents
-from models.train import LEAST_EVENTS, TrainedPair, answer_version, export_pair, train_pair
+from models.train import LEAST_EVENTS, TrainedPair, export_pair, judge_version, train_pair
 from online_features.archive import read_catalogue, read_context, read_interactions
 from online_features.redis_client import blocking_client_of
 from retrain.check_data import PROFILE, check_data
@@ -55,6 +56,8 @@ def train_judge_export(settings: Settings, audit_id: str) -> Trained:
     if len(events) >= LEAST_EVENTS:  # fewer are told by the training, with their number
         checked = check_data(settings, events, catalogue, audit_id=audit_id, now_s=read_at_s)
         if checked.note:
+            refused = tracking.Refused(audit_id, checked.note, checked.evidence, checked.report)
+            tracking.record_refused(refused, settings)
             return Trained(None, {}, checked.note, checked.evidence)
     try:
         pair = train_pair(events, catalogue, context, settings, served=served, progress=progress)
@@ -64,16 +67,17 @@ def train_judge_export(settings: Settings, audit_id: str) -> Trained:
     verdict = judge(pair.metrics, in_service, Limits.of(settings), comparisons)
     compared = [part.told() for part in comparisons]
     note = "; ".join(filter(None, (verdict.note, why_not)))
-    if not verdict.passed:
-        evidence = {"refused_by": "gate", "failed": list(verdict.failed), "compared": compared}
-        return Trained(None, pair.metrics, note, evidence)
-    card = pair.card | {"trained_at_s": read_at_s, "audit_id": audit_id}
+    card = pair.card | {"trained_at_s": read_at_s, "audit_id": audit_id, "compared": compared}
     if checked is not None:
         card |= {PROFILE: checked.profile, "data_report": str(checked.report)}
-    card["compared"] = compared
+    pair = replace(pair, card=card)
+    if not verdict.passed:
+        evidence = {"refused_by": "gate", "failed": list(verdict.failed), "compared": compared}
+        tracking.record_refused(tracking.Refused(audit_id, note, evidence), settings, pair)
+        return Trained(None, pair.metrics, note, evidence)
     _check_fence(settings)
     try:
-        version = export_pair(replace(pair, card=card), settings)
+        version = export_pair(pair, settings)
     except NotExportable as error:
         return Trained(None, pair.metrics, str(error))
     return Trained(version, pair.metrics, note, {"compared": compared})
@@ -97,8 +101,11 @@ def _judge_in_service(
     if version is None:
         return None, [], ""
     try:
-        metrics, ranked = answer_version(settings.models_dir, version, pair.holdout)
+        judged = judge_version(settings.models_dir, version, pair.holdout)
     except (NoSuchModel, OtherFeatures) as error:
         _log.warning("nothing_to_compare_with", version=version, cause=str(error))
         return None, [], f"version {version} could not be judged: {error}"
-    return metrics, compare(pair.holdout, pair.ranked, ranked, seed=settings.seed), ""
+    mine = pair.judged
+    comparisons = compare(pair.holdout, mine.ranked, judged.ranked, seed=settings.seed)
+    comparisons.append(compare_rows(pair.holdout, mine.row_scores, judged.row_scores))
+    return judged.metrics, comparisons, ""

@@ -17,12 +17,14 @@ import msgspec
 from contracts.events import RetrainRequested, Span
 from contracts.settings import Settings
 from retrain.publish import Publisher
+from retrain.target_drift import TARGET
 
 Reason = Literal["psi", "ks", "accuracy", "samples", "schedule", "manual"]
 
 SAMPLES = 1_000_000
 MAX_AGE_S = 7 * 86_400.0
 ACCURACY, ACCURACY_MARGIN = 0.80, 0.02
+TARGET_PSI = 0.2
 _PSI = "psi:"
 
 
@@ -38,6 +40,8 @@ class Policy:
     Attributes:
         psi: a column above it has drifted.
         psi_rearm: a column that asked once may ask again only after it fell below this.
+        target_psi: the same mark for what users choose (`retrain.target_drift`); half of it arms
+            again.
         accuracy: an accuracy below it asks.
         accuracy_rearm: once it asked, it may ask again only after it rose above this.
         samples: new interactions that are worth a training.
@@ -52,6 +56,13 @@ class Policy:
     max_age_s: float = MAX_AGE_S
     accuracy: float = ACCURACY
     accuracy_rearm: float = ACCURACY + ACCURACY_MARGIN
+    target_psi: float = TARGET_PSI
+
+    def marks(self, column: str) -> tuple[float, float]:
+        """PSI above which a column asks, and below which it may ask again."""
+        if column == TARGET:
+            return self.target_psi, self.target_psi / 2
+        return self.psi, self.psi_rearm
 
     @classmethod
     def of(cls, settings: Settings) -> "Policy":
@@ -62,6 +73,7 @@ class Policy:
             settings.retrain_cooldown_s,
             accuracy=settings.accuracy_retrain,
             accuracy_rearm=settings.accuracy_retrain + ACCURACY_MARGIN,
+            target_psi=settings.target_psi_retrain,
         )
 
 
@@ -153,9 +165,10 @@ def _levels(seen: Observation, state: TriggerState, policy: Policy, age_s: float
             levels["accuracy"] = state.answered.get("accuracy", 0)
     for column, psi in seen.psi.items():
         cause = _PSI + column
-        if psi > max(policy.psi, seen.chance.get(column, 0.0)):
+        mark, rearm = policy.marks(column)
+        if psi > max(mark, seen.chance.get(column, 0.0)):
             levels[cause] = 1
-        elif psi < policy.psi_rearm:
+        elif psi < rearm:
             levels[cause] = 0
         else:
             levels[cause] = state.answered.get(cause, 0)
@@ -186,6 +199,7 @@ def _evidence(seen: Observation, due: Mapping[str, int], policy: Policy) -> dict
         "causes": sorted(due),
         "psi": {c: round(seen.psi[c], 4) for c in seen.psi if _PSI + c in due},
         "psi_threshold": policy.psi,
+        "target_psi_threshold": policy.target_psi,
         "psi_chance": {c: round(seen.chance[c], 4) for c in seen.chance if _PSI + c in due},
         "accuracy": None if seen.accuracy is None else round(seen.accuracy, 4),
         "accuracy_threshold": policy.accuracy,

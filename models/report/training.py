@@ -102,7 +102,7 @@ def _metrics(pair: "TrainedPair") -> Section:
 
 def _slices(pair: "TrainedPair", seed: int) -> Section:
     """NDCG@10 overall and of every slice that holds users enough to tell."""
-    gained, user = gains(pair.ranked, pair.holdout.moments.place), pair.holdout.moments.user
+    gained, user = gains(pair.judged.ranked, pair.holdout.moments.place), pair.holdout.moments.user
     named = [(OVERALL, np.arange(len(user)))]
     named += [(name, rows) for _, name, rows in slices(pair.holdout)]
     told = [
@@ -178,7 +178,7 @@ def _importance(pair: "TrainedPair") -> Section:
 
 def _coverage(pair: "TrainedPair") -> Section:
     catalogue = pair.holdout.catalogue
-    lists = pair.ranked.rows[:, :LISTED]
+    lists = pair.judged.ranked.rows[:, :LISTED]
     shown = np.zeros(len(catalogue), bool)
     shown[lists[lists >= 0]] = True
     there = ~catalogue.closed

@@ -126,9 +126,8 @@ def _canary(one: Experiment) -> list[RenderableType]:
             f"{'-' if row['good'] == 'more' else '+'}{100 * row['margin']:g}{unit}",
             number(row["p"]),
         )
-    days = report["age_s"] / 86_400
     facts = (
-        f"canary: {days:.2f} days, {users['canary']:,} users against {users['stable']:,} "
+        f"canary: {span(report['age_s'])}, {users['canary']:,} users against {users['stable']:,} "
         f"(share {one.share:.0%}, mismatch p {report['mismatch_p']:.3g}, "
         f"{report['strays']:,} strays)"
     )
@@ -139,6 +138,14 @@ def _canary(one: Experiment) -> list[RenderableType]:
 def moment(at_s: float) -> str:
     """A time, to the second, in UTC."""
     return datetime.fromtimestamp(at_s, UTC).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def span(seconds: float) -> str:
+    """A duration in the largest unit of which it is at least one."""
+    for unit, length_s in (("days", 86_400), ("hours", 3_600), ("minutes", 60)):
+        if seconds >= length_s:
+            return f"{seconds / length_s:.1f} {unit}"
+    return f"{seconds:.0f} s"
 
 
 def number(value: float | None) -> str:

@@ -20,6 +20,8 @@ from placestream.simulation.weather import Outside
 #: Utility lost where a place is closed: e^-8, a third of a thousandth of the chance when open.
 CLOSED = -8.0
 FAVOURITES = 6
+#: Who has turned round would rather go so many times their reach, or farther.
+_FAR = np.float32(3.0)
 _JAM = 0.45  # share of the reach that a standstill takes away
 _MOOD_KEPT = 0.75  # of a mood, from day to day
 _MOOD_SPREAD = 0.9
@@ -67,6 +69,10 @@ class NewTastes:
     drift: Drift
     changes: np.ndarray  # bool[U]
     group_taste: np.ndarray  # float32[U, G]
+
+    def changed(self, users: np.ndarray, time_s: np.ndarray) -> np.ndarray:
+        """Which of these users [n] have changed by then, bool[n]."""
+        return np.asarray(self.changes[users] & (time_s >= self.drift.at_s))
 
 
 def make_new_tastes(drift: Drift, users: Users, rng: np.random.Generator) -> NewTastes:
@@ -120,13 +126,18 @@ class Behaviour:
 
         Returns:
             float32[n, k]: liking + mood, hour, weather and happenings (by category) + loyalty to
-            a favourite - distance over reach + `CLOSED` where closed at `time_s`.
+            a favourite - distance over reach + `CLOSED` where closed at `time_s`. After a `Drift`
+            with a reversal, what `_turned` says of the weights of these has its other sign, and
+            what was lost by distance is lost by what is missing to three times the reach.
         """
         utility = self.liking(users, places, time_s)
         moment = self._moment(users, time_s, outside)
         utility += np.take_along_axis(moment, self._places.category[places], axis=1)
-        utility -= self._effort(users, places, lat, lng, outside)
-        utility += self.is_favourite(users, places) * self._users.loyalty[users, None]
+        turned = self._turned(users, time_s)[:, None]
+        effort = self._effort(users, places, lat, lng, outside)
+        utility -= (1 - turned) * effort + turned * (_FAR - np.minimum(effort, _FAR))
+        loyalty = (1 - 2 * turned) * self._users.loyalty[users, None]
+        utility += self.is_favourite(users, places) * loyalty
         utility += np.float32(CLOSED) * ~self.is_open(places, time_s[:, None])
         utility[places < 0] = -np.inf
         return utility
@@ -143,16 +154,24 @@ class Behaviour:
         for style in range(p.style.shape[1]):
             liking += p.style[places, style] * u.style_taste[users, style, None]
         above = p.price.astype(np.float32)[places] - u.budget[users, None]
-        liking -= u.thrift[users, None] * np.maximum(above, 0)
+        thrift = (1 - 2 * self._turned(users, time_s)) * u.thrift[users]
+        liking -= thrift[:, None] * np.maximum(above, 0)
         return np.asarray(liking)
 
     def group_taste(self, users: np.ndarray, time_s: np.ndarray) -> np.ndarray:
         """Liking of the latent groups at these moments, drift included, float32[n, G]."""
         taste = self._users.group_taste[users]
         if self._new is not None:
-            changed = self._new.changes[users] & (time_s >= self._new.drift.at_s)
+            changed = self._new.changed(users, time_s)
             taste = np.where(changed[:, None], self._new.group_taste[users], taste)
         return np.asarray(taste)
+
+    def _turned(self, users: np.ndarray, time_s: np.ndarray) -> np.ndarray:
+        """How far what these users weigh has turned round by then, float32[n] in 0..1."""
+        if self._new is None:
+            return np.zeros(len(users), np.float32)
+        changed = self._new.changed(users, time_s)
+        return changed * np.float32(self._new.drift.reversal)
 
     def is_open(self, places: np.ndarray, time_s: np.ndarray) -> np.ndarray:
         """Whether the places are open (bool); `time_s` broadcasts against `places`."""
@@ -200,7 +219,8 @@ class Behaviour:
         local_s = self._local.local_s(time_s)
         weekend = (weekday_of(local_s) >= 5).astype(np.int64)
         moment = self._moods.at(users, day_of(local_s))[:, GROUP_OF]
-        moment += self._hour_appeal[:, weekend, hour_of(local_s)].T
+        appeal = self._hour_appeal[:, weekend, hour_of(local_s)].T
+        moment += (1 - 2 * self._turned(users, time_s))[:, None] * appeal
         moment += self._happening_appeal[outside.happening]
         chill = np.clip(((outside.temp - 22) / 12) ** 2, 0, 2.5) * (outside.temp < 22)
         moment += (_OPEN_AIR[outside.condition] - chill)[:, None] * _open_air

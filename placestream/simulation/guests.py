@@ -2,6 +2,7 @@
 
 The other sources of events know no recommender. These people ask first: where they stand, now;
 what they then look at, open, visit and rate follows from the true utility of what they were shown.
+(Some of them may ask nobody, as in any city: `Guests.roam`.)
 """
 
 from collections.abc import Sequence
@@ -9,9 +10,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from placestream.simulation.city import City
-from placestream.simulation.sessions import Starts, play_shown
+from placestream.simulation.sessions import Events, Starts, play, play_shown
 from placestream.simulation.wire import interaction_dicts
 
 
@@ -85,14 +87,28 @@ class Guests:
         for row, answer in enumerate(answers):
             lists[row, : len(answer.places)] = answer.places
         city = self._city
-        events = play_shown(starts, lists, city.behaviour, city.places, city.sky, self._rng).events
+        outcome = play_shown(starts, lists, city.behaviour, city.places, city.sky, self._rng)
+        events, at = self._paced(starts, outcome.events)
+        told = interaction_dicts(events, city.ids, self._run, city.users.age)
+        return [
+            event | {"request_id": answers[row].request_id}
+            for event, row in zip(told, at.tolist(), strict=True)
+        ]
+
+    def roam(self, starts: Starts) -> list[dict[str, Any]]:
+        """What comes of guests who ask nobody: they choose among what they know themselves.
+
+        Args and result as of `play`; no event names a request.
+        """
+        city = self._city
+        outcome = play(starts, city.behaviour, city.places, city.sky, self._rng)
+        events, _ = self._paced(starts, outcome.events)
+        return list(interaction_dicts(events, city.ids, self._run, city.users.age))
+
+    def _paced(self, starts: Starts, events: Events) -> tuple[Events, NDArray[np.int64]]:
+        """The events as they happen at this pace, in the order of time, and whose each is."""
         at = np.searchsorted(starts.session, events.session)
         began_ms = 1_000 * starts.time_s[at]
         soon_ms = (began_ms + (events.time_ms - began_ms) / self._pace).astype(np.int64)
         order = np.argsort(soon_ms, kind="stable")
-        events = replace(events, time_ms=soon_ms).take(order)
-        told = interaction_dicts(events, city.ids, self._run, city.users.age)
-        return [
-            event | {"request_id": answers[row].request_id}
-            for event, row in zip(told, at[order].tolist(), strict=True)
-        ]
+        return replace(events, time_ms=soon_ms).take(order), at[order]

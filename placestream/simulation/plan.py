@@ -11,21 +11,27 @@ MAX_DAYS = 3_650
 
 @dataclass(frozen=True)
 class Drift:
-    """A change of tastes at one moment.
+    """A change of tastes at one moment, and of what people weigh.
 
     Attributes:
         at_s: Unix seconds from which the new tastes hold.
         share: share of the users who change (0..1).
         strength: how far they change: 0 not at all, 1 to tastes that owe nothing to the old ones.
+        reversal: how far what they weigh turns round: 0 not at all; 1 altogether: who was loyal
+            looks for what is new, who saved spends, who stayed near goes far, and what suited an
+            hour no longer does. What a user likes shows in their own history, and whoever reads
+            that follows by themselves; how people weigh it only a new training learns.
     """
 
     at_s: float
     share: float = 1.0
     strength: float = 1.0
+    reversal: float = 0.0
 
     def __post_init__(self) -> None:
         """Refuse values out of range."""
-        for name, value in (("share", self.share), ("strength", self.strength)):
+        for name in ("share", "strength", "reversal"):
+            value = getattr(self, name)
             if not 0 <= value <= 1:
                 raise ValueError(f"drift: {name} must lie within 0..1, got {value}")
 
@@ -44,7 +50,7 @@ class Plan:
         lng: longitude of the centre, degrees.
         time_zone: IANA name of its zone.
         string_ids: ids as strings ("user-100001") instead of integers.
-        drift: a change of tastes, if any.
+        drift: a change of tastes and of what people weigh, if any.
     """
 
     users: int = 1_000

@@ -2,7 +2,9 @@
 
 import logging
 import os
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -82,8 +84,9 @@ def validate(tables: Mapping[str, Table], suite: Sequence[Check]) -> Validation:
 def _context() -> Any:
     """Great Expectations, in memory, quiet, and calling nobody."""
     os.environ["GX_ANALYTICS_ENABLED"] = "false"
-    import great_expectations as gx
-    from great_expectations.data_context.types.base import ProgressBarsConfig
+    with _without_spark():
+        import great_expectations as gx
+        from great_expectations.data_context.types.base import ProgressBarsConfig
 
     # Its progress bars, and its notice of them, are for notebooks.
     logging.getLogger("great_expectations").setLevel(logging.WARNING)
@@ -91,6 +94,26 @@ def _context() -> Any:
     context.enable_analytics(False)
     context.variables.progress_bars = ProgressBarsConfig(globally=False)
     return context
+
+
+@contextmanager
+def _without_spark() -> Iterator[None]:
+    """As if pyspark were not installed.
+
+    Great Expectations imports all of it where it finds it, and `pyspark.sql.connect` (4.3) ends the
+    whole process, with status 0, where one of its own optional packages is missing.
+    """
+    hidden = {name: sys.modules.pop(name) for name in list(sys.modules) if _is_spark(name)}
+    sys.modules["pyspark"] = None  # type: ignore[assignment] # so an import of it fails
+    try:
+        yield
+    finally:
+        del sys.modules["pyspark"]
+        sys.modules.update(hidden)
+
+
+def _is_spark(module: str) -> bool:
+    return module.partition(".")[0] == "pyspark"
 
 
 def _run(context: Any, name: str, table: Table, of_table: Sequence[Check]) -> Any:

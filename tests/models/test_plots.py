@@ -23,7 +23,9 @@ def pair(said: np.ndarray, target: np.ndarray) -> Any:
     rows = np.tile(np.arange(said.shape[1]), (len(said), 1))
     moments = SimpleNamespace(place=target, user=np.arange(len(said), dtype=np.uint64))
     ranked = SimpleNamespace(rows=rows, probability=said.astype(np.float32))
-    return SimpleNamespace(ranked=ranked, holdout=SimpleNamespace(moments=moments))
+    return SimpleNamespace(
+        judged=SimpleNamespace(ranked=ranked), holdout=SimpleNamespace(moments=moments)
+    )
 
 
 def test_bins_hold_as_many_places_each_and_tell_the_share_chosen() -> None:
@@ -44,7 +46,7 @@ def test_the_bins_of_a_pair_are_of_all_that_it_ranked() -> None:
     """Two places for each of 40 requests: ten bins of eight; padding does not count."""
     answered = pair(np.tile([0.5, 0.1], (40, 1)), np.zeros(40, np.int64))
     assert [one.places for one in bins_of_pair(answered)] == [8] * 10
-    answered.ranked.rows[:, 1] = -1
+    answered.judged.ranked.rows[:, 1] = -1
     bins = bins_of_pair(answered)
     assert {(one.places, one.chosen.value) for one in bins} == {(4, 1.0)}
 

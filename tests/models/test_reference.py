@@ -1,5 +1,6 @@
 """References of drift: bins, how they swing with the week, how alike answers are, the file."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,8 @@ from models.likeness import Likeness, crowding
 from models.reference import FILE, Reference, answer_shares, bins_of, quantile_edges, reference_of
 from models.reference_file import read_reference, write_reference
 from models.served_answers import Answers, error_of
+from models.targets import Targets
+from tests.models.test_targets import drawn
 
 HOUR_S, DAY_S, WEEK_S = 3_600.0, 86_400.0, 604_800.0
 MISSING = np.float32(np.nan)
@@ -146,6 +149,24 @@ def test_a_reference_survives_its_file(reference: Reference, tmp_path: Path) -> 
     twice = np.stack([phi, phi])
     found = again.embedding.residuals_of(rows, twice)
     assert found == pytest.approx(reference.embedding.residuals_of(rows, twice), abs=1e-3)
+
+
+def test_targets_survive_the_file_and_need_not_be_there(
+    reference: Reference, tmp_path: Path
+) -> None:
+    """References of before there were targets are read as ever."""
+    (tmp_path / FILE).parent.mkdir()
+    write_reference(reference, tmp_path)
+    assert read_reference(tmp_path).targets is None
+    targets = Targets.of(drawn(np.random.default_rng(6), n=400))
+    assert targets is not None
+    write_reference(replace(reference, targets=targets), tmp_path)
+    again = read_reference(tmp_path).targets
+    assert again is not None
+    assert (again.answers, again.crowding) == (400, 1.0)
+    assert again.edges.tolist() == targets.edges.tolist()
+    assert again.ratio.tolist() == targets.ratio.tolist()
+    assert again.likeness.effect(3.0) == pytest.approx(targets.likeness.effect(3.0))
 
 
 def test_no_answers_have_no_distribution() -> None:

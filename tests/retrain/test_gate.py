@@ -5,8 +5,8 @@ import math
 import pytest
 
 from models.bootstrap import Interval
-from models.comparison import Comparison
-from retrain.gate import AUC, NDCG, Limits, judge
+from models.comparison import AUC, NDCG, Comparison
+from retrain.gate import Limits, judge
 
 LIMITS = Limits(auc_loss=0.01, ndcg_loss=0.02, least_auc=0.55)
 INCUMBENT = {AUC: 0.8, NDCG: 0.4}

@@ -108,7 +108,7 @@ def test_every_outcome_meets_a_fate() -> None:
             done("u", "b", "click", WINDOWS.click_s + 1),
         ]
     )
-    joining.happened([done("v", "a", "view", 2 * HOUR_S)])  # type: ignore[arg-type]
+    joining.happened([done("v", "a", "view", 2 * HOUR_S)])
     fates = joining.advance().fates
     assert fates == {"joined": 1, "unprompted": 1, "unknown": 1, "too_late": 1}
     all_settled(joining)
@@ -173,3 +173,19 @@ def test_an_answer_that_comes_twice_counts_once() -> None:
     joining = OutcomeJoin(WINDOWS, most=10)
     joining.shown([served("r", "u", 0, "ab")] * 2)
     assert list(all_settled(joining)) == ["r"]
+
+
+def test_looks_are_noted_and_meet_no_fate() -> None:
+    """A look within the window of clicks marks its place; a later one does not, and what counts as
+    an outcome is none of them."""
+    joining = OutcomeJoin(WINDOWS, most=100)
+    joining.shown([served("a", "u", 0, ["x", "y", "z"])])
+    late_s = WINDOWS.click_s + 1
+    joining.happened([done("u", "x", "view", 5, dwell_s=3.0), done("u", "y", "view", late_s)])
+    joining.happened([done("u", "z", "visit", 60), done("nobody", "x", "click", 1_000 * HOUR_S)])
+    joined = joining.advance()
+    (answer,) = joined.settled
+    assert answer.looked.tolist() == [True, False, False]
+    assert answer.dwells_s == []
+    assert not answer.clicked.any()
+    assert joined.fates == {"joined": 1}

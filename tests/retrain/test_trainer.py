@@ -2,19 +2,22 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
 
 from contracts.settings import Settings
 from inference.model_server.server import ModelServer
 from models import registry
 from models.card import SERVED_COLUMNS
-from models.holdout import Holdout, Ranked
+from models.comparison import AUC, NDCG
+from models.holdout import Holdout, Judged
 from models.scoring import CARD
-from models.tracking import REGISTERED, client_of
-from models.train import answer_version
-from retrain import gate
+from models.tracking import EXPERIMENT, REGISTERED, REJECTED_TAG, client_of
+from models.train import judge_version
 from retrain.check_data import PROFILE, report_folder
 from retrain.child import TrainingProcess
 from retrain.in_service import load_in_service
@@ -48,8 +51,8 @@ def test_an_archive_becomes_a_pair_in_service_with_its_reference(served: Setting
         child.stop()
     assert trained is not None
     assert trained.version == 1, trained.note
-    assert trained.metrics[gate.AUC] > 0.6
-    assert 0 < trained.metrics[gate.NDCG] <= 1
+    assert trained.metrics[AUC] > 0.6
+    assert 0 < trained.metrics[NDCG] <= 1
     assert activate(served, 1, drain_s=0)
     model = load_in_service(served, 1)
     assert model.metrics == trained.metrics
@@ -88,23 +91,41 @@ def test_a_pair_that_loses_against_the_one_in_service_is_not_exported(
     activate(small, 1, start_s=0)
     judged: list[float] = []
 
-    def better(models_dir: Path, version: int, holdout: Holdout) -> tuple[dict[str, float], Ranked]:
-        real, ranked = answer_version(models_dir, version, holdout)
-        judged.append(real[gate.AUC])
-        return {name: value + 0.1 for name, value in real.items()}, ranked
+    def better(models_dir: Path, version: int, holdout: Holdout) -> Judged:
+        real = judge_version(models_dir, version, holdout)
+        judged.append(real.metrics[AUC])
+        return replace(real, metrics={name: value + 0.1 for name, value in real.metrics.items()})
 
-    monkeypatch.setattr("retrain.trainer.answer_version", better)
+    monkeypatch.setattr("retrain.trainer.judge_version", better)
     second = train_judge_export(small, "second")
-    assert judged == pytest.approx([first.metrics[gate.AUC]], abs=1e-4)
+    assert judged == pytest.approx([first.metrics[AUC]], abs=1e-4)
     assert second.version is None
-    assert gate.AUC in second.note
+    assert AUC in second.note
     assert second.evidence["refused_by"] == "gate"
-    assert second.evidence["failed"][0]["metric"] == gate.AUC
+    assert second.evidence["failed"][0]["metric"] == AUC
     overall = second.evidence["compared"][0]
     # The same training on the same data: request by request the same answers.
     assert (overall["part"], overall["difference"]) == ("overall", pytest.approx(0, abs=0.002))
+    on_rows = msgspec.json.decode(msgspec.json.encode(second.evidence))["compared"][-1]
+    assert (on_rows["metric"], on_rows["difference"]) == ("auc", pytest.approx(0, abs=0.002))
+    assert on_rows["low"] <= on_rows["difference"] <= on_rows["high"]
     assert exported(small) == [1]
     assert current(small) == 1
+    (run,) = rejected_runs(small)
+    assert run.data.tags[REJECTED_TAG] == "gate"
+    assert run.data.tags["placestream.audit_id"] == "second"
+    assert run.data.metrics[AUC] == pytest.approx(second.metrics[AUC])
+    found = {item.path for item in client_of(small).list_artifacts(run.info.run_id)}
+    assert found == {"card.json", "data", "plots", "rejected.json"}
+
+
+def rejected_runs(settings: Settings) -> list[Any]:
+    """Runs of trainings that were refused."""
+    client = client_of(settings)
+    experiment = client.get_experiment_by_name(EXPERIMENT)
+    assert experiment is not None
+    query = f"tags.`{REJECTED_TAG}` != ''"
+    return list(client.search_runs([experiment.experiment_id], query))
 
 
 def test_data_that_are_not_fit_are_not_trained_on(
@@ -122,3 +143,8 @@ def test_data_that_are_not_fit_are_not_trained_on(
     report = Path(trained.evidence["report"])
     assert report == small.models_dir / "reports" / "___audit_9"
     assert "Failed" in (report / "interactions.html").read_text()
+    (run,) = rejected_runs(aged)
+    assert run.data.tags[REJECTED_TAG] == "data"
+    assert "freshness" in run.data.tags["mlflow.note.content"]
+    found = {item.path for item in client_of(aged).list_artifacts(run.info.run_id)}
+    assert found == {"data", "rejected.json"}

@@ -51,6 +51,18 @@ def test_psi_above_the_mark_asks_with_its_evidence() -> None:
     assert request.evidence["causes"] == ["psi:distance"]
 
 
+def test_what_is_chosen_has_a_mark_of_its_own() -> None:
+    """Above the columns' mark and below its own it does not ask; above its own it does, once."""
+    asked = Asked(Policy(psi=0.2, psi_rearm=0.1, cooldown_s=0, target_psi=0.4))
+    values = [0.3, 0.5, 0.3, 0.5, 0.1, 0.5]
+    requests = [asked.look(NOW_S + i, psi(target=v)) for i, v in enumerate(values)]
+    assert [r is not None for r in requests] == [False, True, False, False, False, True]
+    request = requests[1]
+    assert request is not None
+    assert request.evidence["causes"] == ["psi:target"]
+    assert request.evidence["target_psi_threshold"] == 0.4
+
+
 def test_one_cause_gives_one_event() -> None:
     """A column that stays up, or hovers around the mark, asks once, cool-down or not."""
     asked = Asked()

@@ -64,7 +64,7 @@ def test_slices_begin_with_the_whole(page: Page, pair: TrainedPair) -> None:
     """Its NDCG@10 is that of the metrics; no slice has too few users."""
     (table,) = tables(page, "Slices")
     requests = len(pair.holdout.moments)
-    gained = gains(pair.ranked, pair.holdout.moments.place).mean()
+    gained = gains(pair.judged.ranked, pair.holdout.moments.place).mean()
     assert table.rows[0].cells[:2] == ("overall", f"{requests:,}")
     assert table.rows[0].cells[3] == f"{gained:.3f}" == f"{pair.metrics['ndcg_at_10']:.3f}"
     assert all(int(row.cells[2].replace(",", "")) >= LEAST_USERS for row in table.rows[1:])
@@ -73,7 +73,7 @@ def test_slices_begin_with_the_whole(page: Page, pair: TrainedPair) -> None:
 def test_coverage_is_that_of_the_metrics(page: Page, pair: TrainedPair) -> None:
     """The share in words, and the map."""
     said = chart(page, "Coverage").says
-    lists = pair.ranked.rows[:, :LISTED]
+    lists = pair.judged.ranked.rows[:, :LISTED]
     shown = len(np.unique(lists[lists >= 0]))
     places = int((~pair.holdout.catalogue.closed).sum())
     assert said.startswith(f"{shown} of {places} open places ({pair.metrics['coverage']:.1%})")

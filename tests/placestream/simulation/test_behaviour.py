@@ -7,7 +7,8 @@ import pytest
 
 from placestream.simulation import City, Drift, Plan
 from placestream.simulation.behaviour import CLOSED, Behaviour
-from placestream.simulation.categories import CATEGORIES
+from placestream.simulation.categories import CATEGORIES, hour_appeal
+from placestream.simulation.places import distance_m
 from placestream.simulation.weather import CLOUDY, RAIN, Outside
 
 ENDING_S = 1_718_000_000
@@ -213,6 +214,34 @@ def test_drift_changes_tastes_from_its_moment_and_for_its_share() -> None:
     assert (
         len(still.events) != len(moved.events) or (still.events.place != moved.events.place).any()
     )
+
+
+def test_a_reversal_turns_round_what_people_weigh_from_its_moment_on() -> None:
+    """Loyalty, thrift and the hour change their sign, and what was lost by distance is lost by what
+    is missing to three reaches; what people like stays, and nothing differs before."""
+    plan = Plan(users=300, places=120, days=2)
+    turned = replace(plan, drift=Drift(NOON_S, strength=0.0, reversal=1.0))
+    still, other = (City(p, ending_s=ENDING_S, seed=2) for p in (plan, turned))
+    earlier, too = (Bench(city, NOON_S - 1).utility() for city in (still, other))
+    np.testing.assert_array_equal(earlier, too)
+    before, after = (Bench(city).utility() for city in (still, other))
+    users, places = still.users, still.places
+    rows = np.arange(120)[None, :]
+    metres = distance_m(
+        users.home_lat[:, None], users.home_lng[:, None], places.lat[rows], places.lng[rows]
+    )
+    effort = metres / users.reach_m[:, None]
+    favourite = still.behaviour.is_favourite(np.arange(300), np.tile(rows, (300, 1)))
+    dear = np.maximum(places.price[rows] - users.budget[:, None], 0)
+    saturday_noon = hour_appeal()[places.category, 1, 12]
+    expected = (
+        2 * users.thrift[:, None] * dear
+        - 2 * users.loyalty[:, None] * favourite
+        - 2 * saturday_noon
+        + effort
+        - np.maximum(3 - effort, 0)
+    )
+    assert after - before == pytest.approx(expected, abs=2e-3)
 
 
 @pytest.mark.parametrize(

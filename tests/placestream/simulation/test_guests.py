@@ -68,6 +68,26 @@ def test_a_pace_shortens_sessions_and_nothing_else(city: City) -> None:
         assert event["place_id"] == fast[event_id]["place_id"]
 
 
+def test_who_asks_nobody_chooses_among_what_lies_around(city: City) -> None:
+    """No request is named, and what is looked at was considered, though no list holds it; at a
+    pace, as with a list."""
+    guests = Guests(city, seed=3, pace=60.0)
+    starts = guests.come(200, NOON_S)
+    events = guests.roam(starts)
+    considered = city.behaviour.considered(starts.user, starts.lat, starts.lng)
+    of = {
+        city.ids.user(row): set(known) for row, known in zip(starts.user, considered, strict=True)
+    }
+    assert {event["event_type"] for event in events} >= {"view", "click", "visit"}
+    for event in events:
+        assert "request_id" not in event
+        assert city.ids.place_row(event["place_id"]) in of[event["user_id"]]
+    times_s = [datetime.fromisoformat(event["timestamp"]).timestamp() for event in events]
+    assert times_s == sorted(times_s)
+    # A day at sixty times the pace is 24 minutes; no session lasts as long.
+    assert NOON_S <= times_s[0] <= times_s[-1] < NOON_S + 24 * 60
+
+
 def test_event_ids_differ_between_calls(city: City) -> None:
     """No two sessions share an event id, or the stream would take them for duplicates."""
     guests = Guests(city, seed=3)
