@@ -30,7 +30,7 @@ from models.scoring import CARD
 from models.served_answers import Answers
 from retrain import model_config, monitor
 from retrain.drift_watch import DriftWatch, rows_of
-from retrain.in_service import NoCard, load_in_service, newest_trained_at_s
+from retrain.in_service import NoCard, load_in_service
 from retrain.model_config import Serving
 from retrain.monitor import Monitor
 from retrain.trigger_state import Triggers
@@ -45,13 +45,7 @@ START_S = 1_700_000_000.0
 
 
 def put_in_service(settings: Settings, version: int, mean: float = 0.0) -> None:
-    """A version without a graph, and the configuration that names it."""
-    export(settings, version, mean)
-    model_config.write(settings, Serving({settings.model_label: version}))
-
-
-def export(settings: Settings, version: int, mean: float = 0.0) -> None:
-    """A version without a graph: its card and its reference, as if trained now."""
+    """A version without a graph: its card, and the configuration that names it."""
     rng = np.random.default_rng(version)
     rows = rng.normal(mean, 1, (4_000, len(COLUMNS) + 1)).astype(np.float32)
     every = np.arange(4_001)
@@ -68,6 +62,7 @@ def export(settings: Settings, version: int, mean: float = 0.0) -> None:
     path.write_text(json.dumps(card))
     reference = reference_of((*COLUMNS, "probability"), answers, rng)
     write_reference(reference, settings.models_dir / "ranker" / str(version))
+    model_config.write(settings, Serving({settings.model_label: version}))
 
 
 def impressions(
@@ -210,13 +205,18 @@ def test_a_pair_on_trial_counts_as_the_newest(
     watching.send(topics.interactions.name, [b"{}"] * 7)
     since = "placestream_samples_since_{}"
     wait_for(lambda: gauge(since.format("training")) == 7, "the events were not seen")
-    time.sleep(0.01)  # Kafka's stamps are of milliseconds
-    export(quick, 2)
+    trained_s = time.time() + 0.01  # Kafka's stamps are of milliseconds
+    card = quick.models_dir / "ranker" / "2" / CARD
+    card.parent.mkdir(parents=True)
+    card.write_text(json.dumps({"trained_at_s": trained_s}))
     (quick.models_dir / "candidates" / "2").mkdir(parents=True)
-    trained_s = newest_trained_at_s(quick)
+    time.sleep(0.02)
     watching.send(topics.interactions.name, [b"{}"] * 2)
-    wait_for(lambda: gauge(since.format("newest_pair")) == 2, "the newest pair was not seen")
-    assert gauge(since.format("training")) == 9
+
+    def told() -> tuple[float | None, float | None]:
+        return gauge(since.format("training")), gauge(since.format("newest_pair"))
+
+    wait_for(lambda: told() == (9, 2), "the newest pair was not seen")
     assert gauge("placestream_newest_pair_timestamp_seconds") == trained_s
 
 
