@@ -1,6 +1,6 @@
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test demo test test-all bench-large lint format stubs constraints clean
+.PHONY: help setup setup-test setup-test-all demo test test-all bench-large lint format stubs constraints clean
 
 PYTHON_DIR := .venv/bin
 # Files are shared out among this many processes (tests/conftest.py says in which order). Tests wait
@@ -19,6 +19,9 @@ setup: ## Make .venv and install what is missing; quick when nothing is.
 setup-test: # and what only tests need
 	@.ci/setup.sh test
 
+setup-test-all: # and what only slow tests need
+	@.ci/setup.sh test-all
+
 demo: setup ## Run the whole loop. CHECKINS=file: on real check-ins. KEEP=1: stay up.
 	@$(PYTHON_DIR)/placestream demo \
 		$(if $(CHECKINS),--checkins '$(CHECKINS)') $(if $(filter-out 0,$(KEEP)),--keep)
@@ -26,7 +29,7 @@ demo: setup ## Run the whole loop. CHECKINS=file: on real check-ins. KEEP=1: sta
 test: setup-test lint ## Lint, and all tests but the slow ones.
 	$(PYTEST) -m "not slow"
 
-test-all: setup-test lint ## Lint, and every test.
+test-all: setup-test-all lint ## Lint, and every test.
 	$(PYTEST)
 
 bench-large: setup-test ## Time and memory of training up to 10^7 interactions. CHECKINS=file too.
@@ -42,9 +45,11 @@ format: setup ## Put files in order, as `lint` wants them.
 	$(PYTHON_DIR)/ruff check --fix
 	$(PYTHON_DIR)/ruff format
 
-stubs: setup ## Make the gRPC stubs and docs/api.md anew from the proto.
+stubs: setup ## Make anew what is made from the code: gRPC stubs, docs/api.md and metrics.md, dashboards.
 	$(PYTHON_DIR)/python -m contracts.make_stubs
 	$(PYTHON_DIR)/python -m contracts.make_api_docs
+	$(PYTHON_DIR)/python -m placestream.metrics_table
+	$(PYTHON_DIR)/python -m placestream.dashboards
 
 constraints: ## Write constraints.txt from what .venv holds (after a deliberate upgrade).
 	@{ sed -n '/^#/p' constraints.txt; \

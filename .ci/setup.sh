@@ -3,6 +3,7 @@
 #
 #   .ci/setup.sh          what the product and the demo need
 #   .ci/setup.sh test     and what only the tests need
+#   .ci/setup.sh test-all and what only the slow tests need: Spark, 450 MB, and Airflow, 300 MB
 #
 # Quick when there is nothing to do; installs again when pyproject.toml or constraints.txt change.
 # PYTHON=path chooses the Python of the .venv (3.11 or 3.12).
@@ -12,6 +13,8 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 readonly VENV=.venv
 readonly TEMPLATES=/usr/share/prometheus/alertmanager
 readonly INSTALLED=$VENV/.installed # what was installed last: a digest
+readonly INSTALLED_SPARK=$VENV/.installed-spark
+readonly AIRFLOW=.venv-airflow # an environment of its own: its pins and ours cannot be met at once
 
 say() { printf 'setup: %s\n' "$*" >&2; }
 die() {
@@ -116,6 +119,30 @@ install_python_packages() {
   digest >"$INSTALLED"
 }
 
+# An extra, and left out of `make test`: it takes more than a minute to fetch and unpack.
+prepare_spark() {
+  if [ -f "$INSTALLED_SPARK" ] && [ "$(cat "$INSTALLED_SPARK")" = "$(digest)" ]; then
+    return
+  fi
+  say "installing Spark into $VENV"
+  "$VENV/bin/python" -m pip install --disable-pip-version-check -q -c constraints.txt -e '.[spark]'
+  digest >"$INSTALLED_SPARK"
+}
+
+prepare_airflow() {
+  local wanted
+  wanted=$(cat docker/airflow/requirements.txt docker/airflow/constraints.txt | sha256sum)
+  if [ -f "$AIRFLOW/.installed" ] && [ "$(cat "$AIRFLOW/.installed")" = "$wanted" ]; then
+    return
+  fi
+  say "making $AIRFLOW"
+  rm -rf "$AIRFLOW"
+  "$VENV/bin/python" -m venv --without-pip "$AIRFLOW"
+  "$VENV/bin/python" -m pip --python "$AIRFLOW/bin/python" install --disable-pip-version-check -q \
+    -c docker/airflow/constraints.txt -r docker/airflow/requirements.txt
+  printf '%s' "$wanted" >"$AIRFLOW/.installed"
+}
+
 # --- Kafka --------------------------------------------------------------------------------------
 
 ask_kafka() { # PYTHON EXPRESSION: whether it is true
@@ -186,9 +213,13 @@ is_right_python "$VENV/bin/python" && "$VENV/bin/python" -m pip --version >/dev/
   make_venv
 install_python_packages
 prepare_kafka
-if [ "${1:-}" = test ]; then
+if [ "${1:-}" = test ] || [ "${1:-}" = test-all ]; then
   prepare_programs prometheus promtool prometheus
   prepare_programs prometheus-alertmanager amtool prometheus-alertmanager
   prepare_browser
   prepare_java_compiler
+fi
+if [ "${1:-}" = test-all ]; then
+  prepare_spark
+  prepare_airflow
 fi

@@ -79,6 +79,17 @@ class Settings(BaseSettings):
         None, description="models_dir as the model server sees it, where that differs"
     )
 
+    # Backfill
+    backfill_dir: Path = Field(
+        Path("var/backfill"), description="root of the tables that `backfill` writes"
+    )
+    spark_master: str = Field(
+        "local[*]", description="where Spark runs: local[*], spark://host:port, yarn, ..."
+    )
+    spark_memory_mb: int = Field(
+        1_024, ge=512, description="heap of Spark's driver (with local[*] of all of it)"
+    )
+
     # Streams
     batch_max_events: int = Field(4_000, ge=1, description="most events in one micro-batch")
     batch_max_bytes: int = Field(

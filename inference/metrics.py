@@ -154,6 +154,19 @@ class Metrics:
             "Age of the oldest crowd (visits of a place) that candidates are chosen by",
             registry=registry,
         )
+        self._begin_at_zero()
+
+    def _begin_at_zero(self) -> None:
+        """What has not happened yet is 0, not absent, so that a rate sees the first time, too."""
+        for counter, values in (
+            (self.degraded, ("partial", "candidate_order", "popularity")),
+            (self.own_writes, ("seen", "not_seen")),
+            (self.impressions, ("delivered", "dropped")),
+            (self.shadow, ("compared", "failed", "skipped")),
+            (self.feedback, ("acknowledged", "unsure")),
+        ):
+            for value in values:
+                counter.labels(value)
 
     @contextmanager
     def request(self, method: str, clock: Callable[[], float]) -> Iterator[Outcome]:

@@ -72,29 +72,51 @@ class _Side:
         query_before: Index,
         answers: States,
     ) -> None:
-        """Fold a block of events, writing the state asked for by each query on the way.
+        """Fold a block of events, as `play` does."""
+        play(self.features, self.states, events, event_rows, query_rows, query_before, answers)
 
-        Within a block entities do not touch each other, so all entities advance together: a turn
-        folds, for every entity, its events up to its next query, then answers those queries.
-        """
-        entity = np.concatenate([event_rows, query_rows])
-        when = np.concatenate([2 * np.arange(len(event_rows)) + 1, 2 * query_before])
-        is_query = np.arange(len(entity)) >= len(event_rows)
-        order = np.lexsort((when, entity))
-        turn = np.empty(len(entity), np.int64)
-        turn[order] = _turns(entity[order], is_query[order])
-        event_turn, query_turn = turn[: len(event_rows)], turn[len(event_rows) :]
-        # As bytes: numpy copies a structure field by field, five times as slowly.
-        raw = np.dtype((np.void, answers.dtype.itemsize))
-        given, held = answers.view(raw), self.states.view(raw)
-        events_by_turn, queries_by_turn = _groups(event_turn), _groups(query_turn)
-        for number in range(int(turn.max(initial=-1)) + 1):
-            mine = events_by_turn.get(number)
-            if mine is not None:
-                self.features.fold(self.states, event_rows[mine], events.take(mine))
-            asked = queries_by_turn.get(number)
-            if asked is not None:
-                given[asked] = held.take(query_rows[asked])
+
+def play(
+    features: FeatureSet,
+    states: States,
+    events: EventColumns,
+    event_rows: Index,
+    query_rows: Index,
+    query_before: Index,
+    answers: States,
+) -> None:
+    """Fold a block of events, writing the state asked for by each query on the way.
+
+    Within a block entities do not touch each other, so all entities advance together: a turn
+    folds, for every entity, its events up to its next query, then answers those queries.
+
+    Args:
+        features: the definitions.
+        states: [entities], folded into in place.
+        events: [n], duplicates already taken out.
+        event_rows: [n], row of each in `states`.
+        query_rows: [m], row that each query is about.
+        query_before: [m], each query sees `events[0:query_before)`.
+        answers: [m], written.
+    """
+    entity = np.concatenate([event_rows, query_rows])
+    when = np.concatenate([2 * np.arange(len(event_rows)) + 1, 2 * query_before])
+    is_query = np.arange(len(entity)) >= len(event_rows)
+    order = np.lexsort((when, entity))
+    turn = np.empty(len(entity), np.int64)
+    turn[order] = _turns(entity[order], is_query[order])
+    event_turn, query_turn = turn[: len(event_rows)], turn[len(event_rows) :]
+    # As bytes: numpy copies a structure field by field, five times as slowly.
+    raw = np.dtype((np.void, answers.dtype.itemsize))
+    given, held = answers.view(raw), states.view(raw)
+    events_by_turn, queries_by_turn = _groups(event_turn), _groups(query_turn)
+    for number in range(int(turn.max(initial=-1)) + 1):
+        mine = events_by_turn.get(number)
+        if mine is not None:
+            features.fold(states, event_rows[mine], events.take(mine))
+        asked = queries_by_turn.get(number)
+        if asked is not None:
+            given[asked] = held.take(query_rows[asked])
 
 
 def _turns(entity: Index, is_query: NDArray[np.bool_]) -> Index:

@@ -22,7 +22,7 @@ from contracts.settings import Settings
 from retrain import metrics
 from retrain.canary_feed import CanaryFeed
 from retrain.canary_watch import CanaryWatch, NewFeed
-from retrain.experiments import FINAL, Experiment, Experiments, State
+from retrain.experiments import FINAL, Experiment, Experiments, State, shadow_means
 from retrain.keys import ControllerKeys
 from retrain.lease import TTL_S, Lease, LeaseLost
 from retrain.model_config import MODELS
@@ -103,7 +103,12 @@ class Controller:
             for one in self.experiments.all():
                 self._tell(one)
             chosen = self._choose()
-            return None if chosen is None else self._tell(self._advance(chosen))
+            moved = None if chosen is None else self._tell(self._advance(chosen))
+            if moved is None or moved.state in FINAL:
+                metrics.show_no_experiment()
+            else:
+                metrics.show_experiment(moved.version, moved.state, moved.since_s)
+            return moved
         finally:
             self._lease.release()
 
@@ -158,15 +163,17 @@ class Controller:
         try:
             self._relabel({CANARY: one.version})
         except RolloutFailed as error:
+            metrics.EXPERIMENTS.labels(outcome="failed").inc()
             return self._move(one, "failed", str(error))
         return self._move(one, "shadow", f"computed beside version {baseline}, unseen")
 
     def _look_at_shadow(self, one: Experiment) -> Experiment:
         sums = self.experiments.shadow(one.id)
         compared, failed = sums.get("compared", 0.0), sums.get("failed", 0.0)
-        report = {"shadow": _means(sums)}
+        report = {"shadow": shadow_means(sums)}
         one = one.change(report=one.report | report)
         if failed >= FAILED and failed > FAILED_RATIO * (failed + compared):
+            metrics.ROLLBACKS.labels(cause="shadow_failed").inc()
             return self._move(one, "rolling_back", f"{failed:.0f} of its answers failed unseen")
         if compared >= self._settings.shadow_min_answers:
             note = f"{compared:.0f} answers compared; {one.share:.0%} of the users meet it"
@@ -182,6 +189,8 @@ class Controller:
         metrics.show_canary(verdict.report)
         if verdict.action == "go on":
             return self._keep(one)
+        if verdict.cause:
+            metrics.ROLLBACKS.labels(cause=verdict.cause).inc()
         state: State = "promoting" if verdict.action == "promote" else "rolling_back"
         return self._finish(self._move(one, state, verdict.note))
 
@@ -199,11 +208,13 @@ class Controller:
         except RolloutFailed as error:
             if not promoting:
                 raise
+            metrics.ROLLBACKS.labels(cause="not_promoted").inc()
             return self._finish(self._move(one, "rolling_back", f"could not be promoted: {error}"))
         self.experiments.save(one, moved=False, plan=None)
         self._sleep(SETTLE_S)
         self._relabel({CANARY: None})
         self._canary.close()
+        metrics.show_canary({})
         metrics.EXPERIMENTS.labels(outcome="promoted" if promoting else "rolled_back").inc()
         return self._move(one, "promoted" if promoting else "rolled_back", one.note)
 
@@ -260,10 +271,10 @@ class Controller:
 
         Anything else sets `stop` and is kept in `died_of`.
         """
+        metrics.ROLLOUT_LOOK.set(self._clock())
         try:
             while not stop.wait(LOOK_S):
-                with suppress(Busy):
-                    self._try_step()
+                self._try_step()
         except Exception as error:
             _log.exception("controller_died")
             self.died_of = error
@@ -273,7 +284,9 @@ class Controller:
 
     def _try_step(self) -> None:
         try:
-            self.step()
+            with suppress(Busy):  # the other one looks
+                self.step()
+            metrics.ROLLOUT_LOOK.set(self._clock())
         except (
             LeaseLost,
             NotPublished,
@@ -283,14 +296,3 @@ class Controller:
             OSError,
         ) as error:
             _log.warning("controller_waits", error=str(error))
-
-
-def _means(sums: dict[str, float]) -> dict[str, float]:
-    """What was counted of a shadow, as means."""
-    compared = sums.get("compared", 0.0)
-    means = {
-        name: value / compared
-        for name, value in sums.items()
-        if name not in ("compared", "failed") and compared
-    }
-    return {"compared": compared, "failed": sums.get("failed", 0.0)} | means

@@ -1,5 +1,6 @@
 """The record of each pair on its way into service, in Redis, with a history that only grows."""
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import msgspec
@@ -76,6 +77,17 @@ class Experiment(msgspec.Struct, frozen=True):
         """A copy in another state."""
         untold = [*self.untold, state] if state in TOLD else self.untold
         return self.change(state=state, since_s=now_s, note=note, untold=untold, **fields)
+
+
+def shadow_means(sums: Mapping[str, float]) -> dict[str, float]:
+    """What services counted of a shadow (`Experiments.shadow`), as means."""
+    compared = sums.get("compared", 0.0)
+    means = {
+        name: value / compared
+        for name, value in sums.items()
+        if name not in ("compared", "failed") and compared
+    }
+    return {"compared": compared, "failed": sums.get("failed", 0.0)} | means
 
 
 class Entry(msgspec.Struct, frozen=True):

@@ -4,11 +4,13 @@ import json
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 from contracts.settings import Settings
 from models.reference import Reference
 from models.reference_file import read_reference
-from models.scoring import CARD, RANKER
+from models.scoring import CARD, RANKER, versions
 
 
 class NoCard(ValueError):
@@ -53,8 +55,23 @@ def load_in_service(settings: Settings, version: int) -> InService:
             features=features,
             reference=reference,
             metrics=card["metrics"],
-            # A training by hand says no time; its files are as old as it is.
-            trained_at_s=float(card.get("trained_at_s", path.stat().st_mtime)),
+            trained_at_s=_trained_at_s(card, path),
         )
     except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
         raise NoCard(f"{path}: {type(error).__name__}: {error}") from error
+
+
+def newest_trained_at_s(settings: Settings) -> float | None:
+    """When the data of the newest pair on disk were read, Unix seconds; None: it cannot be told."""
+    for version in reversed(versions(settings.models_dir)):
+        path = settings.models_dir / RANKER / str(version) / CARD
+        try:
+            return _trained_at_s(json.loads(path.read_text()), path)
+        except (OSError, ValueError, AttributeError, TypeError):
+            return None
+    return None
+
+
+def _trained_at_s(card: Mapping[str, Any], path: Path) -> float:
+    # A training by hand says no time; its files are as old as it is.
+    return float(card.get("trained_at_s", path.stat().st_mtime))

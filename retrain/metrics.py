@@ -25,9 +25,11 @@ DRIFT_MMD = Gauge(
     "Squared maximum mean discrepancy of all ranking columns together against the training.",
 )
 DRIFT_MMD_THRESHOLD = Gauge(
-    "placestream_drift_mmd_threshold_ratio", "What chance passes once in 500 looks."
+    "placestream_drift_mmd_threshold_ratio",
+    "Squared maximum mean discrepancy that chance passes once in 500 looks.",
 )
-DRIFT_MMD_P = Gauge("placestream_drift_mmd_p_ratio", "Its p-value by permutation.")
+DRIFT_MMD_P = Gauge("placestream_drift_mmd_p_ratio", "P-value of the discrepancy, by permutation.")
+DRIFT_MMD_P.set(1)
 DRIFT_ANSWERS = Gauge("placestream_drift_window_answers", "Answers that drift is judged by.")
 REQUESTS = Counter(
     "placestream_retrain_requests_total", "Requests for a new pair of models.", ["reason"]
@@ -47,7 +49,8 @@ QUALITY = Gauge(
 )
 SERVED_RATIO = Gauge(
     "placestream_served_quality_ratio",
-    "How good served answers were, by what users did: shares, see retrain/served_quality.py.",
+    "How good served answers were, by what users did: click_through, conversion, auc, "
+    "calibration_error, accuracy, ndcg_at_10.",
     ["metric", "variant", "version"],
 )
 SERVED_LOG_LOSS = Gauge(
@@ -61,7 +64,8 @@ SERVED_DWELL = Gauge(
 )
 SERVED_ANSWERS = Gauge(
     "placestream_served_answers",
-    "Answers behind these: settled, or those of which something was chosen.",
+    "What is behind served quality: answers settled, those with a choice (chosen), those of which "
+    "accuracy is known (judged), and ratings (rated).",
     ["kind", "variant", "version"],
 )
 OUTCOMES = Counter(
@@ -83,6 +87,15 @@ SAMPLES = Gauge(
     "placestream_samples_since_training",
     "Interactions that the pair in service has not seen.",
 )
+NEW_SAMPLES = Gauge(
+    "placestream_samples_since_newest_pair",
+    "Interactions that no pair has seen, be it in service, on trial or rolled back.",
+)
+IN_SERVICE = Gauge("placestream_pair_in_service", "Version of the pair in service; 0: none.")
+NEWEST_PAIR = Gauge(
+    "placestream_newest_pair_timestamp_seconds",
+    "When the data of the newest pair were read, Unix seconds; 0: no pair is known.",
+)
 IMPRESSIONS_SKIPPED = Counter(
     "placestream_drift_impressions_skipped_total",
     "Answers that drift was not judged by: unreadable, no_reference, other_version, no_features.",
@@ -90,22 +103,71 @@ IMPRESSIONS_SKIPPED = Counter(
 )
 EXPERIMENTS = Counter(
     "placestream_experiments_total",
-    "Pairs whose trial ended: promoted, rolled_back.",
+    "Pairs whose trial ended: promoted, rolled_back, failed (could not be loaded).",
     ["outcome"],
+)
+ROLLBACKS = Counter(
+    "placestream_rollbacks_total",
+    "Trials that were judged to be rolled back, by cause: mismatch (users did not fall to the "
+    "variants as meant), worse, unproven, shadow_failed, not_promoted (labels could not be moved).",
+    ["cause"],
+)
+EXPERIMENT_SINCE = Gauge(
+    "placestream_experiment_since_timestamp_seconds",
+    "When the pair on trial came into its state, Unix seconds; there is none without a trial.",
+    ["state", "version"],
+)
+ROLLOUT_LOOK = Gauge(
+    "placestream_rollout_look_timestamp_seconds",
+    "When the rollout last took or saw its step without an error, Unix seconds.",
 )
 CANARY_EFFECT = Gauge(
     "placestream_canary_effect_ratio",
     "Effect of the pair on trial at the last look, with the ends of its always-valid interval.",
     ["metric", "bound"],
 )
+CANARY_USERS = Gauge(
+    "placestream_canary_users", "Users of a canary who had an answer, by variant.", ["variant"]
+)
+CANARY_MISMATCH_P = Gauge(
+    "placestream_canary_mismatch_p_ratio",
+    "Always-valid p-value of users having fallen to the variants as meant; 1 without a canary.",
+)
+CANARY_MISMATCH_P.set(1)
+
+
+def forget_drift() -> None:
+    """Tell nothing of drift: another version has come, and nothing is known of it yet."""
+    for gauge in (DRIFT_PSI, DRIFT_CHANCE, DRIFT_KS_P):
+        gauge.clear()
+    DRIFT_MMD.set(0)
+    DRIFT_MMD_THRESHOLD.set(0)
+    DRIFT_MMD_P.set(1)
+    DRIFT_ANSWERS.set(0)
+
+
+def show_no_experiment() -> None:
+    """Tell that no pair is on trial."""
+    EXPERIMENT_SINCE.clear()
+
+
+def show_experiment(version: int, state: str, since_s: float) -> None:
+    """Tell of the pair on trial: its state, and since when (Unix seconds)."""
+    EXPERIMENT_SINCE.clear()
+    EXPERIMENT_SINCE.labels(state=state, version=str(version)).set(since_s)
 
 
 def show_canary(report: Mapping[str, Any]) -> None:
     """Set the gauges of a canary from the report of a look; what is unknown has none."""
+    CANARY_EFFECT.clear()
+    CANARY_USERS.clear()
+    CANARY_MISMATCH_P.set(report.get("mismatch_p", 1))
     for name, row in report.get("metrics", {}).items():
         for bound in ("effect", "low", "high"):
             if row[bound] is not None:
                 CANARY_EFFECT.labels(metric=name, bound=bound).set(row[bound])
+    for variant, users in report.get("users", {}).items():
+        CANARY_USERS.labels(variant=variant).set(users)
 
 
 DATA_CHECKS_FAILED = Counter(
@@ -127,3 +189,28 @@ def count_refusal(evidence: Mapping[str, Any]) -> None:
             DATA_CHECKS_FAILED.labels(check=failed["check"]).inc()
         elif evidence.get("refused_by") == "gate":
             GATE_REFUSALS.labels(part=failed["part"], metric=failed["metric"]).inc()
+
+
+def _begin_at_zero() -> None:
+    """What has not happened yet is 0, not absent, so that a rate sees the first time, too."""
+    for counter, label, values in (
+        (REQUESTS, "reason", ("psi", "accuracy", "samples", "schedule", "manual")),
+        (TRAININGS, "outcome", ("on_trial", "promoted", "rejected", "failed")),
+        (
+            OUTCOMES,
+            "fate",
+            ("joined", "unprompted", "unknown", "too_late", "late", "unreadable"),
+        ),
+        (
+            IMPRESSIONS_SKIPPED,
+            "reason",
+            ("unreadable", "no_reference", "other_version", "no_features"),
+        ),
+        (EXPERIMENTS, "outcome", ("promoted", "rolled_back", "failed")),
+        (ROLLBACKS, "cause", ("mismatch", "worse", "unproven", "shadow_failed", "not_promoted")),
+    ):
+        for value in values:
+            counter.labels(**{label: value})
+
+
+_begin_at_zero()

@@ -16,7 +16,7 @@ from contracts.kafka import consumer_config
 from contracts.settings import Settings
 from retrain import metrics
 from retrain.drift_watch import DriftWatch
-from retrain.in_service import InService, NoCard, load_in_service
+from retrain.in_service import InService, NoCard, load_in_service, newest_trained_at_s
 from retrain.outcome_watch import OutcomeWatch
 from retrain.publish import NotPublished
 from retrain.rollout import current
@@ -120,8 +120,9 @@ class Monitor:
         if self._watch is not None:
             model = self._watch.model
             self._watch.show()
-            samples = self._samples_since(model)
+            samples = self._samples_since(model.trained_at_s)
             metrics.SAMPLES.set(samples)
+            self._show_newest(model, samples)
             asking = self._watch.asking()
             seen = Observation(
                 psi={column: psi for column, (psi, _) in asking.items()},
@@ -143,8 +144,8 @@ class Monitor:
         version = current(self._settings)
         if version == self.version:
             return
-        for gauge in (metrics.DRIFT_PSI, metrics.DRIFT_CHANCE, metrics.DRIFT_KS_P):
-            gauge.clear()
+        metrics.forget_drift()
+        metrics.IN_SERVICE.set(version or 0)
         self.version, self._watch = version, None
         self._outcomes.follow(None)
         if version is None:
@@ -161,10 +162,18 @@ class Monitor:
             metrics.QUALITY.labels(metric=name).set(value)
         _log.info("watching_drift", version=version)
 
-    def _samples_since(self, model: InService) -> int:
-        """Interactions that reached Kafka after the training read its data."""
+    def _show_newest(self, model: InService, samples: int) -> None:
+        """A pair on trial for weeks has seen what the one in service has not."""
+        newest_s = newest_trained_at_s(self._settings)
+        if newest_s is not None and newest_s > model.trained_at_s:
+            samples = self._samples_since(newest_s)
+        metrics.NEW_SAMPLES.set(samples)
+        metrics.NEWEST_PAIR.set(max(newest_s or 0, model.trained_at_s))
+
+    def _samples_since(self, trained_at_s: float) -> int:
+        """Interactions that reached Kafka after a training read its data."""
         topic = self._settings.topics.interactions
-        trained_ms = int(model.trained_at_s * 1000)
+        trained_ms = int(trained_at_s * 1000)
         asked = [TopicPartition(topic.name, p, trained_ms) for p in range(topic.partitions)]
         samples = 0
         for first in self._consumer.offsets_for_times(asked, timeout=_KAFKA_S):

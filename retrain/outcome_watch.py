@@ -139,8 +139,13 @@ class OutcomeWatch:
             ):
                 if not np.isnan(value):
                     gauge.labels(**own).set(value)
-            metrics.SERVED_ANSWERS.labels(kind="settled", **own).set(quality.answers)
-            metrics.SERVED_ANSWERS.labels(kind="chosen", **own).set(quality.choices)
+            for kind, count in (
+                ("settled", quality.answers),
+                ("chosen", quality.choices),
+                ("judged", quality.judged),
+                ("rated", quality.rated),
+            ):
+                metrics.SERVED_ANSWERS.labels(kind=kind, **own).set(count)
 
     def in_service(self) -> Quality | None:
         """Figures of the version in service, among answers that were asked for by its label."""

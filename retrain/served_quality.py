@@ -32,6 +32,7 @@ class Quality:
     Attributes:
         answers, choices: settled answers, and answers with a choice, behind the figures.
         judged: of the latter, those whose accuracy is known.
+        rated: ratings that came of settled answers.
         click_through, conversion: shares of answers with a click, with a visit or good rating.
         rating: mean stars; `dwell_s` mean seconds.
         auc, log_loss, calibration_error, accuracy, ndcg_at_10: see the module.
@@ -40,6 +41,7 @@ class Quality:
     answers: int
     choices: int
     judged: int
+    rated: int
     click_through: float
     conversion: float
     rating: float
@@ -117,6 +119,7 @@ def _quality(kept: _Kept) -> Quality:
         answers=len(kept.settled),
         choices=len(kept.chosen),
         judged=len(kept.accuracy),
+        rated=len(ratings),
         click_through=_mean(kept.clicks),
         conversion=_mean([answer.first >= 0 for answer in kept.settled]),
         rating=_mean(ratings),

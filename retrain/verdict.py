@@ -15,11 +15,15 @@ NOVELTY_S = 14 * 86_400
 
 @dataclass(frozen=True)
 class Verdict:
-    """What is to be done, why (for a person), and what was seen (for the record)."""
+    """What is to be done, why (for a person), and what was seen (for the record).
+
+    `cause` is why it is rolled back, in one word.
+    """
 
     action: Literal["go on", "promote", "roll back"]
     note: str
     report: dict[str, Any]
+    cause: Literal["", "mismatch", "worse", "unproven"] = ""
 
 
 def metrics_of(settings: Settings) -> tuple[Metric, ...]:
@@ -66,10 +70,11 @@ def judge(evidence: Evidence, share: float, age_s: float, settings: Settings) ->
             f"sample-ratio mismatch: {treated:,} of {control + treated:,} users met the new pair, "
             f"meant were {share:.0%} (p {mismatch:.1g})"
         )
-        return Verdict("roll back", note, report)
+        return Verdict("roll back", note, report, "mismatch")
     for metric in metrics:
         if harmed(metric, found[metric.name]):
-            return Verdict("roll back", f"worse: {said(metric, found[metric.name])}", report)
+            note = f"worse: {said(metric, found[metric.name])}"
+            return Verdict("roll back", note, report, "worse")
     missing = _missing(evidence, age_s, settings)
     unproven = [metric for metric in metrics if not borne(metric, found[metric.name])]
     if not missing and not unproven:
@@ -79,7 +84,8 @@ def judge(evidence: Evidence, share: float, age_s: float, settings: Settings) ->
         said(metric, found[metric.name]) for metric in unproven
     )
     if age_s >= settings.canary_max_s:
-        return Verdict("roll back", f"no proof within the longest duration; {waits}", report)
+        note = f"no proof within the longest duration; {waits}"
+        return Verdict("roll back", note, report, "unproven")
     return Verdict("go on", waits, report)
 
 

@@ -43,6 +43,8 @@ CONFLICTS = Counter(
     "Commits refused by the store: fenced (another owner) or moved (another offset).",
     ["kind"],
 )
+for _kind in ("fenced", "moved"):
+    CONFLICTS.labels(_kind)  # 0 and not absent, so that a rate sees the first one, too
 ARCHIVE_ROWS = Counter("placestream_archive_rows_total", "Rows written to the archive.", ["topic"])
 ARCHIVE_FILES = Counter(
     "placestream_archive_files_total", "Files written to the archive.", ["topic"]

@@ -43,6 +43,7 @@ hypothesis.settings.load_profile("any-machine")
 #: Files that take longest, the longest first. Files are given out in the order of collection, and a
 #: long one that is begun last would leave the other processes idle.
 LONGEST = (
+    "e2e/test_monitoring.py",
     "streams/test_chaos.py",
     "e2e/test_loop.py",
     "placestream/test_rebuild.py",

@@ -28,19 +28,21 @@ def _escape(value: str) -> str:
     return value.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
 
 
-class _Family(ABC):
+class Family(ABC):
     """One metric: its name, and one cell for each combination of label values."""
 
     kind: ClassVar[str]
 
-    def __init__(self, path: str, labels: Sequence[str]) -> None:
+    def __init__(self, path: str, labels: Sequence[str], what: str = "") -> None:
         self.path = path
         self.name = _name(path)
-        self._labels = tuple(labels)
+        self.labels = tuple(labels)
+        #: What it measures, for docs/metrics.md: the real page has no help either.
+        self.what = what
         self._lock = threading.Lock()
 
     def _pairs(self, values: tuple[str, ...]) -> str:
-        pairs = zip(self._labels, values, strict=True)
+        pairs = zip(self.labels, values, strict=True)
         return ",".join(f'{label}="{_escape(value)}"' for label, value in pairs)
 
     @abstractmethod
@@ -52,13 +54,13 @@ class _Family(ABC):
         """The number that `ReloadConfigRequest.metric_names` asks for."""
 
 
-class Counter(_Family):
+class Counter(Family):
     """Counts up."""
 
     kind = "counter"
 
-    def __init__(self, path: str, labels: Sequence[str]) -> None:
-        super().__init__(path, labels)
+    def __init__(self, path: str, labels: Sequence[str], what: str = "") -> None:
+        super().__init__(path, labels, what)
         self._cells: dict[tuple[str, ...], int] = {}
 
     def add(self, *values: str, by: int = 1) -> None:
@@ -81,13 +83,15 @@ class Counter(_Family):
         return [f"{self.name}{{{self._pairs(values)}}} {count}" for values, count in cells]
 
 
-class Histogram(_Family):
+class Histogram(Family):
     """Counts observations by size."""
 
     kind = "histogram"
 
-    def __init__(self, path: str, labels: Sequence[str], limits: Sequence[float]) -> None:
-        super().__init__(path, labels)
+    def __init__(
+        self, path: str, labels: Sequence[str], limits: Sequence[float], what: str = ""
+    ) -> None:
+        super().__init__(path, labels, what)
         self._limits = tuple(limits)
         # Per cell: a count for each bucket and one for what is above all limits, and the sum.
         self._cells: dict[tuple[str, ...], tuple[list[int], list[float]]] = {}
@@ -130,28 +134,46 @@ class Metrics:
     """All metrics of one server."""
 
     def __init__(self) -> None:
-        serving = "/tensorflow/serving"
-        self.request_count = Counter(f"{serving}/request_count", ["model_name", "status"])
+        serving, loading = "/tensorflow/serving", "/tensorflow/cc/saved_model"
+        self.request_count = Counter(
+            f"{serving}/request_count", ["model_name", "status"], "Calls by model and status"
+        )
         self.request_latency = Histogram(
-            f"{serving}/request_latency", ["model_name", "API", "entrypoint"], LATENCY_LIMITS_US
+            f"{serving}/request_latency",
+            ["model_name", "API", "entrypoint"],
+            LATENCY_LIMITS_US,
+            "Microseconds from a call's arrival to its answer",
         )
         self.runtime_latency = Histogram(
-            f"{serving}/runtime_latency", ["model_name", "API", "runtime"], LATENCY_LIMITS_US
+            f"{serving}/runtime_latency",
+            ["model_name", "API", "runtime"],
+            LATENCY_LIMITS_US,
+            "Microseconds of that in the model",
         )
         self.example_counts = Histogram(
-            f"{serving}/request_example_counts", ["model"], EXAMPLE_LIMITS
+            f"{serving}/request_example_counts", ["model"], EXAMPLE_LIMITS, "Rows of a call"
         )
-        self.example_total = Counter(f"{serving}/request_example_count_total", ["model"])
+        self.example_total = Counter(
+            f"{serving}/request_example_count_total", ["model"], "Rows of all calls"
+        )
         self.warmup_latency = Histogram(
-            f"{serving}/model_warmup_latency", ["model_path", "status"], LATENCY_LIMITS_US
+            f"{serving}/model_warmup_latency",
+            ["model_path", "status"],
+            LATENCY_LIMITS_US,
+            "Microseconds that the warm-up of a version took",
         )
         self.warmup_records = Counter(
-            f"{serving}/model_warmup_records_read", ["model_path", "status"]
+            f"{serving}/model_warmup_records_read",
+            ["model_path", "status"],
+            "Warm-up records that were read",
         )
-        loading = "/tensorflow/cc/saved_model"
-        self.load_attempts = Counter(f"{loading}/load_attempt_count", ["model_path", "status"])
-        self.load_latency = Counter(f"{loading}/load_latency", ["model_path"])
-        self._families: tuple[_Family, ...] = (
+        self.load_attempts = Counter(
+            f"{loading}/load_attempt_count", ["model_path", "status"], "Versions loaded, or not"
+        )
+        self.load_latency = Counter(
+            f"{loading}/load_latency", ["model_path"], "Microseconds that loading took, in all"
+        )
+        self._families: tuple[Family, ...] = (
             self.request_count,
             self.request_latency,
             self.runtime_latency,

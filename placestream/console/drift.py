@@ -9,7 +9,7 @@ from retrain.drift_watch import EXEMPT
 PSI, KS_P = "placestream_drift_psi_ratio", "placestream_drift_ks_p_ratio"
 CHANCE, MMD = "placestream_drift_chance_ratio", "placestream_drift_mmd_ratio"
 MMD_THRESHOLD = "placestream_drift_mmd_threshold_ratio"
-#: Where the alert FeatureDriftWarning begins (docker/prometheus/rules/models.yml).
+#: Where the alert FeatureDriftWarning begins (docker/prometheus/rules/drift.yml).
 PSI_WARNS = 0.1
 
 

@@ -69,10 +69,10 @@ class Folder:
             new = mark_new(states["seen"], rows, part.event_hash)
             USER.fold(states, rows[new], part.take(new))
             writes = dict(zip(keys, USER.pack(states), strict=True))
-            await self._commit([shard], [writes], USER, to=int(part.offset[-1]) + 1)
+            await self.commit([shard], [writes], USER, to=int(part.offset[-1]) + 1)
             self._report(len(part))
         if end > shard.offset:
-            await self._commit([shard], [{}], USER, to=end)
+            await self.commit([shard], [{}], USER, to=end)
 
     async def places(self, shards: Sequence[Held], source: int, log: ArrivalLog, end: int) -> None:
         """Fold the events of one source partition before offset `end` into all place shards.
@@ -90,9 +90,9 @@ class Folder:
             due = counted.offset[chunk] > marks[owner[chunk]]
             part, its_owner = counted.take(chunk).take(due), owner[chunk][due]
             writes = await self._fold_places(part, its_owner, len(shards))
-            await self._commit(shards, writes, PLACE, marks={source: last})
+            await self.commit(shards, writes, PLACE, marks={source: last})
         self._report(len(log))
-        await self._commit(shards, [{} for _ in shards], PLACE, marks={source: end - 1})
+        await self.commit(shards, [{} for _ in shards], PLACE, marks={source: end - 1})
 
     async def _fold_places(
         self, part: ArrivalLog, owner: NDArray[np.int64], shards: int
@@ -116,9 +116,9 @@ class Folder:
             TakenOver: a worker took a shard.
         """
         for shard, offset in zip(shards, offsets, strict=True):
-            await self._commit([shard], [{}], PLACE, to=max(offset, shard.offset))
+            await self.commit([shard], [{}], PLACE, to=max(offset, shard.offset))
 
-    async def _commit(
+    async def commit(
         self,
         shards: Sequence[Held],
         writes: Sequence[dict[str, bytes]],
@@ -127,6 +127,18 @@ class Folder:
         to: int | None = None,
         marks: dict[int, int] | None = None,
     ) -> None:
+        """Write states of some shards, and where they stand from then on.
+
+        Args:
+            shards: each as we know it.
+            writes: of each, packed states by key.
+            features: of the kind of the shards.
+            to: next offset of their source; `None`: they stand where they stood.
+            marks: watermarks of theirs, by source partition; none is lowered.
+
+        Raises:
+            TakenOver: a worker took a shard.
+        """
         commits = [
             Commit(
                 kind=shard.kind,

@@ -6,7 +6,7 @@ archive ends, a `stream` worker of the new code reads on from Kafka.
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 
 from redis import RedisError
@@ -29,6 +29,9 @@ from placestream.rebuild.plan import Plan, Refused, make_plan
 from placestream.rebuild.shards import Holder, RebuildShards
 
 KINDS: dict[ShardKind, str] = {"i": "users", "b": "places"}
+Shards = dict[ShardKind, list[Held]]
+#: Folds what a plan says into the shards that are held, and moves their offsets and watermarks.
+Fold = Callable[[Folder, Settings, Plan, Shards], Awaitable[None]]
 
 
 def run(
@@ -38,12 +41,16 @@ def run(
     force: bool = False,
     with_gaps: bool = False,
     clock: Callable[[], float] = time.time,
+    engine: Fold | None = None,
 ) -> None:
     """Rebuild, and say what was done.
 
     Args:
         force: drop states of this version that a worker has folded, and fold anew.
         with_gaps: fold although events are missing.
+        engine: folds all anew, elsewhere, and writes states before it moves their offsets; what
+            workers have folded is fresher, and left as it is. `None`: folded here, from where the
+            shards stand.
 
     Raises:
         Refused: see its message.
@@ -60,7 +67,7 @@ def run(
     )
     try:
         with bar:
-            filled = asyncio.run(_rebuild(settings, plan, force, bar))
+            filled = asyncio.run(_rebuild(settings, plan, force, bar, engine))
     except RedisError as error:
         raise Refused(f"Redis failed ({error}); run this again, it goes on from there") from error
     for kind, name in KINDS.items():
@@ -73,12 +80,14 @@ def run(
         console.print(f"{plan.lost} events are neither in the archive nor in Kafka: passed over.")
 
 
-async def _rebuild(settings: Settings, plan: Plan, force: bool, bar: Progress) -> set[ShardKind]:
+async def _rebuild(
+    settings: Settings, plan: Plan, force: bool, bar: Progress, engine: Fold | None
+) -> set[ShardKind]:
     keys = Keys.of(settings)
     redis = client_of(settings, socket_timeout=60)
     async with aclosing(redis):
         shards = RebuildShards(redis, keys)
-        kinds = await _to_fill(shards, settings, force)
+        kinds = await _to_fill(shards, settings, force, leave=engine is not None)
         total = sum(part.end for part in plan.parts) * len(kinds)
         task = bar.add_task("events", total=total)
         folder = Folder(shards.store, keys, lambda events: bar.advance(task, events))
@@ -86,18 +95,24 @@ async def _rebuild(settings: Settings, plan: Plan, force: bool, bar: Progress) -
             kind: [Held.of(kind, p, mine) for p, mine in enumerate(await shards.claim(kind))]
             for kind in kinds
         }
-        await _fold(folder, settings, plan, held)
+        if engine is not None:
+            for kind in kinds:
+                await shards.reopen(kind)
+        await (engine or _fold)(folder, settings, plan, held)
         for kind in kinds:
             await shards.finish(kind)
         bar.update(task, completed=total)
     return set(kinds)
 
 
-async def _to_fill(shards: RebuildShards, settings: Settings, force: bool) -> list[ShardKind]:
+async def _to_fill(
+    shards: RebuildShards, settings: Settings, force: bool, *, leave: bool
+) -> list[ShardKind]:
     """Which kinds are ours to fill; those of a worker only by force, and then from nothing.
 
     Raises:
-        Refused: workers have folded all of them, or too early, and there is no force.
+        Refused: workers have folded too early, or (unless that is to be left as it is) all of them,
+            and there is no force.
     """
     holders = {kind: await shards.holder(kind) for kind in KINDS}
     workers_own = [k for k, holder in holders.items() if holder in (Holder.WORKER, Holder.TORN)]
@@ -105,7 +120,7 @@ async def _to_fill(shards: RebuildShards, settings: Settings, force: bool) -> li
         for kind in workers_own:
             await shards.clear(kind)
         return list(KINDS)
-    if Holder.TORN in holders.values() or len(workers_own) == len(KINDS):
+    if Holder.TORN in holders.values() or (len(workers_own) == len(KINDS) and not leave):
         raise Refused(_whose(settings, torn=Holder.TORN in holders.values()))
     return [kind for kind in KINDS if kind not in workers_own]
 
@@ -126,9 +141,7 @@ def _whose(settings: Settings, *, torn: bool) -> str:
     )
 
 
-async def _fold(
-    folder: Folder, settings: Settings, plan: Plan, held: dict[ShardKind, list[Held]]
-) -> None:
+async def _fold(folder: Folder, settings: Settings, plan: Plan, held: Shards) -> None:
     for p, part in enumerate(plan.parts):
         log = await asyncio.to_thread(read_arrivals, settings.archive_dir, p)
         log = log.take(log.offset < part.end)

@@ -60,6 +60,16 @@ class RebuildShards:
                 pipe.hset(self._keys.shard(kind, partition), FILLED, 1)
             await pipe.execute()
 
+    async def reopen(self, kind: ShardKind) -> None:
+        """Note that until `finish` states may lie ahead of their shard's offset.
+
+        A worker that takes over meanwhile folds events twice: it counts as one that came too early.
+        """
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for partition in range(self._keys.partitions):
+                pipe.hdel(self._keys.shard(kind, partition), FILLED)
+            await pipe.execute()
+
     async def clear(self, kind: ShardKind) -> None:
         """Forget all states of a kind in the current version, and where its shards stood.
 

@@ -1,56 +1,54 @@
-"""Names of metrics: those that the code makes, and those that rules, dashboard and docs ask for."""
+"""Names of metrics: those that the code makes, and those that rules, boards and docs ask for."""
 
-import importlib
 import json
 import re
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import yaml
-from prometheus_client import CollectorRegistry
-from prometheus_client.metrics import MetricWrapperBase
-from prometheus_client.metrics_core import Metric
 
+from placestream.metrics_table import Described, described
 from tests.docker.project import ROOT
 
-#: Modules in which roles own their metrics.
-MODULES = ("streams.metrics", "inference.metrics", "retrain.metrics")
-#: Series that a metric of a type has, besides its name.
-SUFFIXES = {"counter": ("_total",), "histogram": ("_bucket", "_sum", "_count"), "gauge": ("",)}
 #: Not ours: Prometheus' own and TensorFlow Serving's (servables/tensorflow/util.cc there).
 FOREIGN = {
     "up": {"job", "instance"},
     "ALERTS": {"alertname", "alertstate", "severity"},
     ":tensorflow:serving:request_count": {"model_name", "status", "job", "instance"},
+    ":tensorflow:serving:request_latency_bucket": {"model_name", "API", "entrypoint", "le"},
 }
 
 _NAME = re.compile(r"(?<![\w:$.{\"])([a-zA-Z_:][\w:]*)\s*(?=[{\[)\s+\-*/<>=,]|$)")
 #: What else looks like a name, in the parts of the language that are used here.
-_WORDS = {"sum", "max", "rate", "increase", "histogram_quantile", "absent", "vector", "topk"}
+_WORDS = {
+    "sum",
+    "max",
+    "min",
+    "count_values",
+    "label_replace",
+    "avg_over_time",
+    "sqrt",
+    "time",
+    "rate",
+    "increase",
+    "histogram_quantile",
+    "absent",
+    "vector",
+    "topk",
+}
 _WORDS |= {"or", "and", "unless", "offset", "5m", "15m"}
 
 
-def families(module: Any) -> list[Metric]:
-    """Metrics that a module makes: at its top, or in the registry of its class `Metrics`."""
-    found = []
-    for value in vars(module).values():
-        if isinstance(value, MetricWrapperBase):
-            found += list(value.describe())
-    if hasattr(module, "Metrics"):
-        registry: CollectorRegistry = module.Metrics().registry
-        found += list(registry.collect())
-    return [family for family in found if family.name.startswith("placestream_")]
+@cache
+def metrics() -> dict[str, Described]:
+    """All metrics of our roles, by name; the model server's are TensorFlow Serving's."""
+    return {one.name: one for one in described() if one.name.startswith("placestream_")}
 
 
-def metrics() -> dict[str, Metric]:
-    """All metrics of ours, by name."""
-    everything = [f for name in MODULES for f in families(importlib.import_module(name))]
-    return {family.name: family for family in everything}
-
-
-def series() -> set[str]:
-    """Names of all series of ours."""
-    return {name + s for name, family in metrics().items() for s in SUFFIXES[family.type]}
+def series() -> dict[str, Described]:
+    """All series of ours, by name."""
+    return {name: one for one in metrics().values() for name in one.series}
 
 
 def rule_files() -> list[Path]:
@@ -69,18 +67,19 @@ def alerts() -> dict[str, dict[str, Any]]:
     return {rule["alert"]: rule for rule in rules() if "alert" in rule}
 
 
-def dashboard() -> dict[str, Any]:
-    """The dashboard."""
-    path = ROOT / "docker/grafana/dashboards/placestream.json"
-    loaded: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return loaded
+@cache
+def dashboards() -> dict[str, dict[str, Any]]:
+    """The dashboards, by name."""
+    folder = ROOT / "docker/grafana/dashboards"
+    return {path.stem: json.loads(path.read_text("utf-8")) for path in sorted(folder.glob("*"))}
 
 
 def queries() -> list[str]:
-    """Every query of the dashboard, with Grafana's own variable filled in."""
-    board = dashboard()
-    found = [target["expr"] for panel in board["panels"] for target in panel.get("targets", [])]
-    found += [note["expr"] for note in board["annotations"]["list"]]
+    """Every query of the dashboards, with Grafana's own variable filled in."""
+    found = []
+    for board in dashboards().values():
+        found += [query["expr"] for panel in board["panels"] for query in panel.get("targets", [])]
+        found += [note["expr"] for note in board["annotations"]["list"]]
     return [query.replace("$__rate_interval", "5m") for query in found]
 
 

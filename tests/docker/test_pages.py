@@ -9,14 +9,15 @@ import pytest
 import typer.main
 
 from contracts.settings import Settings
+from placestream.dashboards.boards import BOARDS
 from tests.docker import series
 from tests.docker.project import COMPOSE, ROOT, env_file, services
 from tests.docker.series import alerts
-from tests.docker.test_prometheus import collectors
 
 OPERATIONS = ROOT / "docs" / "operations.md"
 PAGES = [
     OPERATIONS,
+    ROOT / "docs" / "metrics.md",
     *(ROOT / "docs" / f"{name}.md" for name in ("producers", "kubernetes", "faq")),
     *sorted((ROOT / "docs" / "runbooks").glob("*.md")),
 ]
@@ -109,7 +110,7 @@ def test_series_exist(page: Path) -> None:
     """Every metric that is named is one, or the beginning of several (`..._*`). What rules record
     (`a:placestream_b:c`) is another test's."""
     text = page.read_text()
-    known = series.series() | set(series.metrics())
+    known = {*series.series(), *series.metrics()}
     for name, star in re.findall(r"(?<!:)\b(placestream_[a-z_]+)(\*?)", text):
         assert name in known or (star and any(k.startswith(name) for k in known)), name
 
@@ -121,20 +122,15 @@ def test_topics_exist(page: Path) -> None:
     assert set(re.findall(r"--topic (\S+)", page.read_text())) <= topics
 
 
-def test_every_metric_is_in_the_table() -> None:
-    """Name, type and labels of each metric are as in the code, and none is missing."""
-    rows = table(OPERATIONS.read_text(encoding="utf-8"), "metric")
-    shown = {row[0].strip("`"): (row[1], set(re.findall(r"`(\w+)`", row[2]))) for row in rows}
-    found = collectors()
-    expected = {
-        name + ("_total" if family.type == "counter" else ""): (
-            family.type,
-            set(found[name]._labelnames),
-        )
-        for name, family in series.metrics().items()
-    }
-    assert shown == expected
-    assert all(row[3] for row in rows)
+@by_page
+def test_panels_exist(page: Path) -> None:
+    """Where a page says what to look at on which dashboard, there is such a panel on it."""
+    text = " ".join(page.read_text(encoding="utf-8").split())
+    assert not re.findall(r'on the dashboard(?! "|s)', text)
+    panels = {board.title.split(" / ")[1]: {p.title for p in board.panels} for board in BOARDS}
+    said = r'((?:"[^"]+"(?:, | and )?)+) on (?:the dashboard )?"([^"]+)"'
+    for named, board in re.findall(said, text):
+        assert set(re.findall(r'"([^"]+)"', named)) <= panels[board], (named, board)
 
 
 def test_every_alert_is_in_the_table() -> None:
@@ -142,6 +138,19 @@ def test_every_alert_is_in_the_table() -> None:
     rows = table((ROOT / "docs/runbooks/README.md").read_text(encoding="utf-8"), "alert")
     shown = {re.sub(r"\[(\w+)\]\(\1\.md\)", r"\1", row[0]): row[1] for row in rows}
     assert shown == {name: alert["labels"]["severity"] for name, alert in alerts().items()}
+
+
+def test_every_alert_is_watched_for_something() -> None:
+    """The table of what is watched names every alert, once."""
+    rows = table(OPERATIONS.read_text(encoding="utf-8"), "what is watched")
+    named = [name for row in rows for name in re.findall(r"`(\w+)`", row[1])]
+    assert sorted(named) == sorted(alerts())
+
+
+def test_every_dashboard_is_in_the_table() -> None:
+    """Titles as Grafana lists them, without their common beginning."""
+    rows = table(OPERATIONS.read_text(encoding="utf-8"), "dashboard")
+    assert [row[0] for row in rows] == [board.title.split(" / ")[1] for board in BOARDS]
 
 
 def test_ports_are_the_defaults() -> None:

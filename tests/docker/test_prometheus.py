@@ -1,4 +1,4 @@
-"""Rules, their tests, Alertmanager and the dashboard, checked by Prometheus' own tools."""
+"""Rules, their tests, Alertmanager and the dashboards, checked by Prometheus' own tools."""
 
 import ast
 import re
@@ -73,6 +73,29 @@ def test_alert_is_tested_both_ways(name: str) -> None:
     assert any(not case["exp_alerts"] for case in cases)
 
 
+def test_every_number_of_the_design_has_its_alert() -> None:
+    """DESIGN.md, "Numbers that the system watches": each with the alert and its mark."""
+    watched = {
+        "latency p95 < 50 ms": ("RequestsSlow", "p95_rate5m", "> 0.05"),
+        "accuracy > 0.85": ("ModelQualityLow", "accuracy", "< 0.85"),
+        "feature lag < 5 min": ("FeaturesStale", "lag_seconds", "> 300"),
+        "PSI < 0.1 warns": ("FeatureDriftWarning", "psi_ratio", "> 0.1"),
+        "PSI > 0.2 retrains": ("FeatureDriftHigh", "psi_ratio", "> 0.2"),
+        "KS p > 0.05": ("FeatureDistributionMoved", "ks_p_ratio", "< 0.05"),
+        "MMD below its threshold": ("ColumnsMovedTogether", "mmd_ratio", "mmd_threshold_ratio"),
+        "click-through, conversion of baseline": ("ServedQualityFell", ":baseline", "< 0.95 *"),
+        "click-through, conversion of the canary": ("CanaryBehindStable", ":on_trial", "< 0.95 *"),
+        "rating > 4.0": ("RatingsLow", "rating_stars", "< 4"),
+        "accuracy < 0.80 retrains": ("ServedAccuracyLow", "accuracy", "< 0.8"),
+        "1 M new samples retrain": ("TrainingOverdue", "samples_since", "> 1000000"),
+        "weekly at the latest": ("TrainingOverdue", "newest_pair", "> 691200"),
+    }
+    for number, (name, series_part, mark) in watched.items():
+        expression = " ".join(alerts()[name]["expr"].split())
+        assert series_part in expression, number
+        assert mark in expression, number
+
+
 @pytest.mark.parametrize("name", alerts())
 def test_alert_says_what_to_do(name: str) -> None:
     """CamelCase, a known severity, a summary, a description, and a runbook of its own name."""
@@ -95,9 +118,9 @@ def test_every_runbook_has_its_alert() -> None:
 
 
 def test_every_series_that_is_asked_for_exists() -> None:
-    """Rules and dashboard ask only for metrics of the code, of recording rules, or foreign ones."""
+    """Rules and dashboards ask only for metrics of the code, of records, or foreign ones."""
     recorded = {rule["record"] for rule in rules() if "record" in rule}
-    known = series.series() | recorded | set(series.FOREIGN)
+    known = set(series.series()) | recorded | set(series.FOREIGN)
     asked = [rule["expr"] for rule in rules()] + series.queries()
     missing = {name: expr for expr in asked for name in names_in(expr) if name not in known}
     assert missing == {}
@@ -113,7 +136,7 @@ def test_names_are_found() -> None:
 
 
 def test_every_recorded_series_is_used() -> None:
-    """What is recorded is asked for by an alert, another record or the dashboard."""
+    """What is recorded is asked for by an alert, another record or a dashboard."""
     asked = " ".join([rule["expr"] for rule in rules()] + series.queries())
     for rule in rules():
         if "record" in rule:
@@ -122,36 +145,23 @@ def test_every_recorded_series_is_used() -> None:
 
 def test_labels_that_rules_ask_for_exist() -> None:
     """A label in a selector or a grouping is one that the metric has."""
-    labels = {
-        name + suffix: {*getattr(collector, "_labelnames", ()), *own}
-        for name, collector in collectors().items()
-        for suffix, own in (("", ()), ("_total", ()), ("_bucket", ("le",)))
-    }
+    known = series.series()
     for rule in rules():
         for name, body in re.findall(r"\b(placestream_\w+)\{([^}]*)\}", rule["expr"]):
             for label in re.findall(r"(\w+)\s*(?:=~|!~|!=|=)", re.sub(r'"[^"]*"', "", body)):
-                assert label in labels[name], f"{name} has no label {label}"
-
-
-def collectors() -> dict[str, Any]:
-    """Metric objects by name."""
-    import importlib
-
-    found = {}
-    for module in map(importlib.import_module, series.MODULES):
-        holders = [module, *([module.Metrics()] if hasattr(module, "Metrics") else [])]
-        for holder in holders:
-            for value in vars(holder).values():
-                if hasattr(value, "_labelnames"):
-                    found[str(value._name)] = value
-    return found
+                own = ("le",) if name.endswith("_bucket") else ()
+                assert label in (*known[name].labels, *own), f"{name} has no label {label}"
 
 
 def test_drift_alerts_leave_out_what_the_trainer_leaves_out() -> None:
     """Columns that follow the clock or the sky ask for nothing, in the trainer and in the rule."""
-    (record,) = [r for r in rules() if r.get("record") == "feature:placestream_drift_psi_ratio:max"]
-    (pattern,) = re.findall(r'feature!~"\((.*)\)\.\*"', record["expr"])
-    assert tuple(pattern.split("|")) == constant(ROOT / "retrain/drift_watch.py", "EXEMPT")
+    for record in (
+        "feature:placestream_drift_psi_ratio:max",
+        "feature:placestream_drift_ks_p_ratio:min",
+    ):
+        (expression,) = [rule["expr"] for rule in rules() if rule.get("record") == record]
+        (pattern,) = re.findall(r'feature!~"\((.*)\)\.\*"', expression)
+        assert tuple(pattern.split("|")) == constant(ROOT / "retrain/drift_watch.py", "EXEMPT")
 
 
 def constant(path: Path, name: str) -> object:
@@ -173,19 +183,34 @@ def test_drift_alert_waits_longer_than_the_cool_down() -> None:
     assert alert["expr"].endswith(f"> {fields['psi_retrain'].default}")
 
 
+def test_marks_are_those_of_the_code() -> None:
+    """What asks for a training, and what a trial is ended by, is what the alerts speak of."""
+    default = {name: field.default for name, field in Settings.model_fields.items()}
+    marks = {
+        name: re.findall(r"[<>]=? ([\d.]+)", alert["expr"]) for name, alert in alerts().items()
+    }
+    choices = default["outcome_min_choices"]
+    assert marks["ServedAccuracyLow"] == [f"{default['accuracy_retrain']:g}", str(choices)]
+    age_s, samples = marks["TrainingOverdue"][1:]
+    assert int(samples) == constant(ROOT / "retrain/triggers.py", "SAMPLES")
+    assert int(age_s) == 8 * 86_400
+    assert str(default["canary_max_s"] + 86_400) in marks["RolloutStuck"]
+
+
 def test_latency_objective_is_an_edge_of_the_histogram() -> None:
     """Whether p95 is above the objective is then counted, not estimated."""
     (mark,) = re.findall(r"> ([\d.]+)$", alerts()["RequestsSlow"]["expr"])
     assert float(mark) in REQUEST_EDGES_S
 
 
-def test_dashboard_is_whole() -> None:
+@pytest.mark.parametrize("name", series.dashboards())
+def test_dashboard_is_whole(name: str) -> None:
     """Panels have numbers of their own, do not overlap, ask one source, and explain themselves."""
     provisioned = yaml.safe_load(
         (ROOT / "docker/grafana/provisioning/datasources/prometheus.yml").read_text()
     )
     (source,) = [s["uid"] for s in provisioned["datasources"]]
-    panels = series.dashboard()["panels"]
+    panels = series.dashboards()[name]["panels"]
     assert len({panel["id"] for panel in panels}) == len(panels)
     cells = set()
     for panel in panels:

@@ -12,102 +12,25 @@ import pytest
 from confluent_kafka import Producer
 from rich.console import Console
 
-from contracts.events import Impression, RolloutStep, encode
+from contracts.events import Impression, encode
 from contracts.ids import canonical_id
 from contracts.kafka import producer_config
 from contracts.placestream.v1 import recommendation_pb2 as pb
-from contracts.settings import Settings
 from contracts.signatures import PARTS
 from models.shown_features import ServedAnswers
 from online_features.context import ContextLog
 from online_features.impressions import read_impressions
 from online_features.request import RANKING_COLUMNS
 from placestream import ask, replay
-from placestream.following import Following
-from placestream.request_retrain import request_retrain
-from placestream.simulation.command import open_source, stream_history
-from placestream.simulation.source import Source
-from placestream.simulation.story import Story
 from placestream.skew import comparison as skew
-from placestream.stack.local import LocalStack
+from tests.e2e.loop import Loop, running
 from tests.streams.stream import read_topic
-
-TRAINING_S = 240
-
-
-class Loop:
-    """A running stack with a small city's history in it."""
-
-    def __init__(self, stack: LocalStack, source: Source) -> None:
-        self.stack = stack
-        self.source = source
-        self.address = f"127.0.0.1:{stack.settings.serve_port}"
-        self.story: Story = source.story(time.time())
-
-    def answer(self) -> pb.RecommendResponse:
-        """What the service answers to the story's user at the story's spot."""
-        user_id = canonical_id(self.story.user_id)
-        question = ask.Question(user_id, self.story.lat, self.story.lng, explain=True)
-        return ask.ask(self.address, question, 5_000)
-
-    def processes(self) -> dict[str, int]:
-        """Process id of each role."""
-        roles = ("stream", "model-server", "retrain", "serve")
-        return {role: self.stack.supervisor.child(role).process.pid for role in roles}
-
-    def renewed(self, version: int) -> list[RolloutStep]:
-        """Send a request to retrain by hand; wait until `version` is promoted; return its steps."""
-        request_retrain(self.stack.settings, "end-to-end test")
-        deadline = time.monotonic() + TRAINING_S
-        while time.monotonic() < deadline:
-            messages = read_topic(self.stack.settings, self.stack.settings.topics.rollout.name)
-            steps = [msgspec.json.decode(m.value or b"", type=RolloutStep) for m in messages]
-            if any(step.step in ("rejected", "failed") for step in steps):
-                raise AssertionError(f"not promoted: {steps}")
-            if any(s.step == "promoted" and version in s.versions.values() for s in steps):
-                return steps
-            self.stack.check()
-            time.sleep(0.5)
-        raise AssertionError(f"version {version} was not promoted within {TRAINING_S} s")
-
-    def follow(self) -> None:
-        """Wait until the stream has folded and archived everything."""
-        console = Console(file=io.StringIO())
-        with self.stack.redis.client() as client:
-            following = Following(self.stack.settings, client)
-            try:
-                following.wait(following.folded, "folded", console, self.stack.check)
-                following.wait(following.archived, "archived", console, self.stack.check)
-            finally:
-                following.close()
 
 
 @pytest.fixture(scope="module")
 def loop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loop]:
-    """Real Kafka, real Redis, every role a process of its own, models by a retrain event."""
-    base = Settings(
-        _env_file=None,
-        archive_flush_s=2,
-        train_epochs=4,
-        partitions=4,
-        # So little data and training vary; whether the gate holds is tested in tests/retrain.
-        # Nor can a canary prove anything on so few users.
-        rollout_direct=True,
-        gate_auc_loss=0.3,
-        gate_ndcg_loss=0.5,
-    )
-    with LocalStack(tmp_path_factory.mktemp("loop"), "kafka", aof=True, base=base) as stack:
-        stack.start_servers()
-        stack.create_topics()
-        stack.start_role("stream")
-        source = open_source(ending_s=time.time(), seed=5, users=150, places=300, days=12)
-        stream_history(stack.settings, source, console=Console(file=io.StringIO()))
-        loop = Loop(stack, source)
-        loop.follow()
-        stack.start_role("model-server", wait=False)
-        stack.start_role("retrain")
-        loop.renewed(1)
-        stack.start_role("serve")
+    """A running stack without trials of new pairs: on so few users nothing can be proven."""
+    with running(tmp_path_factory.mktemp("loop"), rollout_direct=True) as loop:
         yield loop
 
 

@@ -37,6 +37,7 @@ COMMANDS = {
     "drift",
     "experiments",
     "audit",
+    "backfill",
     "rebuild",
     "skew",
     "evaluate",

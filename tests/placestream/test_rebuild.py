@@ -129,7 +129,7 @@ def test_archive_then_stream_equals_a_recompute(
     forget_states(client, settings)
     monkeypatch.setattr(rebuild_fold, "CHUNK", 100)
     commits = {"left": 7}
-    whole = rebuild_fold.Folder._commit
+    whole = rebuild_fold.Folder.commit
 
     async def breaks(self: rebuild_fold.Folder, *arguments: object, **named: object) -> None:
         commits["left"] -= 1
@@ -137,7 +137,7 @@ def test_archive_then_stream_equals_a_recompute(
             raise ConnectionResetError("pulled the plug")
         await whole(self, *arguments, **named)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(rebuild_fold.Folder, "_commit", breaks)
+    monkeypatch.setattr(rebuild_fold.Folder, "commit", breaks)
     for _ in range(2):
         with pytest.raises(ConnectionResetError):
             said(settings)

@@ -22,7 +22,13 @@ START_S = 1_700_000_000.0
 
 
 def put_in_service(settings: Settings, version: int, mean: float = 0.0) -> None:
-    """A version without a graph: its card, and the configuration that names it."""
+    """A version without a graph, and the configuration that names it."""
+    export(settings, version, mean)
+    model_config.write(settings, Serving({settings.model_label: version}))
+
+
+def export(settings: Settings, version: int, mean: float = 0.0) -> None:
+    """A version without a graph: its card and its reference, as if trained now."""
     rng = np.random.default_rng(version)
     rows = rng.normal(mean, 1, (4_000, len(COLUMNS) + 1)).astype(np.float32)
     every = np.arange(4_001)
@@ -39,7 +45,6 @@ def put_in_service(settings: Settings, version: int, mean: float = 0.0) -> None:
     path.write_text(json.dumps(card))
     reference = reference_of((*COLUMNS, "probability"), answers, rng)
     write_reference(reference, settings.models_dir / "ranker" / str(version))
-    model_config.write(settings, Serving({settings.model_label: version}))
 
 
 def impressions(

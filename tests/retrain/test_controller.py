@@ -1,14 +1,17 @@
 """A pair's way into service on real Redis and a real model server, with evidence by hand."""
 
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import pytest
 import redis
+from prometheus_client import REGISTRY
 
 from contracts.experiment import CANARY, plan_key, read_plan, shadow_key
 from contracts.settings import Settings
 from inference.model_server.server import ModelServer
+from retrain import controller as controller_module
 from retrain.controller import Busy, Controller
 from retrain.evidence import METRICS, SUCCESS, Evidence, Variant
 from retrain.experiments import Experiment, NoSuchExperiment
@@ -131,6 +134,60 @@ def bench(settings: Settings, client: redis.Redis, outbox: Remembering) -> Itera
         yield Bench(quick, client, outbox)
 
 
+def metric(name: str, **labels: str) -> float:
+    """A figure of this process's page; 0 where there is none."""
+    return REGISTRY.get_sample_value(f"placestream_{name}", labels) or 0
+
+
+def on_trial(state: str) -> float:
+    """Since when version 2 is on trial in this state."""
+    return metric("experiment_since_timestamp_seconds", state=state, version="2")
+
+
+def test_what_is_on_trial_is_told(bench: Bench) -> None:
+    """State and since when, users by variant; nothing of it is left when the trial has ended."""
+    controller = bench.controller()
+    bench.in_canary(controller)
+    assert on_trial("canary") == NOW_S
+    assert on_trial("shadow") == 0
+    bench.now_s += 3_600
+    controller.step()
+    assert on_trial("canary") == NOW_S
+    assert metric("canary_users", variant="stable") == 9_000
+    assert metric("canary_users", variant="canary") == 1_000
+    assert metric("canary_mismatch_p_ratio") == 1
+    assert metric("canary_effect_ratio", metric="success", bound="high") > 0
+    controller.order("pair-2", "rolling_back", "by hand")
+    controller.step()
+    assert on_trial("canary") == 0
+    assert metric("canary_users", variant="canary") == 0
+    assert metric("canary_effect_ratio", metric="success", bound="high") == 0
+
+
+def test_looks_are_told_as_long_as_they_succeed(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A look that fails does not count as one: its age is what an alert watches."""
+    monkeypatch.setattr(controller_module, "LOOK_S", 0.01)
+    controller = bench.controller()
+    stop = threading.Event()
+    looks = iter(range(3))
+
+    def look() -> None:
+        bench.now_s += 60
+        match next(looks, None):
+            case 1:
+                raise redis.ConnectionError("away")
+            case None:
+                stop.set()
+                raise redis.ConnectionError("away")
+
+    monkeypatch.setattr(controller, "step", look)
+    controller.run(stop)
+    assert metric("rollout_look_timestamp_seconds") == NOW_S + 3 * 60
+    assert bench.now_s == NOW_S + 4 * 60
+
+
 def test_a_good_pair_goes_all_the_way(bench: Bench) -> None:
     """Shadow, canary, promoted: labels, plan, events under one audit id, and the history."""
     controller = bench.controller()
@@ -168,8 +225,10 @@ def test_a_worse_pair_is_rolled_back_at_once(bench: Bench) -> None:
     bench.in_canary(controller)
     bench.now_s += 3_600
     bench.rates = (0.2, 0.1)
+    before = metric("rollbacks_total", cause="worse")
     ended = controller.step()
     assert ended is not None
+    assert metric("rollbacks_total", cause="worse") == before + 1
     assert (ended.state, bench.plan(), current(bench.settings)) == ("rolled_back", None, 1)
     assert ended.note.startswith("worse: success -50.00 %")
     assert bench.by_label == ONLY_1
@@ -190,10 +249,12 @@ def test_users_that_are_missing_stop_it(bench: Bench) -> None:
         return True
 
     bench.read = fewer.__get__(bench)  # type: ignore[method-assign]
+    before = metric("rollbacks_total", cause="mismatch")
     ended = controller.step()
     assert ended is not None
     assert ended.state == "rolled_back"
     assert ended.note.startswith("sample-ratio mismatch")
+    assert metric("rollbacks_total", cause="mismatch") == before + 1
 
 
 def test_what_proves_nothing_is_rolled_back_in_the_end(bench: Bench) -> None:
@@ -227,10 +288,12 @@ def test_a_pair_that_does_not_load_fails(bench: Bench) -> None:
     export(bench.settings, 2)
     break_model(bench.settings, "ranker", 2)
     controller.begin("audit-1", 2, {})
+    before = metric("experiments_total", outcome="failed")
     failed = controller.step()
     assert failed is not None
     assert (failed.state, bench.plan(), current(bench.settings)) == ("failed", None, 1)
     assert "ranker 2" in failed.note
+    assert metric("experiments_total", outcome="failed") == before + 1
 
 
 @pytest.mark.slow

@@ -26,11 +26,11 @@ from models.reference import FILE
 from models.scoring import CARD
 from retrain import monitor
 from retrain.drift_watch import DriftWatch, rows_of
-from retrain.in_service import NoCard, load_in_service
+from retrain.in_service import NoCard, load_in_service, newest_trained_at_s
 from retrain.monitor import Monitor
 from retrain.trigger_state import Triggers
 from tests.retrain.conftest import Remembering
-from tests.retrain.drifting import COLUMNS, START_S, impressions, put_in_service
+from tests.retrain.drifting import COLUMNS, START_S, export, impressions, put_in_service
 
 #: So many are judged at least, and held at most.
 LEAST, MOST = 200, 600
@@ -138,7 +138,27 @@ def test_drift_in_what_is_served_asks_for_a_training(
     assert p is not None
     assert p < 1e-6
     assert gauge("placestream_samples_since_training") == 7
+    assert gauge("placestream_samples_since_newest_pair") == 7
     assert gauge("placestream_model_quality_ratio", metric="auc") == 0.8
+
+
+def test_a_pair_on_trial_counts_as_the_newest(
+    quick: Settings, topics: Topics, start: Callable[[], Watching]
+) -> None:
+    """What came before its training is new to the pair in service only."""
+    put_in_service(quick, 1)
+    watching = start()
+    watching.send(topics.interactions.name, [b"{}"] * 7)
+    since = "placestream_samples_since_{}"
+    wait_for(lambda: gauge(since.format("training")) == 7, "the events were not seen")
+    time.sleep(0.01)  # Kafka's stamps are of milliseconds
+    export(quick, 2)
+    (quick.models_dir / "candidates" / "2").mkdir(parents=True)
+    trained_s = newest_trained_at_s(quick)
+    watching.send(topics.interactions.name, [b"{}"] * 2)
+    wait_for(lambda: gauge(since.format("newest_pair")) == 2, "the newest pair was not seen")
+    assert gauge(since.format("training")) == 9
+    assert gauge("placestream_newest_pair_timestamp_seconds") == trained_s
 
 
 def test_a_new_version_brings_its_own_reference(
@@ -162,6 +182,7 @@ def test_a_new_version_brings_its_own_reference(
     calm = psi()
     assert calm is not None
     assert calm < 0.1
+    assert gauge("placestream_pair_in_service") == 2
 
 
 def test_weather_is_shown_and_asks_for_nothing(quick: Settings) -> None:

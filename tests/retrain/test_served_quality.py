@@ -73,6 +73,7 @@ def test_counts_and_shares(drawn: Drawn, quality: Quality) -> None:
     assert (quality.answers, quality.choices) == (len(chosen), chosen.sum())
     assert quality.click_through == pytest.approx(drawn.clicked.mean())
     assert quality.conversion == pytest.approx(chosen.mean())
+    assert quality.rated == chosen.sum()
     assert quality.rating == pytest.approx(np.minimum(2, drawn.rating)[chosen].mean())
     assert quality.dwell_s == pytest.approx(drawn.dwell_s[chosen].mean())
 
@@ -136,7 +137,7 @@ def test_too_few_places_say_nothing_of_accuracy() -> None:
 
 def _nothing() -> Quality:
     nan = float("nan")
-    return Quality(0, 0, 0, nan, nan, nan, nan, nan, nan, nan, nan, nan)
+    return Quality(0, 0, 0, 0, nan, nan, nan, nan, nan, nan, nan, nan, nan)
 
 
 def test_variants_and_versions_are_told_apart(drawn: Drawn) -> None:

@@ -66,6 +66,21 @@ def test_decisions(case: dict[str, Any], action: str, why: str) -> None:
     assert re.search(why, found.note), found.note
 
 
+@pytest.mark.parametrize(
+    ("case", "cause"),
+    [
+        ({}, ""),
+        ({"days": 6.9}, ""),
+        ({"slow": 0.05}, "worse"),
+        ({"success": 0.11, "users": (900_000, 95_000)}, "mismatch"),
+        ({"users": (9_000, 1_000), "days": 29}, "unproven"),
+    ],
+)
+def test_causes(case: dict[str, Any], cause: str) -> None:
+    """What is rolled back says why in one word, for a metric's label; all else says nothing."""
+    assert decided(**case).cause == cause
+
+
 def test_the_report_says_what_was_seen() -> None:
     """Rates, effects, intervals and users; what is unknown is null, and novelty is named."""
     report = decided().report

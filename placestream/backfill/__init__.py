@@ -1,0 +1,1 @@
+"""`placestream backfill`: all features over the whole archive, by Spark."""

@@ -1,0 +1,66 @@
+"""`placestream backfill`: the tables, then Redis."""
+
+import math
+from datetime import UTC, datetime
+
+from rich.console import Console
+
+from contracts.settings import Settings
+from placestream.backfill.engine import session
+from placestream.backfill.load import load
+from placestream.backfill.steps import BY_TIME, read_log
+from placestream.backfill.tables import TABLES, write_table
+
+DAY = "%Y-%m-%d"
+
+
+def midnight_s(day: str | None, otherwise: float) -> float:
+    """Begin of a day of UTC, Unix seconds.
+
+    Raises:
+        ValueError: not a day as YYYY-MM-DD.
+    """
+    if day is None:
+        return otherwise
+    return datetime.strptime(day, DAY).replace(tzinfo=UTC).timestamp()
+
+
+def run(
+    settings: Settings,
+    console: Console,
+    *,
+    since: str | None = None,
+    until: str | None = None,
+    tables: bool = True,
+    into_redis: bool = False,
+    with_gaps: bool = False,
+) -> None:
+    """Write the tables and, asked for, fill Redis.
+
+    Args:
+        since, until: days of UTC, YYYY-MM-DD; the tables' days in [since, until).
+        tables: whether to write them.
+        into_redis: also fill Redis.
+        with_gaps: then also where events are missing.
+
+    Raises:
+        ValueError: a bad day, or an empty span.
+        NoSpark: it is not installed.
+        Refused, TakenOver, KafkaSilent: of Redis, as `placestream rebuild`.
+    """
+    since_s, until_s = midnight_s(since, -math.inf), midnight_s(until, math.inf)
+    if since_s >= until_s:
+        raise ValueError(f"{since} does not lie before {until}")
+    if tables:
+        _write_tables(settings, console, since_s, until_s)
+    if into_redis:
+        load(settings, console, with_gaps=with_gaps)
+
+
+def _write_tables(settings: Settings, console: Console, since_s: float, until_s: float) -> None:
+    with session(settings) as spark:
+        log = read_log(spark, settings.archive_dir, BY_TIME)
+        for table in TABLES:
+            rows = write_table(log, table, settings.backfill_dir, since_s=since_s, until_s=until_s)
+            where = table.folder(settings.backfill_dir)
+            console.print(f"{where}: {rows:,} rows", soft_wrap=True)
