@@ -185,12 +185,6 @@ def summary(found: Found) -> str:
 def page_of(found: Found) -> Page:
     """The report as a page."""
     together = found.judged.together
-    rows = _rows(found)
-    columns = ("column", "", "PSI", "by chance", "KS p", "verdict")
-    parts = [Table("PSI by column; the dashed line asks for a training", columns, rows[:_FOREMOST])]
-    if rows[_FOREMOST:]:
-        others = rows[_FOREMOST:]
-        parts.append(Table(f"The other {len(others)} columns", columns, others, folded=True))
     return Page(
         title=f"Drift of what version {found.model.version} is asked",
         lead=summary(found),
@@ -204,12 +198,7 @@ def page_of(found: Found) -> Page:
             "MMD by chance": f"{together.threshold:.4g}",
         },
         sections=[
-            Section(
-                "Columns",
-                "Against what the training says of the same hours of the week. Red: beyond the "
-                "threshold, and beyond what sampling alone gives; KS is corrected for all columns.",
-                tuple(parts),
-            ),
+            _by_column(found),
             Section(
                 "The most changed",
                 "Shares of the places served, by the bins of the training.",
@@ -217,6 +206,20 @@ def page_of(found: Found) -> Page:
             ),
             Section("How to read it", says=_READING),
         ],
+    )
+
+
+def _by_column(found: Found) -> Section:
+    rows = _rows(found)
+    columns = ("column", "", "PSI", "by chance", "KS p", "verdict")
+    parts = [Table("PSI by column; the dashed line asks for a training", columns, rows[:_FOREMOST])]
+    if others := rows[_FOREMOST:]:
+        parts.append(Table(f"The other {len(others)} columns", columns, others, folded=True))
+    return Section(
+        "Columns",
+        "Against what the training says of the same hours of the week. Red: beyond the threshold, "
+        "and beyond what sampling alone gives; KS is corrected for all columns.",
+        tuple(parts),
     )
 
 

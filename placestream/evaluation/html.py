@@ -13,7 +13,10 @@ from models.report.shared import calibrated, coverage, curves
 from placestream.evaluation.shown import bins_of, cells_of
 
 Figures = Mapping[str, Mapping[str, float]]
+#: A contestant, and its figures on one part.
+Told = tuple[Mapping[str, Any], Figures]
 _STREAM, _FROZEN = "stream", "frozen"
+_BESIDE = ("recall_at_10", "recall_at_20", "mrr")
 _CITY_METRICS = ("first", "of_ten", "chance_in_ten", "click_through", "conversion", "rating")
 
 
@@ -68,49 +71,42 @@ def _mode(one: Mapping[str, Any]) -> str:
 def _overview(report: Mapping[str, Any], part: str, title: str) -> Section:
     """Every contestant on one part: a table with bars, and recall by length of the list."""
     told = [(one, one[_mode(one)][part]) for one in report["contestants"]]
-    found = [_interval(figures[NDCG]) for _, figures in told]
-    rows = tuple(
-        Row(
-            (
-                one["name"],
-                f"{it.value:.3f}",
-                _span(it),
-                *(
-                    f"{figures[metric]['value']:.3f}"
-                    for metric in ("recall_at_10", "recall_at_20", "mrr")
-                ),
-            ),
-            bar,
-            strong=one["ours"],
-        )
-        for (one, figures), it, bar in zip(told, found, bars(found, zero=None), strict=True)
-    )
-    columns = ("method", "", "NDCG@10", "95 %", "R@10", "R@20", "MRR")
-    best = max(told, key=lambda row: row[1]["recall_at_10"]["value"])
-    lines = {
-        one["name"]: [figures[f"recall_at_{k}"]["value"] for k in RECALLS] for one, figures in told
-    }
-    ours = frozenset(one["name"] for one, _ in told if one["ours"])
-    chart = Chart(
-        f"recall-{part}",
-        "Recall by length of the list",
-        f"The share of requests whose place is among the first k, for k of {_said(RECALLS)}. At "
-        f"ten {best[0]['name']} is highest, with {best[1]['recall_at_10']['value']:.1%}. "
-        "Blue: ours; grey: the others, whose values are in the table.",
-        recall_curves(RECALLS, lines, ours),
-        Table(
-            "Recall",
-            ("method", *(f"R@{k}" for k in RECALLS)),
-            tuple(Row((name, *(f"{v:.3f}" for v in values))) for name, values in lines.items()),
-            folded=True,
-        ),
-    )
     lead = (
         "Every next place, with all places in the ranking."
         if part == "all"
         else "Requests to a place new to its user, with the places that the user knows taken out."
     )
-    return Section(title, lead, (Table(f"Methods on {title.lower()}", columns, rows), chart))
+    return Section(
+        title, lead, (_methods(told, f"Methods on {title.lower()}"), _recall(told, part))
+    )
+
+
+def _methods(told: Sequence[Told], caption: str) -> Table:
+    found = [_interval(figures[NDCG]) for _, figures in told]
+    rows = tuple(
+        Row(
+            (one["name"], f"{it.value:.3f}", _span(it), *(_value(figures[m]) for m in _BESIDE)),
+            bar,
+            strong=one["ours"],
+        )
+        for (one, figures), it, bar in zip(told, found, bars(found, zero=None), strict=True)
+    )
+    return Table(caption, ("method", "", "NDCG@10", "95 %", "R@10", "R@20", "MRR"), rows)
+
+
+def _recall(told: Sequence[Told], part: str) -> Chart:
+    best, figures = max(told, key=lambda row: row[1]["recall_at_10"]["value"])
+    lines = {one["name"]: [own[f"recall_at_{k}"]["value"] for k in RECALLS] for one, own in told}
+    rows = tuple(Row((name, *(f"{v:.3f}" for v in values))) for name, values in lines.items())
+    return Chart(
+        f"recall-{part}",
+        "Recall by length of the list",
+        f"The share of requests whose place is among the first k, for k of {_said(RECALLS)}. At "
+        f"ten {best['name']} is highest, with {figures['recall_at_10']['value']:.1%}. "
+        "Blue: ours; grey: the others, whose values are in the table.",
+        recall_curves(RECALLS, lines, frozenset(one["name"] for one, _ in told if one["ours"])),
+        Table("Recall", ("method", *(f"R@{k}" for k in RECALLS)), rows, folded=True),
+    )
 
 
 def _slices(one: Mapping[str, Any], sizes: Mapping[str, int]) -> Section:
