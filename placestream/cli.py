@@ -109,19 +109,30 @@ def retrain(
         str | None,
         typer.Option("--now", metavar="REASON", help="Ask for one retraining, and exit."),
     ] = None,
+    if_due: Annotated[
+        bool,
+        typer.Option("--if-due", help="Ask for one if the models are a week old, and exit."),
+    ] = False,
 ) -> None:
     """Watch the data drift, and train new models when it is time: the trainer.
 
     Listens for requests to retrain, trains, checks the new models against those in service, and
     brings them into service if they are better. Also makes such requests itself.
 
-    With --now it only sends one request, which a running trainer then works off.
+    With --now it only sends one request, which a running trainer then works off. With --if-due it
+    sends one unless a trainer, or an earlier --if-due, has asked already: for a schedule.
 
     Needs Kafka, Redis, the archive that `stream` writes, and a model server.
 
     Example: `placestream retrain --now "new neighbourhood opened"`
     """
     settings = load_settings("retrain")
+    if if_due:
+        from placestream.request_retrain import request_if_due
+
+        asked = run_task(lambda: request_if_due(settings))
+        typer.echo(asked or "No training is due, or one has been asked for.")
+        return
     if now is not None:
         from placestream.request_retrain import request_retrain
         from retrain.publish import NotPublished

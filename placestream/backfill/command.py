@@ -15,6 +15,7 @@ def backfill(
     until: Annotated[
         str | None, typer.Option(help="Day before which they end; after the last of all.")
     ] = None,
+    tables: Annotated[bool, typer.Option(help="Whether to write the tables.")] = True,
     into_redis: Annotated[
         bool, typer.Option("--into-redis", help="Also fill Redis, where no worker has.")
     ] = False,
@@ -44,6 +45,7 @@ def backfill(
             Console(),
             since=since,
             until=until,
+            tables=tables,
             into_redis=into_redis,
             with_gaps=with_gaps,
         )

@@ -31,6 +31,7 @@ def run(
     *,
     since: str | None = None,
     until: str | None = None,
+    tables: bool = True,
     into_redis: bool = False,
     with_gaps: bool = False,
 ) -> None:
@@ -38,6 +39,7 @@ def run(
 
     Args:
         since, until: days of UTC, YYYY-MM-DD; the tables' days in [since, until).
+        tables: whether to write them.
         into_redis: also fill Redis.
         with_gaps: then also where events are missing.
 
@@ -49,11 +51,16 @@ def run(
     since_s, until_s = midnight_s(since, -math.inf), midnight_s(until, math.inf)
     if since_s >= until_s:
         raise ValueError(f"{since} does not lie before {until}")
+    if tables:
+        _write_tables(settings, console, since_s, until_s)
+    if into_redis:
+        load(settings, console, with_gaps=with_gaps)
+
+
+def _write_tables(settings: Settings, console: Console, since_s: float, until_s: float) -> None:
     with session(settings) as spark:
         log = read_log(spark, settings.archive_dir, BY_TIME)
         for table in TABLES:
             rows = write_table(log, table, settings.backfill_dir, since_s=since_s, until_s=until_s)
             where = table.folder(settings.backfill_dir)
             console.print(f"{where}: {rows:,} rows", soft_wrap=True)
-    if into_redis:
-        load(settings, console, with_gaps=with_gaps)

@@ -7,12 +7,17 @@ import numpy as np
 import pyarrow as pa
 
 from contracts.ids import id64, partition_of
+from contracts.settings import Settings
 from online_features.archive import INTERACTION_SCHEMA, INTERACTIONS
 from streams.archive import by_day, write_whole
 from tests.online_features.histories import random_history
 from tests.online_features.oracle import Event
+from tests.streams.stream import good_interactions, send
+from tests.streams.test_exactness import messy_stream
 
 PARTITIONS = 4
+#: When the last event of `stream_and_archive` happened, or a little before.
+STREAM_ENDS_S = 1_750_000_000.0
 
 
 def write_history(archive_dir: Path, seed: int, size: int, users: int) -> None:
@@ -52,3 +57,18 @@ def _table(events: Sequence[Event]) -> pa.Table:
         "raw": [b"{}"] * len(events),
     }
     return pa.table(columns, schema=INTERACTION_SCHEMA)
+
+
+def stream_and_archive(settings: Settings, seed: int, messages: int) -> None:
+    """Send a messy stream to Kafka, bad events left out, and archive all that the topic holds.
+
+    In two files that share rows, and in a folder of any day.
+    """
+    made = [m for m in messy_stream(seed, STREAM_ENDS_S) if not (m[1] or b"").endswith(b", ")]
+    send(settings, settings.topics.interactions.name, made[:messages])
+    good = good_interactions(settings)
+    folder = settings.archive_dir / INTERACTIONS / "day=2025-06-01"
+    folder.mkdir(parents=True, exist_ok=True)
+    for part in (slice(0, 500), slice(400, None)):
+        rows = {name: column[part] for name, column in good.columns().items()}
+        write_whole(pa.table(rows, schema=INTERACTION_SCHEMA), folder)

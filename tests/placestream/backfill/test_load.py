@@ -2,47 +2,31 @@
 
 import io
 
-import pyarrow as pa
 import pytest
 import redis
 from rich.console import Console
 
 from contracts.settings import Settings
 from contracts.topics import Topics
-from online_features import archive
 from online_features.keys import Keys, ShardKind
 from placestream.backfill import load as backfill
 from placestream.rebuild import run as rebuild
 from placestream.rebuild.fold import TakenOver
 from placestream.rebuild.plan import Refused
-from streams.archive import write_whole
-from tests.streams.stream import assert_equals_recompute, good_interactions, offsets, send
-from tests.streams.test_exactness import messy_stream
+from tests.placestream.backfill.archives import stream_and_archive
+from tests.streams.stream import assert_equals_recompute, offsets
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1_200)]
 pytest.importorskip("pyspark", reason="`.ci/setup.sh test-all` brings Spark")
 
 KINDS: tuple[ShardKind, ...] = ("i", "b")
-START_S = 1_750_000_000.0
-
-
-def archive_all(settings: Settings) -> None:
-    """All good interactions of the topic, in two files that share rows."""
-    good = good_interactions(settings)
-    folder = settings.archive_dir / archive.INTERACTIONS / "day=2025-06-01"
-    folder.mkdir(parents=True, exist_ok=True)
-    for part in (slice(0, 500), slice(400, None)):
-        rows = {name: column[part] for name, column in good.columns().items()}
-        write_whole(pa.table(rows, schema=archive.INTERACTION_SCHEMA), folder)
 
 
 @pytest.fixture
 def archived(settings: Settings, topics: Topics) -> Settings:
     """A messy stream in Kafka, bad events left out, and all of it in the archive."""
     settings = settings.model_copy(update={"spark_master": "local[2]"})
-    messages = [m for m in messy_stream(5, START_S)[:800] if not (m[1] or b"").endswith(b", ")]
-    send(settings, topics.interactions.name, messages)
-    archive_all(settings)
+    stream_and_archive(settings, 5, 700)
     return settings
 
 
@@ -66,9 +50,7 @@ def test_loaded_states_are_the_streams(archived: Settings, redis_client: redis.R
     for key in list(redis_client.scan_iter(keys.pattern("i", keys.version("i"))))[::3]:
         if not key.endswith(b"#shard"):
             redis_client.delete(key)
-    more = [m for m in messy_stream(6, START_S)[:100] if not (m[1] or b"").endswith(b", ")]
-    send(archived, archived.topics.interactions.name, more)
-    archive_all(archived)
+    stream_and_archive(archived, 6, 90)
     assert loaded(archived).count("filled") == 2
     assert offsets(redis_client, archived, "i") > stood
     assert_equals_recompute(redis_client, archived)

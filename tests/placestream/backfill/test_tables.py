@@ -27,7 +27,7 @@ from tests.placestream.backfill.archives import write_history
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1_800)]
 pytest.importorskip("pyspark", reason="`.ci/setup.sh test-all` brings Spark")
 
 #: A file of real check-ins.

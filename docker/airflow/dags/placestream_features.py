@@ -1,0 +1,32 @@
+"""Each day: the tables of features, and Redis where no worker fills it.
+
+A run computes its day and the two before it again, for events that came late. Whatever is run
+again, at whatever time, gives the same rows: the command replaces whole days. Days that were missed
+are caught up with, one after the other.
+"""
+
+from datetime import UTC, datetime, timedelta
+
+from airflow.sdk import DAG, CronDataIntervalTimetable
+from placestream_commands import command, deadline
+
+with DAG(
+    "placestream_features",
+    schedule=CronDataIntervalTimetable("0 0 * * *", timezone="UTC"),
+    start_date=datetime(2025, 1, 1, tzinfo=UTC),
+    catchup=True,
+    # Two at once would write the days that they share.
+    max_active_runs=1,
+    deadline=deadline("placestream_features", timedelta(hours=8)),
+    params={"late_days": 2},
+    tags=["placestream"],
+    doc_md=__doc__,
+) as dag:
+    tables = command(
+        "tables",
+        "backfill --since {{ macros.ds_add(data_interval_start | ds, -params.late_days) }}"
+        " --until {{ data_interval_end | ds }}",
+        at_most=timedelta(hours=4),
+    )
+    redis = command("redis", "backfill --no-tables --into-redis", at_most=timedelta(hours=2))
+    tables >> redis
