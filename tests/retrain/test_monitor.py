@@ -1,5 +1,6 @@
 """The monitor on real Kafka: what is served moves its gauges, and drift asks for a training."""
 
+import json
 import threading
 import time
 from collections.abc import Callable, Iterator
