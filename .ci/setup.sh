@@ -217,9 +217,9 @@ if [ "${1:-}" = test ] || [ "${1:-}" = test-all ]; then
   prepare_programs prometheus promtool prometheus
   prepare_programs prometheus-alertmanager amtool prometheus-alertmanager
   prepare_browser
-  prepare_java_compiler
 fi
 if [ "${1:-}" = test-all ]; then
+  prepare_java_compiler
   prepare_spark
   prepare_airflow
 fi

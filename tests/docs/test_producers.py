@@ -96,7 +96,7 @@ def test_the_java_program_reaches_every_users_partition(settings: Settings, topi
     """By Kafka's own client, compiled as it is run; its jars are the broker's."""
     java = shutil.which("java")
     if java is None or shutil.which("javac") is None:
-        pytest.skip("no Java compiler here: .ci/setup.sh test installs one")
+        pytest.skip("no Java compiler here: .ci/setup.sh test-all installs one")
     jars = [
         str(path)
         for name in ("kafka-clients-*", "slf4j-api-*", "lz4-java-*")
