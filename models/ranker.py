@@ -223,7 +223,7 @@ def train_ranker(
         optimizer.apply(tape.gradient(loss, variables))
         return loss
 
-    @tf.function(reduce_retracing=True, autograph=False)  # type: ignore[untyped-decorator]
+    @tf.function(reduce_retracing=True)  # type: ignore[untyped-decorator]
     def epoch(batches: Any, first: Any) -> Any:
         total = tf.constant(0.0)
         for i in tf.range(each):

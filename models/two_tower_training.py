@@ -172,7 +172,7 @@ def train_two_tower(
     # Whole batches only: the negatives of a small rest would be few.
     each = steps(len(train), schedule.batch, whole=True)
 
-    @tf.function(reduce_retracing=True, autograph=False)  # type: ignore[untyped-decorator]
+    @tf.function(reduce_retracing=True)  # type: ignore[untyped-decorator]
     def epoch(batches: Any, first: Any) -> Any:
         total = tf.constant(0.0)
         for i in tf.range(each):
