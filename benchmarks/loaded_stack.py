@@ -29,7 +29,7 @@ def fill_and_start(stack: LocalStack, city: City, console: Console) -> None:
     """
     fill(stack, city, console)
     with console.status("training both models"):
-        _train(stack)
+        train(stack)
     with console.status("waiting until the service is healthy"):
         stack.start_role("serve", timeout_s=SERVE_TIMEOUT_S)
 
@@ -72,11 +72,17 @@ def _stream(stack: LocalStack, city: City, console: Console) -> None:
             following.close()
 
 
-def _train(stack: LocalStack) -> None:
+def train(stack: LocalStack, **other: object) -> None:
+    """Train a pair on all that was streamed and bring it into service; `other` are settings of it.
+
+    Raises:
+        subprocess.CalledProcessError: the training failed; its log went to standard error.
+    """
+    settings = stack.settings.model_copy(update=other)
     subprocess.run(
         [sys.executable, "-m", "benchmarks.train_and_activate"],
         cwd=Path(__file__).parents[1],
-        env={**os.environ, **environment(stack.settings)},
+        env={**os.environ, **environment(settings)},
         stdout=subprocess.DEVNULL,
         timeout=TRAINING_TIMEOUT_S,
         check=True,

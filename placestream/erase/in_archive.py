@@ -80,7 +80,7 @@ class InArchive:
         rewritten: list[Rewritten] = []
         leftovers = 0
         for stream, folder in self._folders():
-            with _merge_lock(folder):
+            with merge_lock(folder):
                 leftovers += self._remove_leftovers(folder)
                 files = sorted(folder.glob("*.parquet"))
                 looked_at[stream] = looked_at.get(stream, 0) + len(files)
@@ -153,7 +153,7 @@ def _is_in(column: Any, values: pa.Array) -> NDArray[np.bool_]:
 
 
 @contextmanager
-def _merge_lock(folder: Path) -> Iterator[None]:
+def merge_lock(folder: Path) -> Iterator[None]:
     """The lock that `streams.archive.merge_files` takes."""
     with (folder / ".lock").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

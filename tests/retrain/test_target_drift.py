@@ -1,13 +1,21 @@
 """PSI and KS of the target: silent while users do what the model says, loud when they do not."""
 
 import doctest
+from datetime import timedelta
 
 import numpy as np
 import pytest
+from prometheus_client import REGISTRY
 
+from contracts.events import EventType, Interaction, encode
+from contracts.settings import Settings
+from models.reference import reference_of
+from models.served_answers import Answers
 from models.targets import Targets
 from retrain import target_drift
+from retrain.in_service import InService
 from retrain.outcome_join import Waiting
+from retrain.outcome_watch import OutcomeWatch
 from retrain.target_drift import TargetDrift, chances_of
 from tests.models.test_targets import drawn
 from tests.retrain.answers_and_outcomes import served
@@ -102,3 +110,44 @@ def test_places_without_a_probability_are_left_out() -> None:
     assert chances_of([answered([], 0, [0.5, None, 0.5, None])]).share == pytest.approx([0.5, 0.5])
     assert len(chances_of([answered([], 1, [0.5, None, 0.5, None])])) == 0
     assert len(chances_of([])) == 0
+
+
+def test_what_users_do_with_answers_is_told_and_may_ask() -> None:
+    """Through the join, as the monitor does: users go to the last of three places that they looked
+    at, whatever the model says; the gauges and the evidence show it, for the version in service."""
+    rng = np.random.default_rng(8)
+    rows, every = rng.normal(size=(50, 1)), np.arange(51)
+    times_s = np.linspace(0, 604_800, 50)
+    trained = Answers(rows, every, times_s, every[1:].astype(np.uint64))
+    reference = reference_of(("probability",), trained, rng, targets=Targets.of(drawn(rng)))
+    watching = OutcomeWatch(Settings(_env_file=None, outcome_min_choices=LEAST))
+    watching.follow(InService(1, (), reference, {}, 0.0))
+    told = [0.6, 0.3, 0.2, 0.9]
+    answers = [served(f"r{i}", f"u{i}", i, list("abcd"), told) for i in range(LEAST)]
+    canary = served("other", "other", 0, list("abcd"), told, variant="canary", version=2)
+    steps: tuple[tuple[int, str, EventType], ...] = (
+        (1, "a", "view"),
+        (2, "b", "view"),
+        (9, "c", "visit"),
+    )
+    did = [
+        encode(Interaction(a.user_id, place, kind, a.timestamp + timedelta(seconds=after)))
+        for a in (*answers, canary)
+        for after, place, kind in steps
+    ]
+    last = Interaction("z", "z", "view", answers[-1].timestamp + timedelta(seconds=300))
+    received_s = last.timestamp.timestamp()
+    messages = [(value, received_s) for value in (*did, encode(last))]
+    assert watching.asking() == {}
+    watching.update([*answers, canary], messages, drained=True)
+    ((name, (psi, chance)),) = watching.asking().items()
+    assert name == "target"
+    assert psi > max(MARK, chance)
+    evidence = watching.evidence()["target"]
+    assert isinstance(evidence, dict)
+    assert evidence["choices"] == LEAST
+    # Always the one with 2 chances in 11: the band that holds it is all that was chosen.
+    assert max(evidence["chosen"]) == 1
+    watching.show()
+    shown = REGISTRY.get_sample_value("placestream_drift_psi_ratio", {"feature": "target"})
+    assert shown == pytest.approx(psi)
