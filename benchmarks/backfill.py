@@ -148,14 +148,17 @@ def main() -> None:
     cores = len(os.sched_getaffinity(0))
     found: list[Figure] = []
     facts: dict[str, object] = {"cores": cores}
-    written, by_spark, by_replay = [], [], []
+    written: list[int] = []
+    by_spark: list[list[Run]] = []
+    by_replay: list[list[Run]] = []
     for number, size in enumerate(sizes):
         rounds = given.rounds if number == 0 else 1
         events, spark, replay = measured(size, rounds, given.seed, cores)
         found += figures(events, spark, replay, cores)
         facts[f"rows_of_{events}_events"] = spark[0].rows
-        written, by_spark = [*written, events], [*by_spark, spark]
-        by_replay = [*by_replay, replay]
+        written.append(events)
+        by_spark.append(spark)
+        by_replay.append(replay)
     if len(sizes) > 1:
         facts["backfill_slope_bytes_per_event"] = slope(written, by_spark)
         facts["replay_slope_bytes_per_event"] = slope(written, by_replay)

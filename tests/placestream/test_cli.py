@@ -37,6 +37,7 @@ COMMANDS = {
     "experiments",
     "audit",
     "backfill",
+    "plan",
     "rebuild",
     "skew",
     "evaluate",
