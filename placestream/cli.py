@@ -14,6 +14,7 @@ from rich.console import Console
 from placestream import show_settings
 from placestream.audit.command import audit
 from placestream.backfill.command import backfill
+from placestream.capacity.command import plan
 from placestream.command import EXIT_FAILED, give_up, load_settings, run_role, run_task
 from placestream.dlq import command as dlq
 from placestream.drift import command as drift
@@ -189,6 +190,7 @@ app.command(rich_help_panel=DATA)(evaluate)
 app.command(rich_help_panel=DATA)(skew)
 app.command(rich_help_panel=DATA)(rebuild)
 app.command(rich_help_panel=DATA)(backfill)
+app.command(rich_help_panel=DATA)(plan)
 app.command(rich_help_panel=DATA)(audit)
 app.command("erase-user", rich_help_panel=ACCESS)(erase_user)
 

@@ -76,10 +76,9 @@ def read_log(
     files = sorted((archive_dir / INTERACTIONS).glob("day=*/*.parquet"))
     files = [file for file in files if not file.name.startswith((".", "_"))]
     number = tasks(spark, sum(file.stat().st_size for file in files))
+    spark.conf.set("spark.sql.leafNodeDefaultParallelism", max(min(number, len(files)), 1))
     named = spark.createDataFrame([(str(file),) for file in files], "path string")
-    read = ReadFiles(Erased.read(archive_dir), ends)
-    # One after the other in turn: days differ in size.
-    every = mapped(named.repartition(max(min(number, len(files)), 1)), read, SCHEMA)
+    every = mapped(named, ReadFiles(Erased.read(archive_dir), ends), SCHEMA)
     by_user = _grouped(every, "user", order, number)
     return Log(mapped(by_user, count_once, SCHEMA).persist(StorageLevel.DISK_ONLY), order, number)
 

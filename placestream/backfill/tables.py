@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.dataset as ds
 
 from online_features.definitions import PLACE, USER
 from online_features.feature_set import FeatureSet
@@ -94,7 +95,7 @@ def write_table(
         since_s, until_s: midnights of UTC, Unix seconds; may be infinite.
     """
     rows = mapped(log.by_entity(table.features), MakeRows(table, since_s, until_s), table.schema)
-    folder = str(table.folder(backfill_dir))
+    folder = table.folder(backfill_dir)
     by_day = rows.repartition(log.tasks, "day").sortWithinPartitions("day", table.id_column, "at_s")
-    by_day.write.mode("overwrite").partitionBy("day").parquet(folder)
-    return int(rows.sparkSession.read.schema(table.schema).parquet(folder).count())
+    by_day.write.mode("overwrite").partitionBy("day").parquet(str(folder))
+    return int(ds.dataset(folder, partitioning="hive").count_rows())

@@ -19,6 +19,7 @@ from placestream.stack.environment import environment
 from retrain.keys import Keys
 from retrain.triggers import TriggerState
 from tests.placestream.backfill.archives import stream_and_archive
+from tests.placestream.backfill.conftest import JAVA_OPTIONS
 from tests.streams.stream import assert_equals_recompute, read_topic
 
 ROOT = Path(__file__).parents[2]
@@ -27,7 +28,7 @@ PYTHON = ROOT / ".venv-airflow" / "bin" / "python"
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.timeout(1_800),
+    pytest.mark.timeout(3_600),
     pytest.mark.skipif(not PYTHON.exists(), reason="`.ci/setup.sh test-all` brings Airflow"),
 ]
 pytest.importorskip("pyspark", reason="`.ci/setup.sh test-all` brings Spark")
@@ -46,6 +47,7 @@ class Airflow:
             "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
             "PLACESTREAM_COMMAND": str(home / "placestream"),
             "PYTHONPATH": "",
+            "JAVA_TOOL_OPTIONS": JAVA_OPTIONS,
         }
         # This very tree, whatever the environment has installed.
         command = home / "placestream"
@@ -61,7 +63,7 @@ class Airflow:
             text=True,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            timeout=600,
+            timeout=1_200,
             check=False,
         )
         assert done.returncode == 0, done.stdout[-4_000:]

@@ -38,6 +38,7 @@ COMMANDS = {
     "experiments",
     "audit",
     "backfill",
+    "plan",
     "rebuild",
     "skew",
     "evaluate",

@@ -1,0 +1,1 @@
+"""`placestream plan`: how much of everything a load needs, and what it costs."""

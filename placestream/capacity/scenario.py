@@ -1,0 +1,123 @@
+"""A plan put to the test: how long requests take, and what the loss of a shard does."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from placestream.capacity.constants import Constants
+from placestream.capacity.simulation import Outage, Station, Visit, behind, flow
+from placestream.capacity.sizing import Plan, redis_busy
+
+#: Requests that are simulated: the 99th percentile of so many is known within a few per cent.
+REQUESTS = 20_000
+#: A cell of a large installation is simulated, of so many requests a second: with callers spread
+#: evenly, each cell sees what all see.
+CELL_PER_S = 500.0
+EVENTS = 200_000
+#: Spread of service times: the standard deviation of their logarithm.
+SPREAD = 0.3
+#: An event waits for so long at any time, for the rest of its batch.
+BATCH_S = 0.1
+SERVE, REDIS, MODELS = range(3)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What users and operators would see.
+
+    Attributes:
+        p50_ms, p99_ms: of requests, with everything in place.
+        lost_one_p99_ms: with one `serve` and one model server fewer in the cell.
+        failover_s: how long the shard of the test is away.
+        backlog_events: events that wait for it at the worst moment.
+        caught_up_s: after its loss, until its features are fresh again.
+        degraded_ratio: requests that meet the lost shard while it is away.
+    """
+
+    p50_ms: float
+    p99_ms: float
+    lost_one_p99_ms: float
+    failover_s: float
+    backlog_events: float
+    caught_up_s: float
+    degraded_ratio: float
+
+
+def simulate(plan: Plan, per: Constants, rng: np.random.Generator) -> Outcome:
+    """Put a plan to the test."""
+    # The same requests twice: what differs is the loss alone.
+    seed = int(rng.integers(2**32))
+    whole, lost = (_latencies_ms(plan, per, np.random.default_rng(seed), n) for n in (0, 1))
+    most, caught_up_s = _failover(plan, per, rng)
+    # Of the shard that is lost a request needs one of its places, or its user.
+    asked = per.places_per_request + 1
+    touched = 1 - (1 - 1 / plan.shards) ** asked
+    return Outcome(
+        p50_ms=float(np.quantile(whole, 0.5)),
+        p99_ms=float(np.quantile(whole, 0.99)),
+        lost_one_p99_ms=float(np.quantile(lost, 0.99)),
+        failover_s=per.failover_s,
+        backlog_events=most,
+        caught_up_s=caught_up_s,
+        degraded_ratio=touched,
+    )
+
+
+def _latencies_ms(plan: Plan, per: Constants, rng: np.random.Generator, lost: int) -> np.ndarray:
+    rate = plan.load.requests_per_s
+    if rate == 0:
+        return np.zeros(1)
+    cells = max(rate / CELL_PER_S, 1.0)
+    arrivals_s = np.cumsum(rng.exponential(cells / rate, REQUESTS))
+
+    def servers(name: str) -> int:
+        return max(round(plan.part(name).number / cells) - lost, 1)
+
+    def times(mean_s: float) -> np.ndarray:
+        drawn: np.ndarray = mean_s * rng.lognormal(-(SPREAD**2) / 2, SPREAD, REQUESTS)
+        return drawn
+
+    # The shard works for all cells: it is met as busy as it is, so its own work is drawn out.
+    busy = min(redis_busy(plan.load, per, plan.shards), 0.95)
+    read_s = per.redis_us_per_command + per.places_per_request * per.redis_us_per_key
+    read_s = read_s / 1e6 / (1 - busy)
+    serve_s, model_s = per.serve_ms_per_request / 1e3, per.model_ms_per_request / 1e3
+    stations = [
+        Station(servers("serve")),
+        Station(max(round(plan.shards / cells), 1)),
+        Station(servers("model servers")),
+    ]
+    visits = [
+        Visit(SERVE, times(serve_s / 2)),
+        Visit(MODELS, times(model_s / 2)),
+        Visit(REDIS, times(read_s)),
+        Visit(MODELS, times(model_s / 2)),
+        Visit(SERVE, times(serve_s / 2)),
+    ]
+    took: np.ndarray = 1e3 * (flow(arrivals_s, stations, visits) - arrivals_s)
+    return took
+
+
+def _failover(plan: Plan, per: Constants, rng: np.random.Generator) -> tuple[float, float]:
+    """A worker whose states lie on the lost shard: it stands still, then it catches up.
+
+    As many workers as there are share the load evenly but for the hottest place, whose worker is
+    the one that is looked at.
+    """
+    number = plan.part("stream workers").number
+    even = (1 - plan.load.hot_share / 2) / number
+    rate = plan.load.events_per_s * (even + plan.load.hot_share / 2)
+    if rate == 0:
+        return 0.0, 0.0
+    service_s = per.worker_us_per_event / 1e6
+    free = 1 - rate * service_s
+    if free <= 0:
+        return float("inf"), float("inf")
+    # Long enough to be caught up, and coarser where there would be too many events.
+    span_s = 1.5 * per.failover_s / free + 1
+    grain = max(rate * span_s / EVENTS, 1.0)
+    events = rng.exponential(grain / rate, int(rate * span_s / grain) + 1)
+    outage = Outage(0.0, per.failover_s)
+    usual = rate * BATCH_S / grain
+    found = behind(np.cumsum(events), grain * service_s, outage, least=max(usual, 1.0))
+    return grain * found.most, found.caught_up_s

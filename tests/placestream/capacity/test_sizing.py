@@ -1,0 +1,112 @@
+"""Plans against numbers worked out by hand."""
+
+import dataclasses
+import json
+import tomllib
+from importlib.resources import files
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from placestream.capacity.constants import FILE, BadConstants, Constants, Prices, load
+from placestream.capacity.scenario import simulate
+from placestream.capacity.sizing import BUSY, GIB, Load, make_plan, redis_busy
+from placestream.cli import app
+
+PRICES = Prices(core_hour=1.0, gib_hour=0.0, disk_gib_month=0.0)
+
+
+def constants(**changed: float) -> Constants:
+    """Round numbers; some of them others."""
+    round_ones = dict.fromkeys((f.name for f in dataclasses.fields(Constants)), 1.0)
+    kept = {"places_per_request": 200.0, "user_bytes": 1_000.0, "place_bytes": 500.0}
+    return Constants(**(round_ones | kept | changed))
+
+
+def test_every_constant_has_a_source_and_is_read() -> None:
+    """One file; a constant that is missing, unknown or of no source is refused."""
+    per, _ = load()
+    assert min(dataclasses.astuple(per)) > 0
+    text = files("placestream.capacity").joinpath(FILE).read_text()
+    table = tomllib.loads(text)["constants"]
+    with pytest.raises(BadConstants, match="places_per_request"):
+        Constants.of({k: v for k, v in table.items() if k != "places_per_request"})
+    with pytest.raises(BadConstants, match="nobody"):
+        Constants.of(table | {"nobody": {"value": 1, "source": "x"}})
+    with pytest.raises(BadConstants, match="no source"):
+        Constants.of(table | {"worker_gib": {"value": 1}})
+
+
+def test_workers_have_room_and_one_to_spare() -> None:
+    """120,000 events/s of 10 us are 1.2 cores: two at 60 %, and one more; partitions for twice."""
+    plan = make_plan(Load(1, 1, 120_000, 0), constants(worker_us_per_event=10), PRICES)
+    assert (plan.part("stream workers").number, plan.partitions) == (3, 8)
+    plan = make_plan(Load(1, 1, 1_200_000, 0), constants(worker_us_per_event=10), PRICES)
+    assert (plan.part("stream workers").number, plan.partitions) == (21, 64)
+
+
+def test_shards_by_memory() -> None:
+    """10^8 users of 1,000 bytes, 1.4 times: 130 GiB, six shards of at most 24."""
+    plan = make_plan(Load(100_000_000, 1, 0, 0), constants(), PRICES)
+    shards = plan.part("Redis shards")
+    assert (plan.shards, shards.number, shards.why) == (6, 6, "memory")
+    assert shards.gib * 6 == pytest.approx(1.4 * 1e11 / GIB, rel=1e-3)
+    assert plan.part("Redis replicas").number == 6
+
+
+def test_shards_by_commands_are_the_fewest_that_are_not_too_busy() -> None:
+    """Each read touches every shard, so twice as many shards do not do twice the reads."""
+    asked, per = Load(1, 1, 0, 10_000), constants(redis_us_per_command=10, redis_us_per_key=1)
+    plan = make_plan(asked, per, PRICES)
+    assert plan.part("Redis shards").why == "commands"
+    assert redis_busy(asked, per, plan.shards) <= BUSY < redis_busy(asked, per, plan.shards - 1)
+    # 200 keys and, with one shard, two commands: 220 us.
+    assert redis_busy(asked, per, 1) == pytest.approx(10_000 * 220e-6)
+    assert redis_busy(asked, per, 100) == pytest.approx(10_000 * (101 * 10 + 200) * 1e-6 / 100)
+
+
+def test_a_hot_place_is_warned_of() -> None:
+    """One partition has one core, however many workers there are."""
+    per = constants(worker_us_per_event=20)
+    assert make_plan(Load(1, 1, 1e6, 0, 0.01), per, PRICES).warnings == ()
+    (warning,) = make_plan(Load(1, 1, 1e6, 0, 0.1), per, PRICES).warnings
+    assert "keeps 1.0 cores busy" in warning
+
+
+def test_a_month_is_paid_by_the_core() -> None:
+    """Two workers, shard and replica, two of serve, two model servers, three brokers of two."""
+    assert make_plan(Load(1, 1, 0, 0), constants(), PRICES).month == pytest.approx(14 * 730)
+
+
+@pytest.mark.parametrize("bad", [(0, 1, 1, 1), (1, 1, -1, 1), (1, 1, 1, 1, 1.0)])
+def test_an_absurd_load_is_refused(bad: tuple[float, ...]) -> None:
+    """In words, before anything is reckoned."""
+    with pytest.raises(ValueError, match="must"):
+        Load(*bad)  # type: ignore[arg-type]
+
+
+def test_a_plan_holds_in_the_simulation() -> None:
+    """No queue worth the name: the 99th percentile is near the work itself; a shard is survived."""
+    per, prices = load()
+    plan = make_plan(Load(100_000, 10_000, 3_000, 100), per, prices)
+    found = simulate(plan, per, np.random.default_rng(1))
+    work_ms = per.serve_ms_per_request + per.model_ms_per_request
+    assert work_ms * 0.7 < found.p50_ms < found.p99_ms < 3 * work_ms
+    assert found.lost_one_p99_ms >= found.p99_ms
+    assert per.failover_s < found.caught_up_s < 3 * per.failover_s
+    assert simulate(plan, per, np.random.default_rng(1)) == found, "a run repeats to the bit"
+
+
+def test_the_command_answers_programs_too() -> None:
+    """The same plan as JSON, with the caller's prices."""
+    asked = ["--users", "1000", "--places", "100", "--events-per-s", "0", "--requests-per-s", "0"]
+    prices = ["--core-hour", "1", "--gib-hour", "0", "--disk-gib-month", "0"]
+    result = CliRunner().invoke(app, ["plan", *asked, *prices, "--json"])
+    assert result.exit_code == 0, result.output
+    told = json.loads(result.stdout)
+    assert told["month"] == pytest.approx(14 * 730)
+    assert told["simulated"]["backlog_events"] == 0
+    shown = CliRunner().invoke(app, ["plan", *asked])
+    assert "Redis shards" in shown.stdout
+    assert CliRunner().invoke(app, ["plan", *asked, "--hot-share", "2"]).exit_code == 1
