@@ -2,77 +2,52 @@
 
 On a real Kafka and a real Redis, one `stream` worker. First it folds as fast as it can: processor
 time of an event in the worker and in Redis, bytes of states, log and archive. Then it folds a
-steady load, and Redis stands still for some seconds, as while a shard fails over: the backlog at
-the worst moment and the time until it is caught up with, beside what the simulation says from the
-rate that was just measured. A ratio within 0.8 and 1.2 is what a large plan may be believed on.
+steady load, and Redis stands still for some seconds, as while a shard fails over, twice: the first
+tells how long a worker takes to go on, the second is foretold: the backlog at the worst moment and
+the time until it is caught up with, beside what the simulation says from that and from the rate.
+A ratio within 0.8 and 1.2 is what a large plan may be believed on.
 
 Processor times hardly depend on what else the machine does; the rates do, and so does the test.
 """
 
 import argparse
 import os
-import signal
 import tempfile
-import threading
 import time
 import tracemalloc
 import uuid
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import redis
-from confluent_kafka import Producer
 from pydantic import SecretStr
 
+from benchmarks.capacity_outage import (
+    OUTAGE_S,
+    STEADY_SHARE,
+    Installation,
+    foretold,
+    through_outages,
+)
 from benchmarks.cores import pin, split
 from benchmarks.cpu import used_s
 from benchmarks.events import events_of
 from benchmarks.report import Figure, publish, ratio
 from benchmarks.stream import Places, folded, produce, rate_of, running, users_folded
 from benchmarks.stream_parts import states_after
-from contracts.kafka import producer_config
 from contracts.settings import Settings
 from online_features.archive import read_catalogue
 from online_features.keys import Keys, ShardKind
-from placestream.capacity.simulation import Backlog, Outage, behind
+from placestream.capacity.simulation import Backlog
 from placestream.simulation.city import City
 from placestream.simulation.plan import Plan
 from placestream.simulation.to_archive import write_archive
 from placestream.stack.kafka import KafkaBroker
 from placestream.stack.redis import RedisServer
 
-#: Of the rate at which the worker folds alone.
-STEADY_SHARE = 0.25
-#: Before the outage, and its length.
-LEAD_S, OUTAGE_S = 4.0, 3.0
-#: Caught up is who has no more events waiting than come in so long.
-USUAL_S = 0.5
 READ_KEYS, READS = 200, 1_000
 PLACES = 5_000
-PATIENCE_S = 200
-
-
-@dataclass(frozen=True)
-class Installation:
-    """The servers, the settings, and the core that the worker has."""
-
-    kafka: KafkaBroker
-    server: RedisServer
-    settings: Settings
-    core: set[int]
-
-    @property
-    def client(self) -> redis.Redis:
-        """A client of Redis."""
-        return self.server.client()
-
-    @property
-    def redis_pid(self) -> int:
-        """Redis's process."""
-        return int(self.server.children[0].process.pid)
 
 
 def flat_out(here: Installation, messages: Sequence[tuple[str, bytes]]) -> dict[str, float]:
@@ -158,82 +133,6 @@ def read_cost(here: Installation) -> dict[str, float]:
     return {"redis us/command": max(one - per_key, 0.0), "redis us/key": per_key}
 
 
-class Sender(threading.Thread):
-    """Sends messages at a steady rate, round and round, and knows how many are out."""
-
-    def __init__(
-        self, settings: Settings, messages: Sequence[tuple[str, bytes]], per_s: float
-    ) -> None:
-        super().__init__(daemon=True)
-        self._producer = Producer(producer_config(settings))
-        self._topic, self._messages = settings.topics.interactions.name, messages
-        self._per_s, self._done = per_s, threading.Event()
-        self.sent = 0
-
-    def run(self) -> None:
-        """Send until closed; what a pause of the machine held up is made up for at once."""
-        began_s, known = time.monotonic(), len(self._messages)
-        while not self._done.wait(0.005):
-            due = int(self._per_s * (time.monotonic() - began_s))
-            for number in range(self.sent, due):
-                key, value = self._messages[number % known]
-                self._producer.produce(self._topic, key=key, value=value)
-            self.sent = due
-            self._producer.poll(0)
-
-    def close(self) -> None:
-        """Send no more."""
-        self._done.set()
-        self.join()
-        self._producer.flush(30)
-
-
-def through_an_outage(
-    here: Installation, messages: Sequence[tuple[str, bytes]], per_s: float
-) -> Backlog:
-    """A steady load that the worker keeps up with; then Redis stands still for a while.
-
-    Raises:
-        TimeoutError: the worker does not catch up.
-    """
-    client, settings, usual = here.client, here.settings, USUAL_S * per_s
-    already = users_folded(client, settings)
-    with running(["placestream", "stream"], settings, here.core):
-        sender = Sender(settings, messages, per_s)
-        sender.start()
-
-        def waiting() -> int:
-            return sender.sent + already - users_folded(client, settings)
-
-        try:
-            time.sleep(LEAD_S)
-            _until(lambda: already < users_folded(client, settings) and waiting() <= usual)
-            began_s = time.monotonic()
-            os.kill(here.redis_pid, signal.SIGSTOP)
-            time.sleep(OUTAGE_S)
-            os.kill(here.redis_pid, signal.SIGCONT)
-            most = waiting()
-
-            def caught_up() -> bool:
-                nonlocal most
-                now = waiting()
-                most = max(most, now)
-                return now <= usual
-
-            _until(caught_up)
-            return Backlog(float(most), time.monotonic() - began_s)
-        finally:
-            sender.close()
-
-
-def _until(true: Callable[[], bool]) -> None:
-    deadline_s = time.monotonic() + PATIENCE_S
-    while not true():
-        if time.monotonic() > deadline_s:
-            raise TimeoutError("the worker does not keep up")
-        time.sleep(0.02)
-
-
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -269,16 +168,12 @@ def main() -> None:
                     costs.setdefault(name, []).append(value)
                 per_s = STEADY_SHARE * found["rate"]
                 steady = list(events_of(given.events, given.users, 1_000 + round_))
-                measured.append(through_an_outage(here, steady, per_s))
-                simulated.append(_simulated(found["rate"], per_s))
+                first, second = through_outages(here, steady, per_s)
+                costs.setdefault("resumes in s", []).append(first.resumed_s)
+                measured.append(second.backlog)
+                simulated.append(foretold(found["rate"], per_s, first, second))
     costs["catalogue bytes/place"] = [catalogue_bytes()]
     publish("What a plan is reckoned from", *_figures(costs, measured, simulated, given))
-
-
-def _simulated(rate: float, per_s: float) -> Backlog:
-    arrivals_s = np.arange(int(per_s * (LEAD_S + OUTAGE_S * 4))) / per_s
-    outage = Outage(LEAD_S, LEAD_S + OUTAGE_S)
-    return behind(arrivals_s, 1 / rate, outage, least=USUAL_S * per_s)
 
 
 def _figures(

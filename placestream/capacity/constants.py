@@ -33,6 +33,7 @@ class Constants:
         kafka_bytes_per_event: on a broker's disk, one replica, with its re-keyed copy.
         archive_bytes_per_event: in Parquet.
         failover_s: from a shard's death until its replica answers.
+        resume_s: from then on, until a worker folds again.
     """
 
     worker_us_per_event: float
@@ -51,6 +52,7 @@ class Constants:
     kafka_bytes_per_event: float
     archive_bytes_per_event: float
     failover_s: float
+    resume_s: float
 
     @classmethod
     def of(cls, table: dict[str, dict[str, Any]]) -> Self:

@@ -114,10 +114,11 @@ def _failover(plan: Plan, per: Constants, rng: np.random.Generator) -> tuple[flo
     if free <= 0:
         return float("inf"), float("inf")
     # Long enough to be caught up, and coarser where there would be too many events.
-    span_s = 1.5 * per.failover_s / free + 1
+    gone_s = per.failover_s + per.resume_s
+    span_s = 1.5 * gone_s / free + 1
     grain = max(rate * span_s / EVENTS, 1.0)
     events = rng.exponential(grain / rate, int(rate * span_s / grain) + 1)
-    outage = Outage(0.0, per.failover_s)
+    outage = Outage(0.0, gone_s)
     usual = rate * BATCH_S / grain
     found = behind(np.cumsum(events), grain * service_s, outage, least=max(usual, 1.0))
     return grain * found.most, found.caught_up_s
