@@ -54,6 +54,8 @@ LONGEST = (
     "placestream/stack/test_kafka.py",
     "streams/test_exactness.py",
     "retrain/test_trainer.py",
+    "models/test_impressions.py",
+    "models/test_train.py",
 )
 
 

@@ -301,6 +301,7 @@ def test_no_set_knows_what_comes_after_its_answer(
         np.testing.assert_array_equal(alone.users[0], whole.users[i])
 
 
+@pytest.mark.slow
 def test_sets_are_the_same_in_whatever_pieces_they_are_made(
     data: Data, until_s: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -322,6 +323,7 @@ def test_sets_are_the_same_in_whatever_pieces_they_are_made(
     assert found.facts["features_as_logged"] + found.facts["features_recomputed"] == len(whole)
 
 
+@pytest.mark.slow
 def test_no_more_is_taken_than_the_setting_says(
     data: Data, served: ServedAnswers, until_s: float, found: Lessons
 ) -> None:
@@ -396,6 +398,7 @@ def _learned(
     return gathered(sets.learn), sets.judge, sets.served
 
 
+@pytest.mark.slow
 def test_served_sets_stand_among_the_drawn_ones_in_memory_and_in_files(
     data: Data, dataset: Dataset, training: Settings, served: ServedAnswers, tmp_path: Path
 ) -> None:
@@ -421,6 +424,7 @@ def test_served_sets_stand_among_the_drawn_ones_in_memory_and_in_files(
         np.testing.assert_array_equal(judged[name], judge[name])
 
 
+@pytest.mark.slow
 def test_a_training_takes_them_and_its_card_says_so(
     data: Data, training: Settings, served: ServedAnswers, pair: TrainedPair
 ) -> None:

@@ -97,6 +97,7 @@ def test_it_repeats_by_its_seed() -> None:
     assert _trained()[1] == _trained()[1]
 
 
+@pytest.mark.slow
 def test_files_teach_as_memory_does(tmp_path: Path) -> None:
     """To the last digit, if all sets fit into a pool; else nearly as well, and repeatably."""
     learn = take(_columns(3), slice(0, 500))

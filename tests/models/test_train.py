@@ -46,6 +46,7 @@ def test_the_card_says_what_each_stage_cost(pair: TrainedPair) -> None:
         "ranker",
         "held-out requests",
         "reference of drift",
+        "importance of inputs",
     ]
     assert all(stage["cpu_cores"] > 0 for stage in told["stages"].values())
     assert told["stages"]["choice sets"]["rows_per_s"] > 0
@@ -58,6 +59,7 @@ def test_probabilities_over_the_city_sum_to_about_one(pair: TrainedPair) -> None
     assert 0.5 < float(ranked.probability.sum(axis=1).mean()) < 1.6
 
 
+@pytest.mark.slow
 def test_run_trains_from_the_archive_exports_and_tells(training: Settings, tmp_path: Path) -> None:
     """The command line's `train`, on the plain candidate model."""
     settings = training.model_copy(
@@ -112,6 +114,7 @@ def test_a_version_that_is_not_there_is_told(pair: TrainedPair, tmp_path: Path) 
         evaluate_version(tmp_path, 3, pair.holdout)
 
 
+@pytest.mark.slow
 def test_a_pair_of_other_features_is_told(
     training: Settings, pair: TrainedPair, tmp_path: Path
 ) -> None:

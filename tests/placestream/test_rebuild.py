@@ -148,6 +148,7 @@ def test_archive_then_stream_equals_a_recompute(
     assert_equals_recompute(client, settings)
 
 
+@pytest.mark.slow
 def test_only_places_changed(parted: Parted) -> None:
     """Users stay as they are, with their worker; places are filled and catch up."""
     settings, client = parted.settings, parted.client

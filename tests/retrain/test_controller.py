@@ -292,7 +292,7 @@ def test_a_pair_that_does_not_load_fails(bench: Bench) -> None:
     failed = controller.step()
     assert failed is not None
     assert (failed.state, bench.plan(), current(bench.settings)) == ("failed", None, 1)
-    assert "ranker 2" in failed.note
+    assert "version 2 of ranker" in failed.note
     assert metric("experiments_total", outcome="failed") == before + 1
 
 

@@ -176,7 +176,9 @@ def test_a_reload_ends_with_its_caller(start: Any, base_path: Path, publish: Pub
     api.wait_for({2: "AVAILABLE"})
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(
+    "number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)]
+)
 def test_run_serves_until_a_signal(
     settings: Settings, base_path: Path, publish: Publish, number: signal.Signals
 ) -> None:

@@ -25,8 +25,7 @@ def test_another_process_sees_the_same_settings(monkeypatch: pytest.MonkeyPatch)
     settings = Settings.model_validate(CHANGED)
     for name, text in environment(settings).items():
         monkeypatch.setenv(name, text)
-    absolute = {"archive_dir": settings.archive_dir.absolute()}
-    absolute["model_config_file"] = settings.model_config_file.absolute()
+    absolute = {name: v.absolute() for name, v in settings if isinstance(v, Path)}
     assert Settings(_env_file=None) == settings.model_copy(update=absolute)
 
 
