@@ -5,7 +5,7 @@ SHELL := bash
 PYTHON_DIR := .venv/bin
 # Files are shared out among this many processes (tests/conftest.py says in which order). Tests wait
 # for servers more than they compute, so it may be more than there are cores.
-TEST_PROCESSES := 4
+TEST_PROCESSES := 3
 PYTEST := $(PYTHON_DIR)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
 # Tools that `make setup` puts beside Python (promtool) are found by tests and scripts.
 export PATH := $(CURDIR)/$(PYTHON_DIR):$(PATH)
