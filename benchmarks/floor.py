@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import grpc.aio
-import numpy as np
 from numpy.typing import NDArray
 from redis.asyncio import Redis
 
@@ -30,6 +29,7 @@ from online_features.catalogue import Catalogue
 from online_features.catalogue_feed import CatalogueFeed
 from online_features.crowds import Crowds
 from online_features.keys import Keys
+from online_features.place_values import ShelvedValues
 from online_features.reader import OnlineReader, UserRead
 
 _PATIENCE_S = 30.0
@@ -64,9 +64,9 @@ class _NotingStore(OnlineReader):
         self.errand.user_key = self._of.entity("i", user_id)
         return await super().user(user_id)
 
-    async def places(self, place_ids: Sequence[str]) -> tuple[NDArray[np.void], NDArray[np.bool_]]:
+    async def place_values(self, place_ids: Sequence[str], now_s: float) -> ShelvedValues:
         self.errand.place_keys = [self._of.entity("b", place_id) for place_id in place_ids]
-        return await super().places(place_ids)
+        return await super().place_values(place_ids, now_s)
 
 
 class _NotingModels(ModelClient):

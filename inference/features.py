@@ -20,6 +20,7 @@ from inference.ports import Store
 from online_features.catalogue import Catalogue
 from online_features.context import ContextState, situation
 from online_features.definitions import PLACE
+from online_features.place_values import PlaceStates, PlaceValues
 from online_features.reader import UserRead
 from online_features.request import ranking_features
 
@@ -76,21 +77,33 @@ class FeatureStage:
 
     async def look(self, ask: Ask, chosen: Chosen, person: Person) -> Seen:
         """The chosen places as of now."""
-        place_ids = [self._catalogue.place_id(row) for row in chosen.rows.tolist()]
+        place_ids = self._catalogue.place_ids(chosen.rows)
         region = ask.query.region or self._region_of_nearest(chosen)
+        explores = bool(slots_of(ask.query))
+        places: PlaceValues
         try:
-            (states, _), context = await self._part.call(
-                lambda _: asyncio.gather(self._store.places(place_ids), self._context(region)),
+            places, context = await self._part.call(
+                lambda _: asyncio.gather(
+                    self._places(place_ids, ask.now_s, explores), self._context(region)
+                ),
                 ask.budget.share_s(PLACES_SHARE, self._timeout_s),
             )
         except PartFailed as failure:
             ask.course.stood_in(failure)
-            states, context = PLACE.empty(len(place_ids)), None
+            places, context = PlaceStates.at(PLACE.empty(len(place_ids)), ask.now_s), None
         query = ask.query
         here = situation(query.lat, query.lng, ask.now_s, context, stale_s=self._stale_s)
-        tries = Tries.of(states, ask.now_s) if slots_of(query) else None
-        features = ranking_features(person.states, states, chosen.rows, here, self._catalogue)
-        return Seen(features, tries)
+        features = ranking_features(person.states, places, chosen.rows, here, self._catalogue)
+        if explores and isinstance(places, PlaceStates):
+            return Seen(features, Tries.of(places.states, ask.now_s))
+        return Seen(features, None)
+
+    async def _places(self, place_ids: list[str], now_s: float, explores: bool) -> PlaceValues:
+        if not explores:
+            return await self._store.place_values(place_ids, now_s)
+        # What the draw needs, views and clicks apart, is in the states alone.
+        states, _ = await self._store.places(place_ids)
+        return PlaceStates.at(states, now_s)
 
     async def _context(self, region: str) -> ContextState | None:
         return await self._store.context(region) if region else None

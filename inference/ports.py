@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from inference.model_client import Prediction
 from online_features.context import ContextState
+from online_features.place_values import PlaceValues
 from online_features.reader import UserRead
 
 
@@ -23,6 +24,8 @@ class Store(Protocol):
     async def places(
         self, place_ids: Sequence[str]
     ) -> tuple[NDArray[np.void], NDArray[np.bool_]]: ...
+
+    async def place_values(self, place_ids: Sequence[str], now_s: float) -> PlaceValues: ...
 
     async def context(self, region: str) -> ContextState | None: ...
 

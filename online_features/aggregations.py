@@ -37,6 +37,10 @@ class Aggregation(ABC):
     def read(self, states: States, now_s: Moments) -> NDArray[np.floating]:
         """Values at a moment: float[n, len(outputs)], NaN where nothing is known."""
 
+    def still(self, tile_s: int) -> bool:
+        """Whether reads at two moments of one tile of so many seconds are always the same."""
+        return False
+
 
 @dataclass(frozen=True)
 class Count(Aggregation):
@@ -68,6 +72,10 @@ class Count(Aggregation):
             parts.append(self.active.read(states, now_s, active=True))
         return np.concatenate(parts, axis=1)
 
+    def still(self, tile_s: int) -> bool:
+        rings = (*self.windows, self.active) if self.active else self.windows
+        return all(ring.width_s % tile_s == 0 for ring in rings)
+
 
 @dataclass(frozen=True)
 class Sum(Aggregation):
@@ -94,6 +102,9 @@ class Sum(Aggregation):
 
     def read(self, states: States, now_s: Moments) -> NDArray[np.floating]:
         return np.concatenate([ring.read(states, now_s) for ring in self.windows], axis=1)
+
+    def still(self, tile_s: int) -> bool:
+        return all(ring.width_s % tile_s == 0 for ring in self.windows)
 
 
 @dataclass(frozen=True)
@@ -129,6 +140,9 @@ class Ratio(Aggregation):
     def read(self, states: States, now_s: Moments) -> NDArray[np.floating]:
         success, trials = self.counts(states, now_s)
         return (success + self.prior * self.prior_weight) / (trials + self.prior_weight)
+
+    def still(self, tile_s: int) -> bool:
+        return self.ring.width_s % tile_s == 0
 
     def counts(
         self, states: States, now_s: Moments
@@ -168,6 +182,9 @@ class MeanRating(Aggregation):
         mean = np.full(len(count), np.nan)
         np.divide(states["sum_milli"], 1_000 * count, out=mean, where=count > 0)
         return np.stack([mean, count], axis=1)
+
+    def still(self, tile_s: int) -> bool:
+        return True
 
 
 @dataclass(frozen=True)
@@ -215,6 +232,9 @@ class Histogram(Aggregation):
     def read(self, states: States, now_s: Moments) -> NDArray[np.floating]:
         counts: NDArray[np.float64] = states["bins"].astype(np.float64)
         return counts
+
+    def still(self, tile_s: int) -> bool:
+        return True
 
 
 def codes_of(key: str, events: EventColumns) -> NDArray[np.int64]:

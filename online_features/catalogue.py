@@ -65,10 +65,14 @@ class Catalogue:
         """Id of a place."""
         return self._ids[row] or ""
 
+    def place_ids(self, rows: NDArray[np.int64]) -> list[str]:
+        """Ids of some places."""
+        return [place_id or "" for place_id in self._ids.at(rows)]
+
     @property
     def ids(self) -> list[str]:
-        """All ids by row, made anew at each call; a service asks for `place_id`."""
-        return [self.place_id(row) for row in range(self._n)]
+        """All ids by row, made anew at each call; a service asks for those of some rows."""
+        return self.place_ids(np.arange(self._n))
 
     def column(self, name: str) -> NDArray[np.generic]:
         """One column, length `len(self)`; do not write to it."""

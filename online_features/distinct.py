@@ -96,6 +96,9 @@ class Distinct(Aggregation):
                 result[row, column] = _estimate(cells, count[row][live[row]])
         return result
 
+    def still(self, tile_s: int) -> bool:
+        return self.ring.width_s % tile_s == 0
+
 
 def _hash32(values: NDArray[np.uint64]) -> NDArray[np.uint32]:
     """The upper half of a 64-bit hash; never 0, which means an empty cell."""

@@ -27,8 +27,8 @@ class Feature:
         aggregation: what is kept of the events, over which windows.
         missing: its value when nothing is known.
         ranked: how the ranker sees its columns, as `user_...` or `place_...`: as they are, or as
-            log(1 + value); `None`: not by itself (`online_features/request.py` may use it). No
-            part of the state, so no part of its version.
+            log(1 + value); `None`: not by itself (`online_features/ranking_columns.py` may use it).
+            No part of the state, so no part of its version.
     """
 
     name: str

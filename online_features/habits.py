@@ -1,12 +1,12 @@
-"""Columns of the ranker that read habits: which of this user's past occasions resemble this one.
+"""Habits: which of a user's past occasions resemble this one.
 
-Each column weighs the past visits by how much their occasion was like the present (the hour, the
-weekday, the time since the visit before, the place or kind of place come from) and says which
-share of the weight this very place has. The gap since the visit before carries most: half an
-hour after work leads elsewhere than the morning after.
+Each weight says of the past visits how much their occasion was like the present (the hour, the
+weekday, the time since the visit before, the place or kind of place come from); what share of a
+weight a very place has is a column of the ranker. The gap since the visit before carries most:
+half an hour after work leads elsewhere than the morning after.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -15,13 +15,10 @@ from numpy.typing import NDArray
 
 from online_features.definitions import NEVER_S
 from online_features.geo import distance_m
-from online_features.pairs import Column, Pairs, filled, log1p, picked
+from online_features.pairs import Asks, filled, picked
+from online_features.past_sums import Column
 from online_features.rings import DAY_S, HOUR_S
 
-#: Shares are of so much weight more than there is, so that one old visit is no certainty.
-PRIOR = 0.3
-#: Shares are told as log(share + LEAST): what matters between 1 % and 10 % is the factor.
-LEAST = 0.01
 #: Gaps are alike when their logarithms are, within about a factor of two.
 GAP_SIGMA, GAP_FLOOR_H = 0.7, 0.2
 #: A past visit began near here if its own previous place lies within about so many metres.
@@ -34,19 +31,19 @@ _WEEKEND = 5
 class Occasions:
     """The past visits of r requests as occasions: what went before each, and how like now it is."""
 
-    pairs: Pairs
+    asks: Asks
 
     @cached_property
     def before_row(self) -> NDArray[np.int64]:
         """Catalogue row of the visit before each past visit, [r, history]; -1 none or unknown."""
         at = self._before
-        rows = np.where(self.pairs.been, self.pairs.past_rows, -1)
+        rows = np.where(self.asks.been, self.asks.past_rows, -1)
         return np.where(at >= 0, picked(rows, np.maximum(at, 0)), -1)
 
     @cached_property
     def _before(self) -> NDArray[np.int64]:
         """Position in the history of the visit before each event, [r, history]; -1 none."""
-        been = self.pairs.been
+        been = self.asks.been
         width = been.shape[1]
         at = np.where(been, np.arange(width), width)
         after = np.minimum.accumulate(at[:, ::-1], axis=1)[:, ::-1]
@@ -56,14 +53,14 @@ class Occasions:
     @cached_property
     def gap_s(self) -> Column:
         """Seconds between each past visit and the one before it, [r, history]; NaN none."""
-        time_s, at = self.pairs.past.time_s, self._before
+        time_s, at = self.asks.past.time_s, self._before
         earlier = picked(time_s, np.maximum(at, 0))
         return np.where(at >= 0, time_s - earlier, np.nan)
 
     @cached_property
     def gap_now_s(self) -> Column:
         """Seconds since the newest visit, [r]; `NEVER_S` for none."""
-        age = np.where(self.pairs.been, self.pairs.past_age_s, NEVER_S)
+        age = np.where(self.asks.been, self.asks.past_age_s, NEVER_S)
         least: Column = age.min(axis=1)
         return least
 
@@ -73,34 +70,34 @@ class Occasions:
         past = np.log(filled(self.gap_s, NEVER_S) / HOUR_S + GAP_FLOOR_H)
         now = np.log(self.gap_now_s / HOUR_S + GAP_FLOOR_H)[:, None]
         alike = np.exp(-0.5 * ((past - now) / GAP_SIGMA) ** 2)
-        return np.where(np.isnan(self.gap_s) | ~self.pairs.been, 0.0, alike)
+        return np.where(np.isnan(self.gap_s) | ~self.asks.been, 0.0, alike)
 
     @cached_property
     def hours_alike(self) -> Column:
         """Visits around this hour, generously, [r, history]."""
-        alike: Column = self.pairs.been * self.pairs.around(2.5)
+        alike: Column = self.asks.been * self.asks.around(2.5)
         return alike
 
     @cached_property
     def same_start(self) -> Column:
         """Visits that came from the place visited last, [r, history]."""
-        last = self.pairs.last_row[:, None]
-        same: Column = self.pairs.been & (self.before_row == last) & (last >= 0)
+        last = self.asks.last_row[:, None]
+        same: Column = self.asks.been & (self.before_row == last) & (last >= 0)
         return same.astype(np.float64)
 
     @cached_property
     def same_start_kind(self) -> Column:
         """Visits that came from a place of the category of the one visited last, [r, history]."""
-        category = self.pairs.catalogue.category
-        last, before = self.pairs.last_row[:, None], self.before_row
+        category = self.asks.catalogue.category
+        last, before = self.asks.last_row[:, None], self.before_row
         same = (category[before] == category[last]) & (category[last] >= 0)
-        known: Column = self.pairs.been & same & (before >= 0) & (last >= 0)
+        known: Column = self.asks.been & same & (before >= 0) & (last >= 0)
         return known.astype(np.float64)
 
     @cached_property
     def began_near(self) -> Column:
         """How near here the past visits began, 0 to 1, around this hour; [r, history]."""
-        catalogue, at = self.pairs.catalogue, self.pairs.at
+        catalogue, at = self.asks.catalogue, self.asks.at
         known = self.before_row >= 0
         lat = np.where(known, catalogue.lat[self.before_row], np.nan)
         lng = np.where(known, catalogue.lng[self.before_row], np.nan)
@@ -111,27 +108,14 @@ class Occasions:
     @cached_property
     def like_day(self) -> Column:
         """Visits on the same kind of day (weekday or weekend) at this hour, [r, history]."""
-        today = _weekend(np.asarray(self.pairs.at.now_s))[:, None]
-        same = self.pairs.been & (_weekend(self.pairs.past.time_s) == today)
-        return np.where(same, self.pairs.around(1.5), 0.0)
-
-    @cached_property
-    def visits_here(self) -> Column:
-        """How many of the kept visits were here, [n]."""
-        count: Column = self.pairs.here.sum(self.pairs.been.astype(np.float64))
-        return count
-
-    @cached_property
-    def first_here_s(self) -> Column:
-        """Age of the oldest kept visit here, seconds, [n]; 0 for none."""
-        age = np.where(self.pairs.been, self.pairs.past_age_s, 0.0)
-        oldest: Column = -self.pairs.here.least(-age, 0.0)
-        return oldest
+        today = weekend(self.asks.now_s)[:, None]
+        same = self.asks.been & (weekend(self.asks.past.time_s) == today)
+        return np.where(same, self.asks.around(1.5), 0.0)
 
     @cached_property
     def gap_before_s(self) -> Column:
         """Gap between the two newest visits, [r]; `NEVER_S` with fewer."""
-        newest = self.pairs.newest[:, None]
+        newest = self.asks.newest[:, None]
         gap = picked(self.gap_s, newest)[:, 0]
         before: Column = filled(gap, NEVER_S)
         return before
@@ -139,71 +123,50 @@ class Occasions:
     @cached_property
     def novelty(self) -> Column:
         """Distinct places over visits among the kept ones, [r]; 1 without visits."""
-        rows = np.sort(np.where(self.pairs.been, self.pairs.past_rows, -1), axis=1)
+        rows = np.sort(np.where(self.asks.been, self.asks.past_rows, -1), axis=1)
         other = (rows[:, 1:] != rows[:, :-1]).sum(axis=1) + (rows[:, 0] >= 0)
-        visits = self.pairs.been.sum(axis=1)
+        visits = self.asks.been.sum(axis=1)
         return np.where(visits > 0, other / np.maximum(visits, 1), 1.0)
+
+    @cached_property
+    def weights(self) -> Column:
+        """All of `WEIGHTS`, float64[len(WEIGHTS), r, history]."""
+        return np.stack([weight(self) for weight in WEIGHTS.values()], dtype=np.float64)
+
+    @cached_property
+    def totals(self) -> Column:
+        """Sums of each weight over a request's history, float64[len(WEIGHTS), r]."""
+        totals: Column = self.weights.sum(axis=2)
+        return totals
 
     def fading(self, days: float) -> Column:
         """Visits, fading over days; [r, history]."""
-        return np.where(self.pairs.been, np.exp(-self.pairs.past_age_s / (days * DAY_S)), 0.0)
-
-    def share(self, weight: Column) -> Column:
-        """log(share + LEAST) of this place in some weights [r, history], [n]."""
-        total = self.pairs.spread(weight.sum(axis=1)) + PRIOR
-        return np.log(self.pairs.here.sum(weight) / total + LEAST)
+        return np.where(self.asks.been, np.exp(-self.asks.past_age_s / (days * DAY_S)), 0.0)
 
 
-def _weekend(time_s: Column) -> Column:
+def weekend(time_s: Column) -> Column:
+    """Whether moments lie on a Saturday or Sunday, UTC; bool, same shape."""
     # 1970-01-01 was a Thursday.
-    weekend: Column = (np.asarray(time_s) // DAY_S + 3) % 7 >= _WEEKEND
-    return weekend
+    late: Column = (np.asarray(time_s) // DAY_S + 3) % 7 >= _WEEKEND
+    return late
 
 
-def _overdue(o: Occasions) -> Column:
-    """log of the time since the last visit here over the mean between visits here; 0: too few."""
-    since = o.pairs.since_here
-    between = np.maximum(o.first_here_s - since, 0.0)
-    mean = between / np.maximum(o.visits_here - 1, 1)
-    late = np.log1p(since / HOUR_S) - np.log1p(mean / HOUR_S)
-    return np.where(o.visits_here >= 2, late, 0.0)
-
-
-def _to_user(o: Occasions, of_request: Column) -> Column:
-    return o.pairs.spread(of_request)
-
-
-#: Columns in the order in which the ranker has them.
-HABITS: dict[str, Callable[[Occasions], Column]] = {
-    # this very place's share of occasions like now
-    "habit_gap": lambda o: o.share(o.gap_alike * o.hours_alike),
-    "habit_start": lambda o: o.share(o.same_start),
-    "habit_start_gap": lambda o: o.share(o.same_start * o.gap_alike),
-    "habit_start_kind": lambda o: o.share(o.same_start_kind),
-    "habit_began_near": lambda o: o.share(o.began_near),
-    "habit_hour": lambda o: o.share(o.pairs.been * o.pairs.around(1.0)),
-    "habit_hours": lambda o: o.share(o.hours_alike * o.fading(60.0)),
-    "habit_day_hour": lambda o: o.share(o.like_day),
-    "habit_week_hour": lambda o: o.share(o.pairs.been * o.pairs.around(2.0, 168.0)),
-    "habit_1d": lambda o: o.share(o.fading(1.0)),
-    "habit_7d": lambda o: o.share(o.fading(7.0)),
-    "habit_30d": lambda o: o.share(o.fading(30.0)),
-    "habit_all": lambda o: o.share(o.pairs.been.astype(np.float64)),
-    # how sure that is, and whether it is time again
-    "habit_hour_log": lambda o: log1p(o.pairs.here.sum(o.pairs.been * o.pairs.around(1.0))),
-    "habit_week_hour_log": lambda o: log1p(
-        o.pairs.here.sum(o.pairs.been * o.pairs.around(2.0, 168.0))
-    ),
-    "habit_overdue": _overdue,
-    "habit_since_log": lambda o: np.log1p(o.pairs.since_here / 600.0),
-    "habit_first_log": lambda o: np.log1p(o.first_here_s / DAY_S),
-    # the user's side: how much there is to go by, and how often it leads to new places
-    "user_gap_log": lambda o: _to_user(o, np.log1p(o.gap_now_s / 600.0)),
-    "user_gap_before_log": lambda o: _to_user(o, np.log1p(o.gap_before_s / 600.0)),
-    "user_hour_log": lambda o: _to_user(o, log1p((o.pairs.been * o.pairs.around(1.0)).sum(axis=1))),
-    "user_starts_log": lambda o: _to_user(o, log1p(o.same_start.sum(axis=1))),
-    "user_novelty": lambda o: _to_user(o, o.novelty),
-    "hour_sin": lambda o: np.sin(2 * np.pi * o.pairs.now_s / DAY_S),
-    "hour_cos": lambda o: np.cos(2 * np.pi * o.pairs.now_s / DAY_S),
-    "weekend": lambda o: _weekend(o.pairs.now_s),
+#: Weights of past events, [r, history], by name.
+WEIGHTS: Mapping[str, Callable[[Occasions], Column]] = {
+    "been": lambda o: o.asks.been,
+    "taste": lambda o: o.asks.taste_weight,
+    "taste_this_hour": lambda o: o.asks.taste_weight * o.asks.hour_weight,
+    "intent": lambda o: o.asks.intent_weight,
+    "gap": lambda o: o.gap_alike * o.hours_alike,
+    "start": lambda o: o.same_start,
+    "start_gap": lambda o: o.same_start * o.gap_alike,
+    "start_kind": lambda o: o.same_start_kind,
+    "began_near": lambda o: o.began_near,
+    "hour": lambda o: o.asks.been * o.asks.around(1.0),
+    "hours": lambda o: o.hours_alike * o.fading(60.0),
+    "day_hour": lambda o: o.like_day,
+    "week_hour": lambda o: o.asks.been * o.asks.around(2.0, 168.0),
+    "1d": lambda o: o.fading(1.0),
+    "7d": lambda o: o.fading(7.0),
+    "30d": lambda o: o.fading(30.0),
 }

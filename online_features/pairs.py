@@ -1,4 +1,4 @@
-"""Pairs of a request and a place: what their features are made from, each thing worked out once.
+"""Requests and their pairs with places: what features are made from, each thing worked out once.
 
 What belongs to a request alone (its user's history, the weights of the past events) has one row a
 request, whatever the number of its places; sums over the past events at a place, or at places of
@@ -6,10 +6,8 @@ a category, are looked up by place. So 200 places cost little more than one, and
 of millions of rows no [rows, history] array.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,12 +15,13 @@ from numpy.typing import NDArray
 from online_features.catalogue import Catalogue
 from online_features.columns import RATE, VISIT
 from online_features.context import Situation
-from online_features.definitions import FAVOURITES, NEVER_S, PLACE, USER
+from online_features.definitions import FAVOURITES, USER
 from online_features.geo import distance_m
 from online_features.history import History, history
+from online_features.past_sums import Column, PastSums
+from online_features.place_values import PlaceValues
 from online_features.rings import DAY_S, HOUR_S
 
-Column = NDArray[Any]
 Flags = NDArray[np.bool_]
 #: How fast a taste fades, and how fast what was just looked at does.
 TASTE_TAU_S = 21.0 * DAY_S
@@ -34,118 +33,39 @@ ARRIVAL_SPEED_M_S = 2.8
 
 
 @dataclass(frozen=True)
-class AtPlace:
-    """Sums over the past events of r requests by place, for n pairs.
-
-    Attributes:
-        slot: int64[n], of the pair's place among those in its request's history; -1 none.
-        group: int64[e], slot of each past event that has one.
-        event: int64[e], position of that event in a raveled [r, history] array; newest first
-            within a request.
-        slots: how many there are.
-    """
-
-    slot: NDArray[np.int64]
-    group: NDArray[np.int64]
-    event: NDArray[np.int64]
-    slots: int
-
-    @classmethod
-    def of(
-        cls, past: NDArray[np.int64], of: NDArray[np.int64], wanted: NDArray[np.int64]
-    ) -> "AtPlace":
-        """Index codes of past events [r, history] for pairs of a request and a code; -1 is none."""
-        span = int(max(past.max(initial=0), wanted.max(initial=0))) + 1
-        event = np.flatnonzero(past >= 0)
-        request = event // past.shape[1]
-        keys, group = np.unique(request * span + past.ravel()[event], return_inverse=True)
-        if not len(keys):
-            nowhere = np.full(len(wanted), -1)
-            return cls(nowhere, group.astype(np.int64), event, 0)
-        key = of * span + wanted
-        at = np.minimum(np.searchsorted(keys, key), len(keys) - 1)
-        slot = np.where((keys[at] == key) & (wanted >= 0), at, -1)
-        return cls(slot, group.astype(np.int64), event, len(keys))
-
-    def sum(self, weight: Column) -> Column:
-        """Sum of the weights [r, history] of the past events at each pair's place, float64[n]."""
-        of_event = weight.ravel()[self.event]
-        total = np.zeros(self.slots + 1)
-        total[: self.slots] = np.bincount(self.group, of_event, minlength=self.slots)
-        summed: Column = total[self.slot]
-        return summed
-
-    def least(self, value: Column, missing: float) -> Column:
-        """Least value [r, history] of the past events at each pair's place, float64[n]."""
-        least = np.full(self.slots + 1, missing)
-        np.minimum.at(least, self.group, value.ravel()[self.event])
-        result: Column = least[self.slot]
-        return result
-
-
-@dataclass(frozen=True)
-class Pairs:
-    """n pairs of a request and a place.
+class Asks:
+    """r requests, each of a user in a situation.
 
     Attributes:
         users: [r], state of each request's user.
-        places: [n], state of each pair's place.
-        rows: int64[n], catalogue rows of the places, -1 not in it.
         at: situation of each request, [r].
         catalogue: where metadata come from.
-        of: int64[n], the request of each pair.
     """
 
     users: NDArray[np.void]
-    places: NDArray[np.void]
-    rows: NDArray[np.int64]
     at: Situation
     catalogue: Catalogue
-    of: NDArray[np.int64]
 
     @cached_property
     def now_s(self) -> Column:
-        """The moment of each pair's request, Unix seconds, [n]."""
-        return np.asarray(self.at.now_s, np.float64)[self.of]
+        """The moment of each request, Unix seconds, float64[r]."""
+        return np.asarray(self.at.now_s, np.float64)
 
     @cached_property
-    def _read(self) -> dict[tuple[str, str], NDArray[np.float32]]:
-        """Features that were asked for so far, by entity and name."""
+    def _read(self) -> dict[str, NDArray[np.float32]]:
+        """Features that were asked for so far."""
         return {}
 
-    def user_feature(self, name: str) -> NDArray[np.float32]:
+    def feature(self, name: str) -> NDArray[np.float32]:
         """All columns of one feature of the users, [r, its columns]; read when first asked for."""
-        key = ("user", name)
-        if key not in self._read:
-            self._read[key] = USER.read_feature(name, self.users, self.at.now_s)
-        return self._read[key]
-
-    def place_feature(self, name: str) -> NDArray[np.float32]:
-        """All columns of one feature of the places, [n, its columns]; read when first asked for."""
-        key = ("place", name)
-        if key not in self._read:
-            self._read[key] = PLACE.read_feature(name, self.places, self.now_s)
-        return self._read[key]
+        if name not in self._read:
+            self._read[name] = USER.read_feature(name, self.users, self.now_s)
+        return self._read[name]
 
     def user(self, column: str) -> Column:
-        """One column of the user, [n]."""
+        """One column of the users, [r]."""
         feature, at = USER.owner[column]
-        values: Column = self.user_feature(feature)[self.of, at]
-        return values
-
-    def place(self, column: str) -> Column:
-        """One column of the place, [n]."""
-        feature, at = PLACE.owner[column]
-        return self.place_feature(feature)[:, at]
-
-    def meta(self, column: str, missing: float = np.nan) -> Column:
-        """One numeric column of the catalogue, [n]."""
-        values = self.catalogue.column(column)[self.rows].astype(np.float64)
-        return np.where(self.rows >= 0, values, missing)
-
-    def spread(self, of_request: Column) -> Column:
-        """A value of each request, [r], as one of each pair, [n]."""
-        values: Column = np.asarray(of_request)[self.of]
+        values: Column = self.feature(feature)[:, at]
         return values
 
     @cached_property
@@ -162,7 +82,7 @@ class Pairs:
     @cached_property
     def past_age_s(self) -> Column:
         """Age of each past event, [r, history]."""
-        return self.past.age_s(self.at.now_s)
+        return self.past.age_s(self.now_s)
 
     @cached_property
     def been(self) -> Flags:
@@ -196,8 +116,7 @@ class Pairs:
         """Hours between each past event and this moment, around the clock of a period."""
         apart = self._clocks.get(period_h)
         if apart is None:
-            now_s = np.asarray(self.at.now_s, np.float64)[:, None]
-            apart = np.abs(self.past.time_s - now_s) / HOUR_S % period_h
+            apart = np.abs(self.past.time_s - self.now_s[:, None]) / HOUR_S % period_h
             self._clocks[period_h] = apart = np.minimum(apart, period_h - apart)
         return apart
 
@@ -215,37 +134,10 @@ class Pairs:
         return self.around(HOUR_SIGMA)
 
     @cached_property
-    def here(self) -> AtPlace:
-        """The past events at each pair's very place."""
-        return AtPlace.of(self.past_rows, self.of, self.rows)
-
-    @cached_property
     def past_category(self) -> NDArray[np.int64]:
         """Category of each past event's place, [r, history]; -1 unknown."""
         known = self.past_rows >= 0
         return np.where(known, self.catalogue.category[self.past_rows], -1).astype(np.int64)
-
-    @cached_property
-    def category(self) -> NDArray[np.int64]:
-        """Category of each pair's place, [n]; -1 unknown."""
-        return np.where(self.rows >= 0, self.catalogue.category[self.rows], -1).astype(np.int64)
-
-    @cached_property
-    def alike(self) -> AtPlace:
-        """The past events at places of the category of each pair's place."""
-        return AtPlace.of(self.past_category, self.of, self.category)
-
-    @cached_property
-    def favourite(self) -> Column:
-        """Fading number of visits to this very place, over months, [n]."""
-        places, weight = FAVOURITES.read_places(self.users["favourites"], self.at.now_s)
-        known = self.catalogue.rows_of(places)
-        return AtPlace.of(known, self.of, self.rows).sum(weight)
-
-    @cached_property
-    def since_here(self) -> Column:
-        """Seconds since the last visit to this very place, [n]; `NEVER_S` for none."""
-        return self.here.least(np.where(self.been, self.past_age_s, NEVER_S), NEVER_S)
 
     @cached_property
     def newest(self) -> NDArray[np.int64]:
@@ -259,12 +151,6 @@ class Pairs:
         rows = np.where(self.been, self.past_rows, -1)
         last: NDArray[np.int64] = picked(rows, self.newest[:, None])[:, 0]
         return last
-
-    @cached_property
-    def metres(self) -> Column:
-        """Distance from the request to the place, [n]; NaN unknown."""
-        lat, lng = self.spread(self.at.lat), self.spread(self.at.lng)
-        return distance_m(lat, lng, self.meta("lat"), self.meta("lng"))
 
     @cached_property
     def past_lat_lng(self) -> tuple[Column, Column]:
@@ -292,24 +178,90 @@ class Pairs:
         weight = np.where((self.past_rows >= 0) & ~np.isnan(price), self.taste_weight, 0.0)
         return ratio((weight * filled(price, 0.0)).sum(axis=1), weight.sum(axis=1), np.nan)
 
+
+@dataclass(frozen=True)
+class Pairs:
+    """n pairs of a request and a place.
+
+    Attributes:
+        asks: the requests, [r].
+        places: what the places' states say, [n].
+        rows: int64[n], catalogue rows of the places, -1 not in it.
+        of: int64[n], the request of each pair.
+    """
+
+    asks: Asks
+    places: PlaceValues
+    rows: NDArray[np.int64]
+    of: NDArray[np.int64]
+
+    @cached_property
+    def now_s(self) -> Column:
+        """The moment of each pair's request, Unix seconds, [n]."""
+        return self.spread(self.asks.now_s)
+
+    @cached_property
+    def _meta(self) -> dict[str, Column]:
+        """Columns of the catalogue that were asked for so far."""
+        return {}
+
+    def meta(self, column: str) -> Column:
+        """One numeric column of the catalogue, [n]; NaN where the place is not in it."""
+        if column not in self._meta:
+            values = self.asks.catalogue.column(column)[self.rows].astype(np.float64)
+            self._meta[column] = np.where(self.rows >= 0, values, np.nan)
+        return self._meta[column]
+
+    def spread(self, of_request: Column) -> Column:
+        """A value of each request, [r], as one of each pair, [n]."""
+        values: Column = np.asarray(of_request)[self.of]
+        return values
+
+    @cached_property
+    def here(self) -> PastSums:
+        """The past events at each pair's very place."""
+        return PastSums.of(self.asks.past_rows, self.of, self.rows)
+
+    @cached_property
+    def category(self) -> NDArray[np.int64]:
+        """Category of each pair's place, [n]; -1 unknown."""
+        return np.where(self.rows >= 0, self.asks.catalogue.category[self.rows], -1).astype(
+            np.int64
+        )
+
+    @cached_property
+    def alike(self) -> PastSums:
+        """The past events at places of the category of each pair's place."""
+        return PastSums.of(self.asks.past_category, self.of, self.category)
+
+    @cached_property
+    def favourite(self) -> Column:
+        """Fading number of visits to this very place, over months, [n]."""
+        asks = self.asks
+        places, weight = FAVOURITES.read_places(asks.users["favourites"], asks.now_s)
+        at = PastSums.of(asks.catalogue.rows_of(places), self.of, self.rows)
+        values: Column = at.spread(at.sums(weight[None]), np.zeros(1))[0]
+        return values
+
+    @cached_property
+    def metres(self) -> Column:
+        """Distance from the request to the place, [n]; NaN unknown."""
+        lat, lng = self.spread(self.asks.at.lat), self.spread(self.asks.at.lng)
+        return distance_m(lat, lng, self.meta("lat"), self.meta("lng"))
+
     @cached_property
     def open_state(self) -> NDArray[np.int8]:
         """Whether the place is open when the user arrives, [n]."""
         arrival_s = self.now_s + filled(self.metres, 0.0) / ARRIVAL_SPEED_M_S
-        return self.catalogue.open_state(self.rows, arrival_s)
+        return self.asks.catalogue.open_state(self.rows, arrival_s)
 
     @cached_property
     def rating(self) -> Column:
         """Rating of the place: of its visitors, else its metadata's; NaN unknown."""
-        own = np.where(self.place("rating_count") >= 3, self.place("rating_mean"), np.nan)
+        own = np.where(
+            self.places.column("rating_count") >= 3, self.places.column("rating_mean"), np.nan
+        )
         return np.where(np.isnan(own), self.meta("rating"), own)
-
-    def share(self, weight: Column, among: AtPlace) -> Column:
-        """Share of the weights [r, history] that the events of each pair have, [n]."""
-        return ratio(among.sum(weight), self.spread(weight.sum(axis=1)))
-
-
-ColumnOf = Callable[[Pairs], Column]
 
 
 def ratio(top: Column, bottom: Column, missing: float = 0.0) -> Column:

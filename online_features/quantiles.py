@@ -64,3 +64,6 @@ class Quantiles(Aggregation):
             middle = 2 * self.least * self._growth ** bin_.astype(np.float64) / (1 + self._growth)
             columns.append(np.where(count[:, 0] > 0, middle, np.nan))
         return np.stack(columns, axis=1)
+
+    def still(self, tile_s: int) -> bool:
+        return True

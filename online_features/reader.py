@@ -13,6 +13,7 @@ from contracts.settings import Settings
 from online_features.context import ContextState
 from online_features.definitions import PLACE, USER
 from online_features.keys import Keys
+from online_features.place_values import SHELF, PlaceShelf, ShelvedValues
 
 _CONTEXT = msgspec.json.Decoder(ContextState)
 
@@ -32,6 +33,8 @@ class OnlineReader:
     def __init__(self, redis: Redis, settings: Settings) -> None:
         self._redis = redis
         self._keys = Keys.of(settings)
+        self._shelf = PlaceShelf()
+        self._key_of: dict[str, str] = {}
 
     async def user(self, user_id: str) -> UserRead:
         """The state of one user; the empty one if nothing is known."""
@@ -63,8 +66,25 @@ class OnlineReader:
         """States [n] of places and which were there: one MGET."""
         if not place_ids:
             return PLACE.empty(0), np.zeros(0, bool)
-        values: Any = await self._redis.mget([self._keys.entity("b", p) for p in place_ids])
-        return PLACE.unpack(values)
+        return PLACE.unpack(await self._packed(place_ids))
+
+    async def place_values(self, place_ids: Sequence[str], now_s: float) -> ShelvedValues:
+        """What the states of n places say at a moment, neutral where there is none: one MGET.
+
+        States that have not changed since they were read last are not unpacked again.
+        """
+        packed = await self._packed(place_ids) if place_ids else []
+        return self._shelf.values(place_ids, packed, now_s)
+
+    async def _packed(self, place_ids: Sequence[str]) -> list[bytes | None]:
+        if len(self._key_of) > SHELF:
+            self._key_of.clear()
+        key_of = self._key_of
+        for place_id in place_ids:
+            if place_id not in key_of:
+                key_of[place_id] = self._keys.entity("b", place_id)
+        packed: Any = await self._redis.mget([key_of[p] for p in place_ids])
+        return list(packed)
 
     async def context(self, region: str) -> ContextState | None:
         """The newest context of a region, however old."""

@@ -39,6 +39,17 @@ class Texts(Sequence[str | None]):
         start, length = divmod(int(where[at % self._n]), _LENGTH + 1)
         return None if length == _NO_TEXT else held[start : start + length].decode()
 
+    def at(self, rows: NDArray[np.integer]) -> list[str | None]:
+        """The texts of some rows, none of them negative."""
+        held, where = self._held
+        found = where[rows].tolist()
+        return [
+            None
+            if (length := there & _LENGTH) == _NO_TEXT
+            else held[(start := there >> _LENGTH_BITS) : start + length].decode()
+            for there in found
+        ]
+
     def append(self, text: str | None) -> None:
         """Add a row."""
         held, where = self._held

@@ -16,6 +16,7 @@ from online_features.catalogue import Catalogue
 from online_features.columns import VIEW, VISIT, EventColumns
 from online_features.context import ContextState
 from online_features.definitions import PLACE, USER
+from online_features.place_values import PlaceStates
 from online_features.reader import UserRead
 
 #: Wednesday 2024-05-15, 12:00 UTC.
@@ -85,6 +86,10 @@ class FakeStore:
     async def places(self, place_ids: Sequence[str]) -> tuple[NDArray[np.void], NDArray[np.bool_]]:
         await self._trouble("places", *place_ids)
         return self._fold("place", place_ids)
+
+    async def place_values(self, place_ids: Sequence[str], now_s: float) -> PlaceStates:
+        states, _ = await self.places(place_ids)
+        return PlaceStates.at(states, now_s)
 
     async def context(self, region: str) -> ContextState | None:
         await self._trouble("context", region)

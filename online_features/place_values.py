@@ -1,0 +1,185 @@
+"""What the states of places say at a moment: read from states, or from a shelf of earlier reads.
+
+Most of what a state says changes only when an event comes or a tile of a window passes. So a
+service that reads the same places again and again keeps what it has read: of 200 states of which
+three have changed, it unpacks three.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from online_features.definitions import PLACE
+from online_features.rings import MINUTE_S, Moments, States
+
+Values = NDArray[np.float32]
+
+#: The narrowest tile of any window: within one, time alone changes no windowed value.
+TILE_S = 5 * MINUTE_S
+#: Places kept on a shelf; each takes some 700 bytes.
+SHELF = 50_000
+
+
+class PlaceValues(Protocol):
+    """Features of n places at their moments."""
+
+    def feature(self, name: str) -> Values:
+        """All columns of one feature, float32[n, its columns], as `FeatureSet.read` gives them."""
+
+    def column(self, name: str) -> Values:
+        """One column, float32[n]."""
+
+
+@dataclass(frozen=True)
+class PlaceStates:
+    """Values read from states, each feature when it is first asked for.
+
+    Attributes:
+        states: [n].
+        now_s: float64[n], Unix seconds.
+    """
+
+    states: States
+    now_s: Moments
+
+    @classmethod
+    def at(cls, states: States, now_s: float) -> "PlaceStates":
+        """All of them at one moment."""
+        return cls(states, np.full(len(states), now_s))
+
+    @cached_property
+    def _read(self) -> dict[str, Values]:
+        return {}
+
+    def feature(self, name: str) -> Values:
+        """All columns of one feature, float32[n, its columns]."""
+        if name not in self._read:
+            self._read[name] = PLACE.read_feature(name, self.states, self.now_s)
+        return self._read[name]
+
+    def column(self, name: str) -> Values:
+        """One column, float32[n]."""
+        feature, at = PLACE.owner[name]
+        return self.feature(feature)[:, at]
+
+
+#: Features of which a read is the same all through a tile, with their columns on the shelf.
+_STILL = tuple(f for f in PLACE.features if f.aggregation.still(TILE_S))
+_ENDS = np.cumsum([0, *(len(f.columns) for f in _STILL)]).tolist()
+_COLUMNS_OF = {
+    f.name: slice(begin, end) for f, begin, end in zip(_STILL, _ENDS, _ENDS[1:], strict=False)
+}
+_AT = {column: i for i, column in enumerate(c for f in _STILL for c in f.columns)}
+#: The states of the others are kept as they are, and read anew for each moment.
+_MOVING = [f.name for f in PLACE.features if f.name not in _COLUMNS_OF]
+_MOVING_DTYPE = np.dtype([(name, PLACE.dtype[name]) for name in _MOVING])
+
+
+@dataclass(frozen=True)
+class ShelvedValues:
+    """Values of places from a shelf.
+
+    Attributes:
+        still: float32[n, columns], of the features that hold all through the tile.
+        moving: [n], states of the others.
+        now_s: float64[n], Unix seconds.
+    """
+
+    still: Values
+    moving: States
+    now_s: Moments
+
+    def feature(self, name: str) -> Values:
+        """All columns of one feature, float32[n, its columns]."""
+        if name in _COLUMNS_OF:
+            return self.still[:, _COLUMNS_OF[name]]
+        return PLACE.read_feature(name, self.moving, self.now_s)
+
+    def column(self, name: str) -> Values:
+        """One column, float32[n]."""
+        if name in _AT:
+            return self.still[:, _AT[name]]
+        feature, at = PLACE.owner[name]
+        return self.feature(feature)[:, at]
+
+
+class PlaceShelf:
+    """What was read of places, by their ids.
+
+    Full, it is emptied: the places asked for most are back within a few requests. Not for use by
+    several threads.
+    """
+
+    def __init__(self, most: int = SHELF) -> None:
+        self._most = most
+        self._clear()
+
+    def __len__(self) -> int:
+        return len(self._slot)
+
+    def _clear(self) -> None:
+        self._slot: dict[str, int] = {}
+        self._packed: list[bytes | None] = []
+        self._tile: list[int] = []
+        self._still = np.zeros((256, _ENDS[-1]), np.float32)
+        self._moving = np.zeros(256, _MOVING_DTYPE)
+
+    def values(
+        self, place_ids: Sequence[str], packed: Sequence[bytes | None], now_s: float
+    ) -> ShelvedValues:
+        """Values of places at a moment; only what is new is unpacked.
+
+        Args:
+            place_ids: of n places.
+            packed: what Redis holds of each.
+            now_s: Unix seconds.
+
+        Raises:
+            BadState: bytes of other definitions, or damaged.
+        """
+        tile = int(now_s // TILE_S)
+        slots = self._slots(place_ids)
+        held, tiles = self._packed, self._tile
+        new = [
+            i
+            for i, (slot, value) in enumerate(zip(slots, packed, strict=True))
+            if tiles[slot] != tile or held[slot] != value
+        ]
+        if new:
+            self._put([slots[i] for i in new], [packed[i] for i in new], now_s)
+        at = np.array(slots, np.int64)
+        return ShelvedValues(self._still[at], self._moving[at], np.full(len(at), now_s))
+
+    def _slots(self, place_ids: Sequence[str]) -> list[int]:
+        if len(self._slot) + len(place_ids) > self._most:
+            self._clear()
+        slot_of = self._slot
+        # A new place gets the next slot.
+        slots = [slot_of.setdefault(place, len(slot_of)) for place in place_ids]
+        missing = len(slot_of) - len(self._tile)
+        if missing:
+            self._packed += [None] * missing
+            self._tile += [-1] * missing
+            self._grow(len(slot_of))
+        return slots
+
+    def _grow(self, size: int) -> None:
+        if size > len(self._still):
+            more = max(size, 2 * len(self._still)) - len(self._still)
+            self._still = np.concatenate([self._still, np.zeros((more, _ENDS[-1]), np.float32)])
+            self._moving = np.concatenate([self._moving, np.zeros(more, _MOVING_DTYPE)])
+
+    def _put(self, slots: list[int], packed: list[bytes | None], now_s: float) -> None:
+        states, _ = PLACE.unpack(packed)
+        moments = np.full(len(states), now_s)
+        read = [PLACE.read_feature(feature.name, states, moments) for feature in _STILL]
+        self._still[slots] = np.concatenate(read, axis=1)
+        for name in _MOVING:
+            self._moving[name][slots] = states[name]
+        tile = int(now_s // TILE_S)
+        for slot, value in zip(slots, packed, strict=True):
+            self._packed[slot], self._tile[slot] = value, tile
