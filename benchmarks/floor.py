@@ -27,6 +27,7 @@ from inference.query import Query
 from inference.tensor_codec import encode
 from online_features.catalogue import Catalogue
 from online_features.catalogue_feed import CatalogueFeed
+from online_features.context import ContextState
 from online_features.crowds import Crowds
 from online_features.keys import Keys
 from online_features.place_values import ShelvedValues
@@ -64,9 +65,11 @@ class _NotingStore(OnlineReader):
         self.errand.user_key = self._of.entity("i", user_id)
         return await super().user(user_id)
 
-    async def place_values(self, place_ids: Sequence[str], now_s: float) -> ShelvedValues:
+    async def scene(
+        self, place_ids: Sequence[str], region: str, now_s: float
+    ) -> tuple[ShelvedValues, ContextState | None]:
         self.errand.place_keys = [self._of.entity("b", place_id) for place_id in place_ids]
-        return await super().place_values(place_ids, now_s)
+        return await super().scene(place_ids, region, now_s)
 
 
 class _NotingModels(ModelClient):

@@ -83,9 +83,7 @@ class FeatureStage:
         places: PlaceValues
         try:
             places, context = await self._part.call(
-                lambda _: asyncio.gather(
-                    self._places(place_ids, ask.now_s, explores), self._context(region)
-                ),
+                lambda _: self._scene(place_ids, region, ask.now_s, explores),
                 ask.budget.share_s(PLACES_SHARE, self._timeout_s),
             )
         except PartFailed as failure:
@@ -98,12 +96,16 @@ class FeatureStage:
             return Seen(features, Tries.of(places.states, ask.now_s))
         return Seen(features, None)
 
-    async def _places(self, place_ids: list[str], now_s: float, explores: bool) -> PlaceValues:
+    async def _scene(
+        self, place_ids: list[str], region: str, now_s: float, explores: bool
+    ) -> tuple[PlaceValues, ContextState | None]:
         if not explores:
-            return await self._store.place_values(place_ids, now_s)
+            return await self._store.scene(place_ids, region, now_s)
         # What the draw needs, views and clicks apart, is in the states alone.
-        states, _ = await self._store.places(place_ids)
-        return PlaceStates.at(states, now_s)
+        (states, _), context = await asyncio.gather(
+            self._store.places(place_ids), self._context(region)
+        )
+        return PlaceStates.at(states, now_s), context
 
     async def _context(self, region: str) -> ContextState | None:
         return await self._store.context(region) if region else None

@@ -66,25 +66,33 @@ class OnlineReader:
         """States [n] of places and which were there: one MGET."""
         if not place_ids:
             return PLACE.empty(0), np.zeros(0, bool)
-        return PLACE.unpack(await self._packed(place_ids))
+        packed: Any = await self._redis.mget(self._place_keys(place_ids))
+        return PLACE.unpack(packed)
 
-    async def place_values(self, place_ids: Sequence[str], now_s: float) -> ShelvedValues:
-        """What the states of n places say at a moment, neutral where there is none: one MGET.
+    async def scene(
+        self, place_ids: Sequence[str], region: str, now_s: float
+    ) -> tuple[ShelvedValues, ContextState | None]:
+        """What the states of n places say at a moment, neutral where there is none, and the newest
+        context of a region, none of "": one MGET.
 
         States that have not changed since they were read last are not unpacked again.
         """
-        packed = await self._packed(place_ids) if place_ids else []
-        return self._shelf.values(place_ids, packed, now_s)
+        keys = self._place_keys(place_ids)
+        if region:
+            keys.append(self._keys.entity("c", region))
+        packed: Any = await self._redis.mget(keys) if keys else []
+        context = packed.pop() if region else None
+        values = self._shelf.values(place_ids, packed, now_s)
+        return values, None if context is None else _CONTEXT.decode(context)
 
-    async def _packed(self, place_ids: Sequence[str]) -> list[bytes | None]:
+    def _place_keys(self, place_ids: Sequence[str]) -> list[str]:
         if len(self._key_of) > SHELF:
             self._key_of.clear()
         key_of = self._key_of
         for place_id in place_ids:
             if place_id not in key_of:
                 key_of[place_id] = self._keys.entity("b", place_id)
-        packed: Any = await self._redis.mget([key_of[p] for p in place_ids])
-        return list(packed)
+        return [key_of[place_id] for place_id in place_ids]
 
     async def context(self, region: str) -> ContextState | None:
         """The newest context of a region, however old."""

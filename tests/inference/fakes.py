@@ -87,9 +87,11 @@ class FakeStore:
         await self._trouble("places", *place_ids)
         return self._fold("place", place_ids)
 
-    async def place_values(self, place_ids: Sequence[str], now_s: float) -> PlaceStates:
+    async def scene(
+        self, place_ids: Sequence[str], region: str, now_s: float
+    ) -> tuple[PlaceStates, ContextState | None]:
         states, _ = await self.places(place_ids)
-        return PlaceStates.at(states, now_s)
+        return PlaceStates.at(states, now_s), await self.context(region) if region else None
 
     async def context(self, region: str) -> ContextState | None:
         await self._trouble("context", region)
