@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from models.appeal import appeal
 from models.calibration import fit_platt
 from models.fitting import Epoch
 from models.listwise import (
@@ -28,10 +29,19 @@ from models.progress import Stage
 from models.rows import Columns, Rows, groups, length, total
 from models.vocabulary import Vocabulary
 from online_features.catalogue import Catalogue
+from online_features.definitions import NEVER_S
+from online_features.request import RANKING_COLUMNS
+from online_features.rings import HOUR_S
 
 HIDDEN = (96, 48)
 #: Networks whose scores are averaged.
 NETWORKS = 2
+#: Added to the score, and not to the probability, of a place that nobody has visited: if it is not
+#: shown, nobody ever will. docs/models.md says what that costs.
+BENEFIT = 1.0
+_SINCE = RANKING_COLUMNS.index("place_since_visit_log")
+#: What that column says where nobody has been for nearly as long as it reaches.
+_NEVER = float(np.log1p(0.95 * NEVER_S / HOUR_S))
 #: Of so many sets the parts are hidden: the candidate model may fail to tell them.
 HIDDEN_SHARE = 0.03
 
@@ -61,6 +71,8 @@ class ListwiseRanker(tf.Module):  # type: ignore[misc]  # TensorFlow is untyped
         self.networks = [Network(scales, categories.rows, HIDDEN, rng) for _ in range(networks)]
         #: Calibration: probability = sigmoid(a * logit + b).
         self.calibration = tf.Variable([1.0, 0.0], trainable=False, dtype=tf.float32)
+        #: Added to the logit of a place that nobody has visited yet.
+        self.unvisited = tf.Variable(0.0, trainable=False, dtype=tf.float32)
         self._table = categories.table()
         self._parts = parts
         self._usual = tf.constant(scales.mean)
@@ -68,13 +80,18 @@ class ListwiseRanker(tf.Module):  # type: ignore[misc]  # TensorFlow is untyped
     def serve(
         self, features: Any, parts: Any, user_id: Any, place_id: Any, category_id: Any
     ) -> dict[str, Any]:
-        """The exported signature: ids in, calibrated probability and its logit out."""
+        """The exported signature: ids in, calibrated probability and the score that orders out.
+
+        The score is the probability's logit, but for the benefit of unvisited places.
+        """
         del user_id, place_id
         x = tf.concat([features, parts], axis=1) if self._parts else features
         x = tf.where(tf.math.is_nan(x), self._usual, x)
-        logit = self.logits(x, self._table.lookup(category_id))
-        score = self.calibration[0] * logit + self.calibration[1]
-        return {"probability": tf.sigmoid(score), "score": score}
+        unvisited = tf.cast(x[:, _SINCE] > _NEVER, tf.float32)
+        logit = self.logits(x, self._table.lookup(category_id)) + self.unvisited * unvisited
+        calibrated = self.calibration[0] * logit + self.calibration[1]
+        score = calibrated + self.calibration[0] * BENEFIT * unvisited
+        return {"probability": tf.sigmoid(calibrated), "score": score}
 
     def logits(self, x: Any, category: Any) -> Any:
         """Mean of the networks: columns float[n, F] and category rows int[n] -> float[n]."""
@@ -117,7 +134,11 @@ def train_listwise(
     epochs: list[Epoch] = []
     for number, network in enumerate(model.networks):
         epochs = train_network(network, learn, judge, view, schedule, seed + number, stage)
-    model.calibration.assign(_calibration(model, inputs_of(judge, view)))
+    held = inputs_of(judge, view)
+    logits = _logits(model, held)
+    unvisited = held["rows"][:, _SINCE] > _NEVER
+    model.unvisited.assign(appeal(logits, unvisited, held["cells"], held["expected"]))
+    model.calibration.assign(_calibration(logits + model.unvisited.numpy() * unvisited, held))
     return model, epochs
 
 
@@ -156,13 +177,19 @@ class _Hiding:
         return x
 
 
-def _calibration(model: ListwiseRanker, held: Columns) -> tuple[float, float]:
-    """Platt scaling on the held sets, as the networks read them; see `models.calibration`."""
+def _logits(model: ListwiseRanker, held: Columns) -> NDArray[np.float32]:
+    """Mean of the networks for the rows of held sets, as they read them; float32[n]."""
     rows, kind = held["rows"].astype(np.float32), held["kind"]
     parts = [
         model.logits(tf.constant(rows[part]), tf.constant(kind[part])).numpy()
         for part in (slice(i, i + SAMPLED) for i in range(0, len(rows), SAMPLED))
     ]
+    logits: NDArray[np.float32] = np.concatenate(parts)
+    return logits
+
+
+def _calibration(logits: NDArray[np.floating], held: Columns) -> tuple[float, float]:
+    """Platt scaling on the held sets; see `models.calibration`."""
     request, place = held["cells"].T
     expected = np.exp(held["expected"][request, place])
-    return fit_platt(np.concatenate(parts), expected, place == 0)
+    return fit_platt(logits, expected, place == 0)

@@ -20,7 +20,7 @@ class RankingModel(Protocol):
     def serve(
         self, features: Any, parts: Any, user_id: Any, place_id: Any, category_id: Any
     ) -> dict[str, Any]:
-        """Of n rows: calibrated "probability" and its logit "score", float32[n] each.
+        """Of n rows: calibrated "probability" and "score", which orders, float32[n] each.
 
         `parts` are what the candidate model told of the places; NaN where it told nothing.
         """

@@ -25,6 +25,8 @@ from online_features.rings import DAY_S, HOUR_S
 
 #: Shares of habits are of so much weight more than there is: one old visit is no certainty.
 PRIOR = 0.3
+#: Who is so near a place, in metres, may well be in it.
+HERE_M = 20.0
 #: And are told as log(share + LEAST): what matters between 1 % and 10 % is the factor.
 LEAST = 0.01
 
@@ -177,6 +179,7 @@ COLUMNS: dict[str, Kind] = {
     # place and request
     "distance_log_km": OfPair(lambda p: log_km(p.metres)),
     "distance_near": OfPair(lambda p: np.exp(-filled(p.metres, 1e6) / 500.0)),
+    "distance_here": OfPair(lambda p: np.exp(-filled(p.metres, 1e6) / HERE_M)),
     "price_level": OfPair(lambda p: filled(p.meta("price"), 0.0)),
     "price_difference": OfPair(
         lambda p: filled(p.meta("price") - p.spread(p.asks.price_taste), 0.0)

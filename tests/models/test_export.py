@@ -9,18 +9,20 @@ from typing import Any
 import numpy as np
 import pytest
 import tensorflow as tf
+from scipy.special import logit
 from tensorflow_serving.apis import prediction_log_pb2
 
 from contracts.signatures import PARTS, features_mark
 from models.candidates import scores_alone
 from models.export import Exportable, NotExportable, export, exportables
-from models.listwise_ranker import ListwiseRanker
+from models.listwise_ranker import BENEFIT, ListwiseRanker
 from models.scoring import CARD, load_scorer, next_version, versions
 from models.table_candidates import TableCandidates
 from models.train import TrainedPair
 from models.warmup import WARMUP_FILE
-from online_features.definitions import FEATURE_SET
+from online_features.definitions import FEATURE_SET, NEVER_S
 from online_features.request import RANKING_COLUMNS
+from online_features.rings import HOUR_S
 
 
 def _both(pair: TrainedPair) -> tuple[Exportable, Exportable]:
@@ -207,3 +209,27 @@ def test_the_pair_is_tables_and_a_listwise_ranker(pair: TrainedPair) -> None:
     """The default; the plain models are asked for by setting."""
     assert isinstance(pair.candidates, TableCandidates)
     assert isinstance(pair.ranker, ListwiseRanker)
+
+
+def test_places_that_nobody_has_visited_get_what_the_newest_choices_say(pair: TrainedPair) -> None:
+    """And a benefit of the doubt in the score alone; others get neither."""
+    ranker, rows = pair.ranker, 3
+    assert isinstance(ranker, ListwiseRanker)
+    features = np.zeros((rows, len(RANKING_COLUMNS)), np.float32)
+    since = RANKING_COLUMNS.index("place_since_visit_log")
+    features[:, since] = np.log1p(np.array([1.0, 30 * 24.0, NEVER_S / HOUR_S]))
+    ids, parts = tf.zeros(rows, tf.int64), tf.zeros((rows, len(PARTS)))
+    learned = float(ranker.unvisited.numpy())
+
+    def said(offset: float) -> tuple[np.ndarray, np.ndarray]:
+        ranker.unvisited.assign(offset)
+        told = ranker.serve(tf.constant(features), parts, ids, ids, ids)
+        return np.asarray(told["score"]), logit(np.asarray(told["probability"], np.float64))
+
+    try:
+        (score, probable), (_, more_probable) = said(0.0), said(1.0)
+    finally:
+        ranker.unvisited.assign(learned)
+    slope = float(ranker.calibration[0].numpy())
+    assert more_probable - probable == pytest.approx([0.0, 0.0, slope], abs=1e-3)
+    assert score - probable == pytest.approx([0.0, 0.0, BENEFIT * slope], abs=1e-3)

@@ -90,6 +90,7 @@ def test_distances_prices_and_ratings(catalogue: Catalogue) -> None:
         np.log1p([0, step_km, 2 * step_km]), abs=1e-4
     )
     assert got["from_centre_log_km"] == pytest.approx(got["from_last_place_log_km"])
+    assert got["distance_here"] == pytest.approx([0, 1, 0], abs=1e-6)
     assert got["price_difference"] == pytest.approx([0, 2, 0])
     assert got["price_known"].tolist() == [1, 1, 0]
     assert got["rating"] == pytest.approx([4, 4, 4])
