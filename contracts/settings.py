@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from typing import Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -50,6 +51,9 @@ class Settings(BaseSettings):
     # Redis
     redis_url: SecretStr = Field(
         SecretStr("redis://127.0.0.1:6379/0"), description="redis[s]://[user:password@]host:port/db"
+    )
+    redis_cluster: bool = Field(
+        False, description="redis_url names a node of a Redis Cluster, whose others it tells"
     )
     redis_ca_file: Path | None = Field(
         None, description="CA of Redis's certificate, PEM; with a rediss:// URL"
@@ -328,6 +332,17 @@ class Settings(BaseSettings):
                     }[server]
                     variable = f"PLACESTREAM_{server}_{file}".upper()
                     raise ValueError(f"{variable} needs {how}; without it all is plain text")
+        return self
+
+    @model_validator(mode="after")
+    def _cluster_has_one_database(self) -> Self:
+        """Refuse what no Redis Cluster has: a database but the first, a Unix socket."""
+        url = urlsplit(self.redis_url.get_secret_value())
+        if self.redis_cluster and (url.scheme == "unix" or url.path not in ("", "/", "/0")):
+            raise ValueError(
+                "PLACESTREAM_REDIS_CLUSTER=true needs a PLACESTREAM_REDIS_URL of a host, with "
+                "database 0 or none: a cluster has no other"
+            )
         return self
 
     @property

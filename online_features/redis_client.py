@@ -3,9 +3,12 @@
 redis-py packs an asynchronous client's commands in Python, argument by argument: for a batch of
 thousands of states that costs as much as folding them. Its synchronous client uses hiredis for it;
 here the asynchronous one does too.
+
+Where the settings say that Redis is a cluster, its clients (`online_features.redis_cluster`) take
+the place of the others. They are typed alike: our code keeps to what both can do.
 """
 
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 import redis
@@ -20,6 +23,7 @@ from redis.asyncio.connection import (
 from redis.connection import HiredisRespSerializer
 
 from contracts.settings import Settings
+from online_features.redis_cluster import BlockingCluster, Cluster
 
 _pack = HiredisRespSerializer().pack
 
@@ -67,12 +71,29 @@ def client_of(settings: Settings, **options: Any) -> Redis:
         settings: `redis_url`, and with `rediss://` the files.
         options: of redis-py's connections, e.g. `socket_timeout`, seconds.
     """
-    return connect(settings.redis_url.get_secret_value(), **tls_options(settings), **options)
+    url = settings.redis_url.get_secret_value()
+    if settings.redis_cluster:
+        return _cluster(url, **tls_options(settings), **options)
+    return connect(url, **tls_options(settings), **options)
+
+
+def _cluster(url: str, **options: Any) -> Redis:
+    client = Cluster.from_url(url, **options)
+    of_nodes = client.get_connection_kwargs()  # of every node that it will hear of
+    of_nodes["connection_class"] = _KINDS.get(of_nodes["connection_class"], _Plain)  # type: ignore[arg-type]
+    return cast(Redis, client)
 
 
 def blocking_client_of(settings: Settings, **options: Any) -> redis.Redis:
-    """The same as a blocking client."""
+    """The same as a blocking client.
+
+    Raises:
+        redis.ConnectionError: Redis is a cluster, and is away.
+    """
     url = settings.redis_url.get_secret_value()
+    if settings.redis_cluster:
+        cluster = BlockingCluster.from_url(url, **tls_options(settings), **options)
+        return cast(redis.Redis, cluster)
     return redis.Redis.from_url(url, **tls_options(settings), **options)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from redis.asyncio import Redis
 
 from online_features.keys import Keys, ShardKind
+from online_features.redis_cluster import is_cluster
 
 OWNED, FENCED, MOVED = 1, -1, -2
 
@@ -37,6 +38,19 @@ for i = 2, #KEYS do
   end
 end
 return {1, tonumber(ARGV[3])}
+"""
+
+# KEYS[1] a shard: a higher epoch, and all that its hash holds.
+_ACQUIRE = """
+return {redis.call('HINCRBY', KEYS[1], 'epoch', 1), redis.call('HGETALL', KEYS[1])}
+"""
+
+# In a cluster: KEYS[1] a shard, KEYS[2..] entities in it. One by one, since a script cannot pass
+# thousands of keys to one MGET.
+_READ_AT = """
+local found = {redis.call('HGET', KEYS[1], 'offset') or '0'}
+for i = 2, #KEYS do found[i] = redis.call('GET', KEYS[i]) end
+return found
 """
 
 
@@ -90,11 +104,9 @@ class Store:
 
     async def acquire(self, kind: ShardKind, partition: int) -> Ownership:
         """Become the owner of a shard: from now on, any earlier owner's commit is refused."""
-        key = self._keys.shard(kind, partition)
-        async with self._redis.pipeline(transaction=True) as pipe:
-            pipe.hincrby(key, "epoch", 1)
-            pipe.hgetall(key)
-            epoch, stored = await pipe.execute()
+        asked: Any = self._redis.eval(_ACQUIRE, 1, self._keys.shard(kind, partition))
+        epoch, fields = await asked
+        stored = dict(zip(fields[::2], fields[1::2], strict=True))
         marks = {int(k[1:]): int(v) for k, v in stored.items() if k.startswith(b"w")}
         return Ownership(int(epoch), int(stored.get(b"offset", 0)), marks)
 
@@ -108,13 +120,39 @@ class Store:
     async def read_at(
         self, keys: Sequence[str], shards: Sequence[tuple[ShardKind, int]]
     ) -> tuple[list[bytes | None], list[int]]:
-        """Values of many keys, and the stored offsets of their shards at that same moment."""
+        """Values of many keys, and the stored offsets of their shards at that same moment.
+
+        In a cluster each shard is read at a moment of its own: a shard's states and its offset
+        belong together, two shards do not.
+
+        Raises:
+            KeyError: in a cluster, a key lies in none of these shards.
+        """
+        if is_cluster(self._redis):
+            return await self._read_by_shard(keys, shards)
         async with self._redis.pipeline(transaction=True) as pipe:
             for kind, partition in shards:
                 pipe.hget(self._keys.shard(kind, partition), "offset")
             pipe.mget(keys)
             *stored, values = await pipe.execute()
         return list(values), [int(offset or 0) for offset in stored]
+
+    async def _read_by_shard(
+        self, keys: Sequence[str], shards: Sequence[tuple[ShardKind, int]]
+    ) -> tuple[list[bytes | None], list[int]]:
+        entities: dict[str, list[str]] = {self._keys.shard(*shard): [] for shard in shards}
+        for key in keys:
+            entities[self._keys.shard_of(key)].append(key)
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for shard, its in entities.items():
+                pipe.eval(_READ_AT, 1 + len(its), shard, *its)
+            found = await pipe.execute()
+        values = {
+            key: value
+            for its, (_, *read) in zip(entities.values(), found, strict=True)
+            for key, value in zip(its, read, strict=True)
+        }
+        return [values[key] for key in keys], [int(offset) for offset, *_ in found]
 
     async def offsets(self, shards: Sequence[tuple[ShardKind, int]]) -> list[int]:
         """Stored offsets of some shards, in one round trip."""

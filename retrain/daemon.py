@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
+from urllib.parse import urlsplit
 
 import confluent_kafka
 import msgspec
@@ -72,11 +73,9 @@ def run(
     ensure_config(settings)
     with ExitStack() as closing:
         _serve_metrics(settings, closing)
-        client = closing.enter_context(
-            blocking_client_of(settings, socket_timeout=5, socket_connect_timeout=5)
-        )
-        if not _wait_for_all(settings, client, stop):
+        if not _wait_for_all(settings, stop):
             return
+        client = closing.enter_context(_redis(settings))
         publisher = Publisher(settings)
         closing.callback(publisher.close)
         monitor = Monitor(settings, Triggers(settings, client, publisher, clock))
@@ -228,11 +227,15 @@ def _stop_on_signals() -> threading.Event:
     return stop
 
 
-def _wait_for_all(settings: Settings, client: redis.Redis, stop: threading.Event) -> bool:
+def _redis(settings: Settings) -> redis.Redis:
+    return blocking_client_of(settings, socket_timeout=5, socket_connect_timeout=5)
+
+
+def _wait_for_all(settings: Settings, stop: threading.Event) -> bool:
     """Wait for Kafka, Redis and the model server; False if stopped meanwhile."""
     return (
         _wait_for("Kafka", settings.kafka_bootstrap, partial(_kafka_ready, settings), stop)
-        and _wait_for("Redis", _address(client), partial(_redis_ready, client), stop)
+        and _wait_for("Redis", _address(settings), partial(_redis_ready, settings), stop)
         and _wait_for(
             "the model server", settings.model_server, partial(_server_ready, settings), stop
         )
@@ -262,15 +265,16 @@ def _kafka_ready(settings: Settings) -> str:
     return f"missing topics: {', '.join(missing)}" if missing else ""
 
 
-def _address(client: redis.Redis) -> str:
+def _address(settings: Settings) -> str:
     """Where Redis is, without the secrets of its URL."""
-    known = client.get_connection_kwargs()
-    return f"{known.get('host', known.get('path'))}:{known.get('port', '')}"
+    url = urlsplit(settings.redis_url.get_secret_value())
+    return f"{url.hostname}:{url.port or 6379}" if url.hostname else url.path
 
 
-def _redis_ready(client: redis.Redis) -> str:
+def _redis_ready(settings: Settings) -> str:
     try:
-        client.ping()
+        with _redis(settings) as client:
+            client.ping()
     except redis.RedisError as error:
         return str(error)
     return ""

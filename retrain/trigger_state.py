@@ -67,7 +67,7 @@ class Triggers:
 
     def _update(self, change: Callable[[TriggerState], TriggerState]) -> TriggerState:
         """Compare and set: `change` runs again if a twin wrote in between."""
-        with self._redis.pipeline() as pipe:
+        with self._redis.pipeline(transaction=True) as pipe:
             while True:
                 pipe.watch(self._key)  # type: ignore[no-untyped-call] # redis-py's
                 before = _decode(pipe.get(self._key))

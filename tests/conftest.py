@@ -33,6 +33,7 @@ from placestream.stack import ports
 from placestream.stack.kafka import KafkaBroker
 from placestream.stack.ports import LOCALHOST, free_port
 from placestream.stack.redis import RedisServer
+from tests.redis_cluster import ClusterNode, on_cluster, redis_cluster
 
 # How long an example takes, or its making, says more of what else the machine does than of us.
 hypothesis.settings.register_profile(
@@ -95,6 +96,13 @@ def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServ
         yield server
 
 
+@pytest.fixture(scope="session")
+def cluster_nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[ClusterNode]]:
+    """A real Redis Cluster of three masters; who kills one starts it again."""
+    with redis_cluster(tmp_path_factory.mktemp("redis-cluster")) as nodes:
+        yield nodes
+
+
 @pytest.fixture
 def settings(kafka: KafkaBroker, redis_server: RedisServer, tmp_path: Path) -> Settings:
     """Settings of an installation of its own on the shared servers, with free ports."""
@@ -117,6 +125,14 @@ def settings(kafka: KafkaBroker, redis_server: RedisServer, tmp_path: Path) -> S
         stream_metrics_port=free_port(),
         retrain_metrics_port=free_port(),
     )
+
+
+@pytest.fixture(params=["server", pytest.param("cluster", marks=pytest.mark.slow)])
+def either_redis(request: pytest.FixtureRequest, settings: Settings) -> Settings:
+    """`settings` on one Redis, and once more on a Redis Cluster: what holds here holds there."""
+    if request.param == "server":
+        return settings
+    return on_cluster(settings, request.getfixturevalue("cluster_nodes"))
 
 
 @pytest.fixture

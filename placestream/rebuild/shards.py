@@ -114,5 +114,5 @@ async def delete(redis: Redis, keys: list[bytes]) -> None:
     """Delete keys, whatever their slots, in one round trip."""
     async with redis.pipeline(transaction=False) as pipe:
         for key in keys:
-            pipe.unlink(key)
+            pipe.execute_command("UNLINK", key)  # a cluster's pipeline has no `unlink`
         await pipe.execute()

@@ -66,6 +66,15 @@ def test_secrets_are_not_in_the_text() -> None:
     assert "hunter2" not in f"{settings!r} {settings} {settings.model_dump()}"
 
 
+@pytest.mark.parametrize("url", ["redis://h:6379/1", "unix:///run/redis.sock"])
+def test_a_cluster_has_one_database_and_no_socket(url: str) -> None:
+    """Neither is passed over in silence: the keys would lie where nobody looks for them."""
+    with pytest.raises(ValidationError, match="PLACESTREAM_REDIS_CLUSTER"):
+        Settings(_env_file=None, redis_url=SecretStr(url), redis_cluster=True)
+    for good in ("redis://h:6379", "rediss://ann:swordfish@h/0"):
+        Settings(_env_file=None, redis_url=SecretStr(good), redis_cluster=True)
+
+
 @pytest.mark.parametrize(
     ("name", "needs"),
     [("redis_ca_file", "rediss://"), ("kafka_certificate_file", "SECURITY_PROTOCOL=SSL")],

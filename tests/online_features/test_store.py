@@ -1,4 +1,4 @@
-"""The atomic commit, on a real Redis."""
+"""The atomic commit, on a real Redis and on a real Redis Cluster."""
 
 from collections.abc import AsyncIterator
 
@@ -6,15 +6,15 @@ import pytest
 from redis.asyncio import Redis
 
 from contracts.settings import Settings
-from online_features.keys import Keys
+from online_features.keys import Keys, ShardKind
+from online_features.redis_client import client_of
 from online_features.store import FENCED, MOVED, OWNED, Commit, Outcome, Store
-from placestream.stack.redis import RedisServer
 
 
 @pytest.fixture
-async def redis(redis_server: RedisServer) -> AsyncIterator[Redis]:
+async def redis(either_redis: Settings) -> AsyncIterator[Redis]:
     """An asynchronous client."""
-    client = Redis.from_url(redis_server.url)
+    client = client_of(either_redis)
     yield client
     await client.aclose()
 
@@ -75,6 +75,25 @@ async def test_an_empty_value_deletes(redis: Redis, keys: Keys) -> None:
     assert await redis.ttl(key) == -1
     await store.commit([Commit("d", 0, mine.epoch, 1, 2, {key: b""})])
     assert await store.read([key]) == [None]
+
+
+async def test_states_are_read_with_the_offsets_of_their_shards(redis: Redis, keys: Keys) -> None:
+    """Of several shards, that in a cluster lie on several nodes; in the order of the keys."""
+    store = Store(redis, keys)
+    shards: list[tuple[ShardKind, int]] = [("i", partition) for partition in range(keys.partitions)]
+    named = [keys.entity("i", f"u{n}", p) for n in range(3) for p in range(keys.partitions)]
+    written = {key: key.encode() for key in named[: 2 * keys.partitions]}
+    commits = [
+        Commit("i", p, (await store.acquire("i", p)).epoch, 0, 10 + p, its)
+        for p in range(keys.partitions)
+        if (its := {key: value for key, value in written.items() if f"{{i{p}}}" in key})
+    ]
+    assert [outcome.status for outcome in await store.commit(commits)] == [OWNED] * 4
+    expected = [written.get(key) for key in named]
+    assert await store.read(named) == expected
+    assert await store.read_at(named, shards) == (expected, [10, 11, 12, 13])
+    assert await store.offsets(shards) == [10, 11, 12, 13]
+    assert await store.read_at([], shards) == ([], [10, 11, 12, 13])
 
 
 def test_what_one_batch_writes_shares_a_hash_tag(keys: Keys) -> None:

@@ -1,15 +1,23 @@
 """The lease: one holder, tokens that grow, and nothing written by who has lost it."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, cast
 
 import pytest
 import redis
 
 from contracts.settings import Settings
+from online_features.redis_client import blocking_client_of
 from retrain.keys import Keys
 from retrain.lease import Lease, LeaseLost, check_held
+
+
+@pytest.fixture
+def client(either_redis: Settings) -> Iterator[redis.Redis]:
+    """A client of one Redis, and of a cluster: our keys share a node there."""
+    with blocking_client_of(either_redis, socket_timeout=5) as opened:
+        yield opened
 
 
 @pytest.fixture

@@ -1,11 +1,13 @@
 """The triggers' memory in Redis: restarts and twins repeat nothing and lose nothing."""
 
+from collections.abc import Iterator
 from itertools import count
 
 import pytest
 import redis
 
 from contracts.settings import Settings
+from online_features.redis_client import blocking_client_of
 from retrain.publish import NotPublished
 from retrain.trigger_state import Triggers
 from retrain.triggers import Observation
@@ -13,6 +15,13 @@ from tests.retrain.conftest import Remembering
 
 DRIFTED = Observation(psi={"distance": 0.5}, samples_since_training=0, trained_at_s=1e9)
 NOW_S = 1e9
+
+
+@pytest.fixture
+def client(either_redis: Settings) -> Iterator[redis.Redis]:
+    """A client of one Redis, and of a cluster: our keys share a node there."""
+    with blocking_client_of(either_redis, socket_timeout=5) as opened:
+        yield opened
 
 
 def triggers(settings: Settings, client: redis.Redis, outbox: Remembering) -> Triggers:

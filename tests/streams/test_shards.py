@@ -4,12 +4,11 @@ from collections.abc import AsyncIterator, Mapping
 
 import pytest
 from faust.types import TP
-from redis.asyncio import Redis
 
 from contracts.settings import Settings
 from online_features.keys import Keys
+from online_features.redis_client import client_of
 from online_features.store import Store
-from placestream.stack.redis import RedisServer
 from streams.shards import Shards, commit_of
 
 TOPIC = "interactions"
@@ -32,10 +31,10 @@ class Consumer:
 
 
 @pytest.fixture
-async def store(redis_server: RedisServer, settings: Settings) -> AsyncIterator[Store]:
+async def store(either_redis: Settings) -> AsyncIterator[Store]:
     """A store with keys of its own."""
-    client = Redis.from_url(redis_server.url)
-    yield Store(client, Keys.of(settings))
+    client = client_of(either_redis)
+    yield Store(client, Keys.of(either_redis))
     await client.aclose()
 
 

@@ -1,6 +1,6 @@
 """People removed from a real Redis: all versions, nobody else, and no worker brings them back."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 import redis
@@ -11,7 +11,7 @@ from contracts.settings import Settings
 from online_features.columns import VISIT, EventColumns
 from online_features.definitions import USER
 from online_features.keys import Keys
-from online_features.redis_client import client_of
+from online_features.redis_client import blocking_client_of, client_of
 from online_features.store import FENCED, OWNED, Commit, Store
 from placestream.erase.in_redis import InRedis
 from placestream.rebuild.shards import REBUILT, Holder, RebuildShards
@@ -27,15 +27,22 @@ def keys(settings: Settings) -> Keys:
 
 
 @pytest.fixture
+def redis_client(either_redis: Settings) -> Iterator["redis.Redis"]:
+    """A client of one Redis, and of a cluster."""
+    with blocking_client_of(either_redis) as client:
+        yield client
+
+
+@pytest.fixture
 def people(redis_client: "redis.Redis", keys: Keys) -> InRedis:
     """What is tested."""
     return InRedis(redis_client, keys)
 
 
 @pytest.fixture
-async def store(settings: Settings, keys: Keys) -> AsyncIterator[Store]:
+async def store(either_redis: Settings, keys: Keys) -> AsyncIterator[Store]:
     """As a worker has it."""
-    client: Redis = client_of(settings)
+    client: Redis = client_of(either_redis)
     yield Store(client, keys)
     await client.aclose()
 
@@ -88,10 +95,10 @@ async def test_a_batch_under_way_cannot_bring_them_back(
 
 
 async def test_a_rebuild_goes_on_after_it(
-    settings: Settings, redis_client: "redis.Redis", keys: Keys, people: InRedis
+    either_redis: Settings, redis_client: "redis.Redis", keys: Keys, people: InRedis
 ) -> None:
     """Its batch is refused too, but the shards still count as a rebuild's, not as torn."""
-    client: Redis = client_of(settings)
+    client: Redis = client_of(either_redis)
     shards = RebuildShards(client, keys)
     await shards.claim("i")
     people.remove(["ann"])
