@@ -14,6 +14,8 @@ from contracts.settings import Settings
 from online_features.keys import Keys
 from online_features.redis_client import blocking_client_of, client_of
 from online_features.redis_cluster import Cluster
+from online_features.store import OWNED, Commit, Store
+from placestream.erase.in_redis import InRedis
 from placestream.rebuild.shards import delete, scan
 from tests.inference.waiting import eventually
 from tests.redis_cluster import ClusterNode, on_cluster
@@ -69,6 +71,29 @@ async def test_two_hundred_places_are_read_from_all_nodes(
     await delete(client, found)
     assert await client.mget(named) == [None] * 200
     await client.aclose()
+
+
+@pytest.mark.slow
+async def test_the_user_that_the_pages_name_may_do_what_is_needed(
+    on_three: Settings, cluster_nodes: list[ClusterNode]
+) -> None:
+    """docs/security.md: all but what is for administrators, and CLUSTER SLOTS."""
+    rights = ["+@all", "-@admin", "-@dangerous", "+cluster|slots"]
+    for node in cluster_nodes:
+        with node.client() as one:
+            one.execute_command("ACL SETUSER", "ann", "on", ">swordfish", "~*", *rights)
+    url = SecretStr(cluster_nodes[0].url.replace("//", "//ann:swordfish@"))
+    of_ann = on_three.model_copy(update={"redis_url": url})
+    client, keys = client_of(of_ann), Keys.of(of_ann)
+    store = Store(client, keys)
+    mine = [await store.acquire("i", partition) for partition in range(4)]
+    outcomes = await store.commit([Commit("i", p, mine[p].epoch, 0, 1, {}) for p in range(4)])
+    assert [outcome.status for outcome in outcomes] == [OWNED] * 4
+    assert await client.mget([keys.entity("i", f"u{n}") for n in range(9)]) == [None] * 9
+    await client.aclose()
+    with blocking_client_of(of_ann) as blocking:
+        assert blocking.ping()
+        assert InRedis(blocking, keys).remove(["u1"]).shards_fenced == 1
 
 
 async def test_a_transaction_is_refused(settings: Settings) -> None:
