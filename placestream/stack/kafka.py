@@ -26,6 +26,8 @@ class KafkaBroker(OneChild):
     #: A clean stop hands over every partition and writes its index.
     stop_grace_s = 20
     declares_topics = True
+    #: How many of its kind are one cluster.
+    nodes = 1
 
     def __init__(
         self, run_dir: Path, *, port: int = 0, heap_mb: int = 512, short_lived: bool = False
@@ -83,11 +85,13 @@ class KafkaBroker(OneChild):
         return self._dir / "data"
 
     def _format(self, tool: list[str], config: Path) -> None:
-        # A cluster id that begins with "-" would read as an option.
-        cluster = "p" + base64.urlsafe_b64encode(uuid.uuid4().bytes).decode()[1:22]
-        command = [*tool, "format", "--cluster-id", cluster, "--config", str(config)]
+        command = [*tool, "format", "--cluster-id", self._cluster_id(), "--config", str(config)]
         log_file = self._dir / "kafka-storage.log"
         Child.spawn("kafka-storage", command, log_file).wait_done(START_TIMEOUT_S)
+
+    def _cluster_id(self) -> str:
+        """Of a new cluster; one that begins with "-" would read as an option."""
+        return "p" + base64.urlsafe_b64encode(uuid.uuid4().bytes).decode()[1:22]
 
     def _answers(self) -> bool:
         if not answers(self._port):
@@ -99,7 +103,7 @@ class KafkaBroker(OneChild):
             return False
         # Ours, not another one that holds the port; and it has joined itself.
         ours = f"cluster.id={known.cluster_id}" in (self._data / "meta.properties").read_text()
-        return ours and len(known.brokers) == 1
+        return ours and len(known.brokers) == self.nodes
 
     def _properties(self) -> str:
         """Configuration of one node: the names are Kafka's own."""
