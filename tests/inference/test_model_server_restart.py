@@ -4,17 +4,14 @@ import asyncio
 import signal
 from pathlib import Path
 
-import grpc.aio
 import pytest
 
 from contracts.placestream.v1 import recommendation_pb2 as pb
 from contracts.settings import Settings
-from placestream.stack.ports import LOCALHOST, free_port
 from tests.inference.conftest import StartService
 from tests.inference.installation import Client, ModelProcess
+from tests.inference.restarting import CALLERS, beside, models_serving, target_of
 from tests.inference.waiting import eventually
-
-CALLERS = 4
 
 
 class Load:
@@ -39,30 +36,6 @@ class Load:
         await eventually(lambda: self.answers > before + 50, 60)
 
 
-def _beside(process: ModelProcess, directory: Path) -> ModelProcess:
-    """Another server of the same models."""
-    directory.mkdir()
-    own = {
-        "model_server": f"{LOCALHOST}:{free_port()}",
-        "model_config_file": directory / "models.config",
-    }
-    return ModelProcess(process.settings.model_copy(update=own), directory / "server.log")
-
-
-async def _serving(process: ModelProcess) -> None:
-    """Wait until a model server says that it can be given calls."""
-    client = Client(int(process.settings.model_server.rpartition(":")[2]))
-
-    async def serves() -> bool:
-        try:
-            return await client.health("PredictionService") == "SERVING"
-        except grpc.aio.AioRpcError:
-            return False
-
-    await eventually(serves, 120)
-    await client.channel.close()
-
-
 async def _ended(process: ModelProcess) -> None:
     """Wait until a model server has ended."""
     await eventually(lambda: not process.alive, 60)
@@ -73,15 +46,15 @@ async def test_model_servers_restart_one_after_the_other_and_no_answer_is_degrad
     installed: Settings, model_process: ModelProcess, start_service: StartService, tmp_path: Path
 ) -> None:
     """SIGTERM, the end, a new start, its models loaded; then the other."""
-    both = [_beside(model_process, tmp_path / name) for name in ("a", "b")]
-    target = "ipv4:" + ",".join(one.settings.model_server for one in both)
+    both = [beside(model_process, tmp_path / name) for name in ("a", "b")]
+    target = target_of([one.settings.model_server for one in both])
     try:
         for one in both:
             one.start()
         service = await start_service(installed.model_copy(update={"model_server": target}))
         await service.wait_serving(120)
         for one in both:
-            await _serving(one)
+            await models_serving(one)
         load = Load(Client(service.port))
         callers = [asyncio.create_task(load.ask()) for _ in range(CALLERS)]
         await load.more()
@@ -91,7 +64,7 @@ async def test_model_servers_restart_one_after_the_other_and_no_answer_is_degrad
             await load.more()
             one.kill()  # reaps it
             one.start()
-            await _serving(one)
+            await models_serving(one)
             await load.more()
         for caller in callers:
             caller.cancel()

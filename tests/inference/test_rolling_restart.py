@@ -1,74 +1,28 @@
 """Two services behind one client: each ends and comes back under load, and no call fails."""
 
 import signal
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-import grpc.aio
 import pytest
 
 from contracts.settings import Settings
-from placestream.client import CallFailed
 from placestream.client import Client as PythonClient
 from placestream.stack.child import Child
-from placestream.stack.ports import LOCALHOST, free_port
-from tests.inference.installation import Client, ModelProcess, request, spawn
+from placestream.stack.ports import LOCALHOST
+from tests.inference.installation import ModelProcess, spawn
+from tests.inference.restarting import (
+    SERVE,
+    Load,
+    beside,
+    models_serving,
+    services,
+    serving,
+    target_of,
+)
 from tests.inference.waiting import eventually
 
-SERVE = "from placestream.cli import app; app(['serve'])"
-CALLERS = 4
 
-
-class Load:
-    """Callers that ask without a pause, and what became of it."""
-
-    def __init__(self, client: PythonClient) -> None:
-        self._client = client
-        self._ended = threading.Event()
-        self.answers = 0
-        self.failures: list[CallFailed] = []
-
-    def ask(self) -> None:
-        """Ask until the end."""
-        while not self._ended.is_set():
-            try:
-                self._client.recommend(request())
-                self.answers += 1
-            except CallFailed as error:
-                self.failures.append(error)
-
-    @contextmanager
-    def running(self) -> Iterator["Load"]:
-        """Some callers at once, for the time of the body."""
-        threads = [threading.Thread(target=self.ask) for _ in range(CALLERS)]
-        for thread in threads:
-            thread.start()
-        try:
-            yield self
-        finally:
-            self._ended.set()
-            for thread in threads:
-                thread.join()
-
-
-async def _serving(settings: Settings, child: Child) -> None:
-    """Wait until a service says that it is ready."""
-    client = Client(settings.serve_port)
-
-    async def serves() -> bool:
-        assert child.alive
-        try:
-            return await client.health() == "SERVING"
-        except grpc.aio.AioRpcError:
-            return False
-
-    await eventually(serves, 120)
-    await client.channel.close()
-
-
-async def _ended(child: Child) -> None:
+async def _ended(child: Child | ModelProcess) -> None:
     """Wait until a process has ended."""
     await eventually(lambda: not child.alive, 60)
 
@@ -79,14 +33,13 @@ async def test_services_restart_one_after_the_other_and_no_call_fails(
 ) -> None:
     """SIGTERM, the end, a new start, SERVING; then the other. Every call in between is answered."""
     del model_process
-    both = [installed.model_copy(update={"serve_port": free_port()}) for _ in range(2)]
-    both = [s.model_copy(update={"serve_metrics_port": free_port()}) for s in both]
+    both = services(installed, 2)
     logs = [tmp_path / "a.log", tmp_path / "b.log"]
     children = [spawn(SERVE, s, log) for s, log in zip(both, logs, strict=True)]
-    target = "ipv4:" + ",".join(f"{LOCALHOST}:{s.serve_port}" for s in both)
+    target = target_of([f"{LOCALHOST}:{s.serve_port}" for s in both])
     try:
         for settings, child in zip(both, children, strict=True):
-            await _serving(settings, child)
+            await serving(settings, child)
         with (
             PythonClient(target, timeout_s=30, balance=True) as client,
             Load(client).running() as load,
@@ -99,7 +52,7 @@ async def test_services_restart_one_after_the_other_and_no_call_fails(
                 assert load.answers > before
                 children[i].kill()  # reaps it
                 children[i] = spawn(SERVE, settings, logs[i])
-                await _serving(settings, children[i])
+                await serving(settings, children[i])
             before = load.answers
             await eventually(lambda: load.answers > before + 100, 60)
         assert load.failures == []
@@ -108,3 +61,51 @@ async def test_services_restart_one_after_the_other_and_no_call_fails(
     finally:
         for child in children:
             child.kill()
+
+
+@pytest.mark.slow
+async def test_services_and_model_servers_restart_in_turn_and_no_call_fails(
+    installed: Settings, model_process: ModelProcess, tmp_path: Path
+) -> None:
+    """Two of each, all four one after the other: every call is answered, and by the models."""
+    models = [beside(model_process, tmp_path / name) for name in ("a", "b")]
+    of_models = target_of([one.settings.model_server for one in models])
+    both = services(installed.model_copy(update={"model_server": of_models}), 2)
+    target = target_of([f"{LOCALHOST}:{s.serve_port}" for s in both])
+    children: list[Child] = []
+    try:
+        for one in models:
+            one.start()
+        for number, settings in enumerate(both):
+            children.append(spawn(SERVE, settings, tmp_path / f"serve-{number}.log"))
+        for one in models:
+            await models_serving(one)
+        for settings, child in zip(both, children, strict=True):
+            await serving(settings, child)
+        with (
+            PythonClient(target, timeout_s=30, balance=True) as client,
+            Load(client).running() as load,
+        ):
+            await load.more()
+            for number, (settings, one) in enumerate(zip(both, models, strict=True)):
+                children[number].process.send_signal(signal.SIGTERM)
+                await _ended(children[number])
+                await load.more()
+                children[number].kill()  # reaps it
+                children[number] = spawn(SERVE, settings, tmp_path / f"serve-{number}.log")
+                await serving(settings, children[number])
+                one.send_signal(signal.SIGTERM)
+                await _ended(one)
+                await load.more()
+                one.kill()  # reaps it
+                one.start()
+                await models_serving(one)
+                await load.more()
+        assert load.failures == []
+        assert load.causes == []
+        assert all(child.alive for child in children)
+    finally:
+        for child in children:
+            child.kill()
+        for one in models:
+            one.kill()
