@@ -227,6 +227,7 @@ class LocalStack:
             "kafka_declares_topics": broker.declares_topics,
             "replication": 1,
             "redis_url": SecretStr(self._redis.url),
+            "redis_cluster": False,
             "archive_dir": self._run_dir / "archive",
             "models_dir": models,
             "models_base_path": None,

@@ -25,6 +25,7 @@ ELSEWHERE = Settings(
     kafka_bootstrap="kafka.example:9092",
     kafka_security_protocol="SASL_SSL",
     redis_url=SecretStr("redis://cache.example"),
+    redis_cluster=True,
     models_base_path=Path("/models"),
     serve_host="0.0.0.0",
     topic_prefix="mine",
@@ -48,6 +49,7 @@ def test_settings_lead_to_this_stack_and_keep_the_rest(stack: LocalStack) -> Non
     assert settings.kafka_security_protocol == "PLAINTEXT"
     assert settings.serve_host == "127.0.0.1"
     assert settings.redis_url.get_secret_value() == stack.redis.url
+    assert not settings.redis_cluster
     assert settings.models_base_path is None
     for path in (settings.archive_dir, settings.models_dir, settings.model_config_file):
         assert path.is_relative_to(stack.run_dir)
