@@ -5,6 +5,9 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+#: The measured core, and the others.
+Cores = tuple[set[int], set[int]]
+
 
 def pin(pid: int, cores: set[int]) -> None:
     """Pin every thread of a process; threads that it makes later inherit that."""
@@ -13,7 +16,7 @@ def pin(pid: int, cores: set[int]) -> None:
             os.sched_setaffinity(int(task.name), cores)
 
 
-def split() -> tuple[set[int], set[int]]:
+def split() -> Cores:
     """(the measured core, the others); both all cores where there is only one."""
     cores = sorted(os.sched_getaffinity(0))
     if len(cores) < 2:

@@ -15,7 +15,13 @@ SHOWN = 10
 
 
 def events_of(
-    events: int, entities: int, seed: int, hot: float = 0.0, bot: float = 0.0
+    events: int,
+    entities: int,
+    seed: int,
+    hot: float = 0.0,
+    bot: float = 0.0,
+    *,
+    in_order: bool = False,
 ) -> Iterator[tuple[str, bytes]]:
     """Yield (key, message) pairs.
 
@@ -25,6 +31,7 @@ def events_of(
         seed: another seed gives other events.
         hot: share of all events that happen at one place.
         bot: share of all events that one user sends.
+        in_order: the newest last, as it happened; otherwise in any order.
     """
     rng = np.random.default_rng(seed)
     users = rng.integers(entities, size=events)
@@ -33,6 +40,8 @@ def events_of(
     users[rng.random(events) < bot] = 0
     kinds = rng.choice(["view", "click", "visit", "rate"], size=events, p=[0.5, 0.25, 0.2, 0.05])
     ages_s = rng.integers(28 * 86_400, size=events)
+    if in_order:
+        ages_s = np.sort(ages_s)[::-1]
     now_s = time.time()
     for i in range(events):
         event = {

@@ -1,19 +1,17 @@
 """Stock Faust that only counts messages; prints the count with the time whenever it moves."""
 
 import sys
-import time
 from typing import Any
 
 import faust
 
+from benchmarks.counted import Counted
 from contracts.settings import Settings
-
-PRINT_EVERY_S = 0.05
 
 
 def main() -> None:
     """Count `sys.argv[1]` messages of the interactions topic."""
-    settings, total = Settings(), int(sys.argv[1])
+    settings, counted = Settings(), Counted(int(sys.argv[1]))
     app: Any = faust.App(
         f"{settings.topic_prefix}-stock",
         broker=f"kafka://{settings.kafka_bootstrap}",
@@ -26,14 +24,10 @@ def main() -> None:
     topic = app.topic(settings.topics.interactions.name, value_serializer="raw")
 
     async def count(stream: Any) -> None:
-        counted, printed_s = 0, 0.0
+        count = 0
         async for _ in stream:
-            counted += 1
-            now_s = time.monotonic()
-            if now_s - printed_s > PRINT_EVERY_S or counted == total:
-                printed_s = now_s
-                sys.stdout.write(f"\ncounted {counted} {now_s}\n")
-                sys.stdout.flush()
+            count += 1
+            counted(count)
 
     app.agent(topic)(count)
     faust.Worker(app, loglevel="WARN", redirect_stdouts=False).execute_from_commandline()

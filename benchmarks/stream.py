@@ -26,6 +26,7 @@ from confluent_kafka.admin import AdminClient
 from pydantic import SecretStr
 
 from benchmarks.cores import pin, pinned, split
+from benchmarks.counted import rate_told
 from benchmarks.events import answers_of, events_of
 from benchmarks.report import Figure, publish, ratio
 from contracts.kafka import client_config, consumer_config, producer_config
@@ -168,17 +169,8 @@ def folding_rate(
 
 def stock_rate(settings: Settings, events: int, core: set[int]) -> float:
     """Rate at which stock Faust counts."""
-    warm: tuple[int, float] | None = None
     with running(["benchmarks.stock_faust", str(events)], settings, core) as process:
-        for line in process.stdout or ():
-            if not line.startswith(b"counted "):
-                continue
-            count, now_s = int(line.split()[1]), float(line.split()[2])
-            if warm is None and count >= WARM_SHARE * events:
-                warm = (count, now_s)
-            elif warm is not None and count >= events:
-                return (count - warm[0]) / (now_s - warm[1])
-    raise RuntimeError("stock Faust ended early")
+        return rate_told(process.stdout or (), events, WARM_SHARE)
 
 
 @dataclass(frozen=True)
