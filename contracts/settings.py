@@ -242,6 +242,13 @@ class Settings(BaseSettings):
     gate_slice_loss: float = Field(
         0.02, ge=0, description="NDCG@10 that it may lose for certain on a slice of the requests"
     )
+    refused_kept: int = Field(
+        50,
+        ge=1,
+        le=10_000,
+        description="so many newest refused trainings keep their run and their reports",
+    )
+    refused_kept_days: float = Field(90, gt=0, description="... but none for more days than these")
     psi_retrain: float = Field(0.2, gt=0, description="a PSI above this asks for a retraining")
     target_psi_retrain: float = Field(
         0.2, gt=0, description="the same for what users choose, by the chance the model gave it"

@@ -85,12 +85,14 @@ class Refused:
         note: for a person.
         evidence: what the gate, or the checks of the data, found; see docs/retraining.md.
         report: folder of the report on the data, where no pair knows it.
+        page: the training's report, HTML, if it came that far.
     """
 
     audit_id: str
     note: str
     evidence: Mapping[str, Any]
     report: Path | None = None
+    page: str = ""
 
 
 def record_refused(
@@ -99,7 +101,8 @@ def record_refused(
     """Write a training that was refused down as a run, with all but the models.
 
     Tags: `placestream.rejected` says by what, `placestream.audit_id` for whom; `rejected.json` is
-    the evidence. No version of the registered model comes of it.
+    the evidence. No version of the registered model comes of it. `models.run_retention` says how
+    long it stays.
 
     Args:
         refused: why.
@@ -164,11 +167,13 @@ def _record(pair: "TrainedPair", version: int, settings: Settings, costs: Sequen
 def _record_refused(refused: Refused, settings: Settings, pair: "TrainedPair | None") -> str:
     client = client_of(settings)
     run_id = _begin(client, settings, f"rejected {refused.audit_id}")
+    client.set_tag(run_id, REJECTED_TAG, str(refused.evidence.get("refused_by", "")))
     if pair is not None:
         _write(client, run_id, pair, settings, pair.costs)
+    if refused.page:
+        client.log_text(run_id, refused.page, "report.html")
     if refused.report is not None:
         client.log_artifacts(run_id, str(refused.report), "data")
-    client.set_tag(run_id, REJECTED_TAG, str(refused.evidence.get("refused_by", "")))
     client.set_tag(run_id, "placestream.audit_id", refused.audit_id)
     client.set_tag(run_id, "mlflow.note.content", refused.note[:_NOTE])
     client.log_dict(run_id, dict(refused.evidence), "rejected.json")

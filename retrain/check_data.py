@@ -1,7 +1,6 @@
 """The first step of a training: is the archive fit to learn from? If not, there is no training."""
 
 import json
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from contracts.settings import Settings
 from models.scoring import CARD, RANKER
 from online_features.archive import EventLog
 from online_features.catalogue import Catalogue
+from retrain.reports import report_folder
 from retrain.rollout import current
 from retrain.training_data.profile import Profile, parse_profile, profile_of
 from retrain.training_data.suite import checks
@@ -21,7 +21,6 @@ from retrain.training_data.validate import Validation, validate
 _log = structlog.get_logger(__name__)
 #: Of a card: how the pair's training data looked.
 PROFILE = "training_data"
-REPORTS = "reports"
 
 
 @dataclass(frozen=True)
@@ -76,12 +75,6 @@ def check_data(
     validation = validate(tables, suite)
     report = validation.write(report_folder(settings, audit_id))
     return DataChecked(validation, profile_of(tables), report)
-
-
-def report_folder(settings: Settings, audit_id: str) -> Path:
-    """Where the reports on a request lie; an audit id comes from outside and is no path."""
-    name = re.sub(r"[^A-Za-z0-9_-]", "_", audit_id)[:100]
-    return settings.models_dir / REPORTS / (name or "_")
 
 
 def _reference(settings: Settings) -> Profile | None:

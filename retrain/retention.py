@@ -2,7 +2,8 @@
 
 Kept are the versions that the model server's configuration names (in service, and under any
 experiment), the one that was in service before, and the newest few. What a killed trainer left
-goes too: half an export, half a pair, half a deletion.
+goes too: half an export, half a pair, half a deletion. So does what is known of trainings that
+were refused, once it is old.
 """
 
 import json
@@ -16,8 +17,10 @@ import structlog
 
 from contracts.settings import Settings
 from models import registry
+from models.run_retention import drop_runs
 from models.tracking import tracked
 from retrain.model_config import MODELS, read
+from retrain.reports import outlived
 
 _log = structlog.get_logger(__name__)
 #: The label that users are answered under; any other is an experiment.
@@ -27,8 +30,6 @@ HISTORY = "in_service.json"
 _REMEMBERED = 20
 #: An export takes seconds; what is older has no process any more.
 LEFT_S = 3_600.0
-#: Reports on training data, of all requests, the newest.
-REPORTS, KEPT_REPORTS = "reports", 30
 EXPORTING, DELETED = ".export-", ".deleted-"
 
 
@@ -101,13 +102,17 @@ def needed(settings: Settings) -> set[int]:
 
 
 def sweep(settings: Settings, now_s: float | None = None) -> list[str]:
-    """Delete what killed trainers left, and old reports; return the names of what went.
+    """Delete what killed trainers left, and what tells of trainings long refused.
 
     Args:
-        settings: where the models are.
+        settings: where the models are, and how long refused trainings can be read about.
         now_s: Unix seconds.
+
+    Returns:
+        The names of what went: paths under `models_dir`, and runs of MLflow as `run ID`.
     """
-    before_s = (time.time() if now_s is None else now_s) - LEFT_S
+    now_s = time.time() if now_s is None else now_s
+    before_s = now_s - LEFT_S
     left = [
         path
         for path in settings.models_dir.glob(f"{EXPORTING}*")
@@ -115,13 +120,15 @@ def sweep(settings: Settings, now_s: float | None = None) -> list[str]:
     ]
     left += [path for name in MODELS for path in (settings.models_dir / name).glob(f"{DELETED}*")]
     left += [path for path in _halves(settings) if path.stat().st_mtime < before_s]
-    reports = sorted((settings.models_dir / REPORTS).glob("*"), key=lambda p: p.stat().st_mtime)
-    left += reports[:-KEPT_REPORTS]
+    left += outlived(settings, now_s)
     for path in left:
         shutil.rmtree(path, ignore_errors=True)
     names = [str(path.relative_to(settings.models_dir)) for path in left]
+    if tracked(settings):
+        runs = drop_runs(settings, now_s=now_s, unfinished_s=LEFT_S)
+        names += [f"run {run_id}" for run_id in runs]
     if names:
-        _log.info("left_overs_deleted", paths=names)
+        _log.info("left_overs_deleted", names=names)
     return names
 
 

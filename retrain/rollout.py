@@ -145,7 +145,12 @@ def relabel(
             if not live:
                 _log.warning("servers_passed_over", note=PASSED_OVER, told=answering)
             server.only(answering)
-            _switch(settings, server, before, after, wanted, guard)
+            try:
+                _switch(settings, server, before, after, wanted, guard)
+            except RolloutFailed:
+                # Each new pair may fail like this: they must not pile up until one does not.
+                models_deleted(settings, prune(settings, kept=kept))
+                raise
             _unload(settings, server, after, guard, drain_s)
         else:
             guard()

@@ -6,7 +6,6 @@ from dataclasses import replace
 import structlog
 
 from contracts.settings import Settings
-from models import tracking
 from models.comparison import Comparison, compare, compare_rows
 from models.costs import Metered
 from models.export import NotExportable
@@ -23,6 +22,7 @@ from retrain.child import FENCE, Trained
 from retrain.gate import Limits, judge
 from retrain.keys import Keys
 from retrain.lease import check_held
+from retrain.refused import by_data, by_gate
 from retrain.retention import sweep
 from retrain.rollout import current
 
@@ -56,9 +56,7 @@ def train_judge_export(settings: Settings, audit_id: str) -> Trained:
     if len(events) >= LEAST_EVENTS:  # fewer are told by the training, with their number
         checked = check_data(settings, events, catalogue, audit_id=audit_id, now_s=read_at_s)
         if checked.note:
-            refused = tracking.Refused(audit_id, checked.note, checked.evidence, checked.report)
-            tracking.record_refused(refused, settings)
-            return Trained(None, {}, checked.note, checked.evidence)
+            return by_data(settings, audit_id, checked)
     try:
         pair = train_pair(events, catalogue, context, settings, served=served, progress=progress)
     except TooFewEvents as few:
@@ -73,8 +71,7 @@ def train_judge_export(settings: Settings, audit_id: str) -> Trained:
     pair = replace(pair, card=card)
     if not verdict.passed:
         evidence = {"refused_by": "gate", "failed": list(verdict.failed), "compared": compared}
-        tracking.record_refused(tracking.Refused(audit_id, note, evidence), settings, pair)
-        return Trained(None, pair.metrics, note, evidence)
+        return by_gate(settings, audit_id, pair, note, evidence)
     _check_fence(settings)
     try:
         version = export_pair(pair, settings)

@@ -50,16 +50,25 @@ def write_report(
     return out
 
 
+def refused_page(pair: "TrainedPair", note: str, settings: Settings) -> str:
+    """The report of a pair that the gate refused, HTML; `note` says why."""
+    return page_of(pair, None, settings, refused=f"Refused: {note}. ").html()
+
+
 def page_of(
-    pair: "TrainedPair", version: int, settings: Settings, costs: Sequence[Cost] = ()
+    pair: "TrainedPair",
+    version: int | None,
+    settings: Settings,
+    costs: Sequence[Cost] = (),
+    refused: str = "",
 ) -> Page:
-    """The report of a pair; see `write_report`."""
+    """The report of a pair; see `write_report`, and `refused_page` for one without a version."""
     data, metrics = pair.card["data"], pair.metrics
     return Page(
-        title=f"Training of version {version}",
+        title="Training that was refused" if version is None else f"Training of version {version}",
         lead=(
-            f"On {len(pair.holdout.moments):,} held-out choices the place that was chosen is among "
-            f"the first ten in {metrics['recall_at_10']:.1%}; nearest first: "
+            f"{refused}On {len(pair.holdout.moments):,} held-out choices the place that was chosen "
+            f"is among the first ten in {metrics['recall_at_10']:.1%}; nearest first: "
             f"{pair.nearest_first['recall_at_10']:.1%}."
         ),
         facts={

@@ -1,16 +1,18 @@
 """What stays on disk, and what a killed trainer left."""
 
+import json
 import os
 from pathlib import Path
 
 import pytest
+from mlflow.entities import ViewType
 
 from contracts.settings import Settings
 from models import registry, tracking
 from retrain import model_config
 from retrain.model_config import MODELS, Serving
+from retrain.reports import KEPT, write_refusal
 from retrain.retention import (
-    KEPT_REPORTS,
     LEFT_S,
     STABLE,
     came_into_service,
@@ -110,12 +112,79 @@ def test_half_a_pair_that_is_named_stays(settings: Settings) -> None:
 
 def test_reports_are_bounded(settings: Settings) -> None:
     """The newest stay."""
-    for i in range(KEPT_REPORTS + 2):
+    for i in range(KEPT + 2):
         made(settings.models_dir / "reports" / f"audit-{i}", age_s=i)
     assert sorted(sweep(settings, NOW_S)) == [
-        f"reports/audit-{KEPT_REPORTS}",
-        f"reports/audit-{KEPT_REPORTS + 1}",
+        f"reports/audit-{KEPT}",
+        f"reports/audit-{KEPT + 1}",
     ]
+
+
+def refused(settings: Settings, name: str, age_s: float) -> Path:
+    """The reports of a training that was refused so long ago."""
+    folder = made(settings.models_dir / "reports" / name)
+    write_refusal(folder, "worse", {"refused_by": "gate"}, page="<h1>Refused</h1>")
+    os.utime(folder, (NOW_S - age_s,) * 2)
+    return folder
+
+
+def test_what_was_refused_can_be_read_for_so_many_trainings_and_days(settings: Settings) -> None:
+    """Whatever came to a pair since; the third refusal is one too many, the old one too old."""
+    few = settings.model_copy(update={"refused_kept": 2, "refused_kept_days": 10})
+    for i in range(KEPT):
+        made(settings.models_dir / "reports" / f"passed-{i}", age_s=i)
+    newest = refused(few, "a", age_s=1_000)
+    refused(few, "b", age_s=2_000)
+    refused(few, "c", age_s=3_000)
+    assert sweep(few, NOW_S) == ["reports/c"]
+    assert json.loads((newest / "refused.json").read_text())["note"] == "worse"
+    assert (newest / "report.html").read_text() == "<h1>Refused</h1>"
+    ten_days_s = 10 * 86_400
+    assert sweep(few, NOW_S - 2_000 + ten_days_s) == []
+    assert sweep(few, NOW_S - 1_999 + ten_days_s) == ["reports/b"]
+
+
+def test_the_runs_of_refused_trainings_go_with_their_files(settings: Settings) -> None:
+    """And so does one that its writer left; those of pairs stay, however old."""
+    few = settings.model_copy(update={"refused_kept": 2, "refused_kept_days": 10})
+    client = tracking.client_of(few)
+    experiment = tracking._experiment(client, few)
+
+    def run(age_s: float, *, tags: dict[str, str] | None = None, finished: bool = True) -> str:
+        begun_ms = int((NOW_S - age_s) * 1_000)
+        run_id: str = client.create_run(experiment, begun_ms, tags).info.run_id
+        client.log_text(run_id, "x" * 1_000, "report.html")
+        if finished:
+            client.set_terminated(run_id)
+        return run_id
+
+    why = {tracking.REJECTED_TAG: "gate"}
+    pairs = run(1e8, tags={tracking.PAIR_TAG: "1"})
+    newest, second, third = (run(age_s, tags=why) for age_s in (1_000, 2_000, 3_000))
+    left = run(LEFT_S + 1, finished=False)
+    writing = run(LEFT_S - 1, finished=False)
+    assert set(sweep(few, NOW_S)) == {f"run {third}", f"run {left}"}
+    everything = client.search_runs([experiment], run_view_type=ViewType.ALL)
+    assert {one.info.run_id for one in everything} == {pairs, newest, second, writing}
+    files = few.models_dir / "mlflow" / "artifacts"
+    assert {page.parent.parent.name for page in files.glob("*/*/report.html")} == {
+        pairs,
+        newest,
+        second,
+        writing,
+    }
+    client.set_terminated(writing)
+    assert sweep(few, NOW_S + 10 * 86_400 - 1_500) == [f"run {second}"]
+
+
+def test_runs_on_a_server_that_is_away_hold_up_no_training(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody listens there: they are looked at again before the next training."""
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    away = settings.model_copy(update={"mlflow_uri": "http://127.0.0.1:1"})
+    made(settings.models_dir / ".export-old", LEFT_S + 1)
+    assert sweep(away, NOW_S) == [".export-old"]
 
 
 def test_a_move_of_labels_is_noted_where_nothing_is_tracked(settings: Settings) -> None:

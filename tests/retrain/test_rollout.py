@@ -233,6 +233,19 @@ def test_retention_keeps_the_newest_and_whatever_is_served(settings: Settings) -
     assert [path.name for path in (settings.models_dir / "ranker").glob(".*")] == []
 
 
+def test_pairs_that_cannot_be_loaded_do_not_pile_up(served: Settings) -> None:
+    """Each is refused by the server; the newest three stay, and the one that answers."""
+    export(served, 1)
+    activate(served, 1, drain_s=0)
+    for version in range(2, 7):
+        export(served, version)
+        break_model(served, "ranker", version)
+        with pytest.raises(RolloutFailed):
+            activate(served, version, drain_s=0)
+    assert exported(served) == [1, 4, 5, 6]
+    assert current(served) == 1
+
+
 def test_the_states_of_all_versions_are_told(served: Settings) -> None:
     """By version and model; a server without models knows none."""
     with ModelAdmin(served.model_server, timeout_s=5) as server:

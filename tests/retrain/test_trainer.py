@@ -18,9 +18,10 @@ from models.holdout import Holdout, Judged
 from models.scoring import CARD
 from models.tracking import EXPERIMENT, REGISTERED, REJECTED_TAG, client_of
 from models.train import judge_version
-from retrain.check_data import PROFILE, report_folder
+from retrain.check_data import PROFILE
 from retrain.child import TrainingProcess
 from retrain.in_service import load_in_service
+from retrain.reports import report_folder
 from retrain.rollout import activate, current, exported
 from retrain.trainer import train_judge_export
 from tests.retrain.small_archive import write_answers, write_archive
@@ -116,7 +117,13 @@ def test_a_pair_that_loses_against_the_one_in_service_is_not_exported(
     assert run.data.tags["placestream.audit_id"] == "second"
     assert run.data.metrics[AUC] == pytest.approx(second.metrics[AUC])
     found = {item.path for item in client_of(small).list_artifacts(run.info.run_id)}
-    assert found == {"card.json", "data", "plots", "rejected.json"}
+    assert found == {"card.json", "data", "plots", "rejected.json", "report.html"}
+    folder = report_folder(small, "second")
+    assert second.evidence["report"] == str(folder)
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    assert "<h1>Training that was refused</h1>" in page
+    assert "Against the pair in service" in page
+    assert json.loads((folder / "refused.json").read_text())["failed"] == second.evidence["failed"]
 
 
 def rejected_runs(settings: Settings) -> list[Any]:
@@ -143,6 +150,7 @@ def test_data_that_are_not_fit_are_not_trained_on(
     report = Path(trained.evidence["report"])
     assert report == small.models_dir / "reports" / "___audit_9"
     assert "Failed" in (report / "interactions.html").read_text()
+    assert json.loads((report / "refused.json").read_text())["note"] == trained.note
     (run,) = rejected_runs(aged)
     assert run.data.tags[REJECTED_TAG] == "data"
     assert "freshness" in run.data.tags["mlflow.note.content"]
