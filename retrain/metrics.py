@@ -30,6 +30,12 @@ DRIFT_MMD_THRESHOLD = Gauge(
 )
 DRIFT_MMD_P = Gauge("placestream_drift_mmd_p_ratio", "P-value of the discrepancy, by permutation.")
 DRIFT_MMD_P.set(1)
+DRIFT_WATCHED = Gauge(
+    "placestream_drift_detector_watching",
+    "Whether detectors have something to hold the pair in service to (1) or not (0): of what is "
+    "shown (columns), of its error (error), of what is chosen (target); none without a pair.",
+    ["detector"],
+)
 DRIFT_ANSWERS = Gauge("placestream_drift_window_answers", "Answers that drift is judged by.")
 REQUESTS = Counter(
     "placestream_retrain_requests_total", "Requests for a new pair of models.", ["reason"]
@@ -134,6 +140,13 @@ CANARY_MISMATCH_P = Gauge(
     "Always-valid p-value of users having fallen to the variants as meant; 1 without a canary.",
 )
 CANARY_MISMATCH_P.set(1)
+
+
+def show_watched(detectors: Mapping[str, bool]) -> None:
+    """Tell which detectors watch the pair in service, by name; empty: there is no pair."""
+    DRIFT_WATCHED.clear()
+    for name, watching in detectors.items():
+        DRIFT_WATCHED.labels(detector=name).set(watching)
 
 
 def forget_drift() -> None:

@@ -148,8 +148,12 @@ class Monitor:
         metrics.IN_SERVICE.set(version or 0)
         self.version, self._watch = version, None
         self._outcomes.follow(None)
-        if version is None:
-            return
+        if version is not None:
+            self._begin(version)
+        watched = {"columns": self._watch is not None, **self._outcomes.watched()}
+        metrics.show_watched({} if version is None else watched)
+
+    def _begin(self, version: int) -> None:
         try:
             model = load_in_service(self._settings, version)
         except NoCard as error:

@@ -80,6 +80,10 @@ class OutcomeWatch:
         metrics.ERROR_RISES.set(0)
         metrics.ERROR_MEAN.set(np.nan)
 
+    def watched(self) -> dict[str, bool]:
+        """Which of its detectors have a reference, by name."""
+        return {"error": self._errors is not None, TARGET: self._targets is not None}
+
     def update(
         self,
         impressions: Iterable[Impression],

@@ -25,7 +25,7 @@ from contracts.settings import Settings
 from contracts.topics import Topics
 from models.reference import FILE
 from models.scoring import CARD
-from retrain import monitor
+from retrain import metrics, model_config, monitor
 from retrain.drift_watch import DriftWatch, rows_of
 from retrain.in_service import NoCard, load_in_service
 from retrain.monitor import Monitor
@@ -106,6 +106,12 @@ def wait_for(done: Callable[[], bool], what: str) -> None:
         time.sleep(0.1)
 
 
+def watched() -> dict[str, float | None]:
+    """Which detectors have a reference, as the metric tells."""
+    name = "placestream_drift_detector_watching"
+    return {each: gauge(name, detector=each) for each in ("columns", "error", "target")}
+
+
 def gauge(name: str, **labels: str) -> float | None:
     return REGISTRY.get_sample_value(name, labels)
 
@@ -165,6 +171,19 @@ def test_a_pair_on_trial_counts_as_the_newest(
 
     wait_for(lambda: told() == (9, 2), "the newest pair was not seen")
     assert gauge("placestream_newest_pair_timestamp_seconds") == trained_s
+
+
+def test_without_a_pair_in_service_nothing_is_unwatched(
+    quick: Settings, topics: Topics, start: Callable[[], Watching]
+) -> None:
+    """A new installation has nothing to watch, and no alert is to say so."""
+    metrics.show_watched({"columns": False, "error": False, "target": False})
+    put_in_service(quick, 1)
+    watching = start()
+    wait_for(lambda: watching.monitor.version == 1, "version 1 was not looked at")
+    model_config.write(quick, model_config.Serving())
+    wait_for(lambda: watching.monitor.version is None, "the end of its service was not seen")
+    wait_for(lambda: set(watched().values()) == {None}, "it is said to be unwatched")
 
 
 def test_a_new_version_brings_its_own_reference(
@@ -257,8 +276,11 @@ def test_a_version_without_a_card_is_passed_over(
     (quick.models_dir / "ranker" / "1" / CARD).unlink()
     watching = start()
     wait_for(lambda: watching.monitor.version == 1, "version 1 was not looked at")
+    wait_for(lambda: watched() == {"columns": 0, "error": 0, "target": 0}, "no alarm was given")
     put_in_service(quick, 2)
     wait_for(lambda: watching.monitor.version == 2, "version 2 was not looked at")
+    # Its training foresaw no choice: what users choose is held to nothing.
+    wait_for(lambda: watched() == {"columns": 1, "error": 1, "target": 0}, "no alarm was given")
     watching.send(topics.impressions.name, [encode(i) for i in impressions(2, 300)])
     calm = {"feature": "rating"}
     wait_for(lambda: gauge("placestream_drift_psi_ratio", **calm) is not None, "not watched")
