@@ -75,7 +75,14 @@ class Comparison:
 
 def gains(ranked: Ranked, target: NDArray[np.int64]) -> NDArray[np.float64]:
     """NDCG@10 of each request: one place is relevant, and counts 0 if it is not let through."""
-    rank = rank_in_lists(ranked.rows, ranked.scores, target)
+    return gained(ranked.rows, ranked.scores, target)
+
+
+def gained(
+    rows: NDArray[np.int64], scores: NDArray[np.float32], target: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """The same of lists: catalogue rows and scores, both [r, k]."""
+    rank = rank_in_lists(rows, scores, target)
     return np.where(rank <= _CUT, 1 / np.log2(rank + 1), 0.0)
 
 

@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 from contracts.ids import as_int64
 from contracts.signatures import PARTS
 from models.bootstrap import Interval, intervals
-from models.comparison import gains
+from models.comparison import gained
 from models.holdout import Holdout, Ranked
 from models.scoring import Scorer
+from online_features.catalogue import Catalogue
 from online_features.request import RANKING_COLUMNS
 
 #: So many requests, and of each the first so many places as ranked: each place costs the ranker's
@@ -43,6 +44,25 @@ class Importance:
     loss: Interval
 
 
+@dataclass(frozen=True)
+class Seen:
+    """Answers with what the ranker saw of each place; see `models.holdout.Ranked`.
+
+    Attributes:
+        rows: int64[r, k], catalogue rows as the ranker ordered them; -1 pads.
+        scores: float32[r, k]; -inf where padded.
+        features, parts: float32[r, k, F] and float32[r, k, len(PARTS)].
+    """
+
+    rows: NDArray[np.int64]
+    scores: Floats
+    features: Floats
+    parts: Floats
+
+
+SEEN = ("rows", "scores", "features", "parts")
+
+
 def importances(
     holdout: Holdout,
     ranked: Ranked,
@@ -62,24 +82,55 @@ def importances(
         requests: at most so many.
         report: called after each input.
     """
-    rng = np.random.default_rng(seed)
-    chosen = np.sort(rng.permutation(len(ranked.rows))[:requests])
-    answers = Ranked(**{name: values[chosen, :FIRST] for name, values in vars(ranked).items()})
+    chosen = drawn(len(ranked.rows), seed, requests)
+    seen = Seen(**{name: getattr(ranked, name)[chosen] for name in SEEN})
     target, user = holdout.moments.place[chosen], holdout.moments.user[chosen]
-    before = gains(answers, target)
+    return of_answers(seen, target, user, holdout.catalogue, scorer, seed=seed, report=report)
+
+
+def drawn(count: int, seed: int, requests: int = REQUESTS) -> NDArray[np.int64]:
+    """Which of so many requests importance is measured on, ascending."""
+    return np.sort(np.random.default_rng(seed).permutation(count)[:requests])
+
+
+def of_answers(
+    seen: Seen,
+    target: NDArray[np.int64],
+    user: NDArray[np.uint64],
+    catalogue: Catalogue,
+    scorer: Scorer,
+    *,
+    seed: int,
+    report: Callable[[], object] = lambda: None,
+) -> list[Importance]:
+    """As `importances`, of all these answers.
+
+    Args:
+        seen: of r requests; the first `FIRST` places of each are ordered anew.
+        target: int64[r], catalogue rows of what was chosen.
+        user: uint64[r], hashes of who asked.
+        catalogue: of the places.
+        scorer: the pair that answered.
+        seed: draws the permutations.
+        report: called after each input.
+    """
+    rng = np.random.default_rng(seed)
+    answers = Seen(**{name: values[:, :FIRST] for name, values in vars(seen).items()})
+    before = gained(answers.rows, answers.scores, target)
     names, losses = [], []
     for name, changed in _permuted(answers, rng):
         report()
         if changed is not None:
             names.append(name)
-            losses.append(before - gains(_ordered(holdout, changed, user, scorer), target))
+            scores = _scores(catalogue, changed, user, scorer)
+            losses.append(before - gained(changed.rows, scores, target))
     if not names:
         return []
     found = map(Importance, names, intervals(np.stack(losses, axis=1), user, seed=seed))
     return sorted(found, key=lambda one: -one.loss.value)
 
 
-def _permuted(answers: Ranked, rng: np.random.Generator) -> Iterator[tuple[str, Ranked | None]]:
+def _permuted(answers: Seen, rng: np.random.Generator) -> Iterator[tuple[str, Seen | None]]:
     """Each input's name, and the answers with it permuted; `None` if it is the same everywhere."""
     listed = answers.rows >= 0
     for i, column in enumerate(RANKING_COLUMNS):
@@ -127,9 +178,10 @@ def exchanged(values: Floats, listed: NDArray[np.bool_], rng: np.random.Generato
     return result
 
 
-def _ordered(holdout: Holdout, answers: Ranked, user: NDArray[np.uint64], scorer: Scorer) -> Ranked:
-    """The same candidates with the scores that the ranker gives to them now."""
-    catalogue = holdout.catalogue
+def _scores(
+    catalogue: Catalogue, answers: Seen, user: NDArray[np.uint64], scorer: Scorer
+) -> Floats:
+    """The scores that the ranker gives to the same candidates now, float32[r, k]."""
     request, column = np.nonzero(answers.rows >= 0)
     place = answers.rows[request, column]
     said = scorer.rank(
@@ -141,4 +193,4 @@ def _ordered(holdout: Holdout, answers: Ranked, user: NDArray[np.uint64], scorer
     )
     scores = np.full(answers.rows.shape, -np.inf, np.float32)
     scores[request, column] = said["score"]
-    return replace(answers, scores=scores)
+    return scores

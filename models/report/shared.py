@@ -4,9 +4,12 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from models.bootstrap import Interval
 from models.fitting import Epoch
+from models.importance import FIRST, Importance
 from models.plots import CalibrationBin, Cell, calibration, coverage_map, losses
-from models.report.charts import Chart, Row, Section, Table
+from models.report.charts import Chart, Row, Section, Table, bars, tone
 
+#: Inputs that are shown at once; the others are folded.
+_FOREMOST = 20
 _TITLES = {"ranker": "Loss of the ranker", "candidates": "Loss of the candidate model"}
 
 
@@ -76,6 +79,26 @@ def coverage(
         coverage_map(cells),
     )
     return Section("Coverage", "", (chart,))
+
+
+def leaned_on(importances: Sequence[Importance]) -> Section:
+    """What a ranker leans on, by `models.importance`, the greatest first."""
+    found = [one.loss for one in importances]
+    lines = zip(importances, found, bars(found, tones=[tone(i) for i in found]), strict=True)
+    rows = [Row((one.name, f"{it.value:+.4f}", _span(it)), bar) for one, it, bar in lines]
+    columns = ("input", "", "NDCG@10 lost", "95 %")
+    foremost = Table("What is lost when an input is permuted", columns, tuple(rows[:_FOREMOST]))
+    parts = [foremost]
+    if rows[_FOREMOST:]:
+        others = tuple(rows[_FOREMOST:])
+        parts.append(Table(f"The other {len(others)} inputs", columns, others, folded=True))
+    return Section(
+        "What the ranker leans on",
+        f"Each input of the ranker is given the values of other requests, and the first {FIRST} "
+        "places of each answer are ordered anew. Inputs that tell the same stand in for each "
+        "other: neither is missed.",
+        tuple(parts),
+    )
 
 
 def _span(interval: Interval) -> str:

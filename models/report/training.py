@@ -13,11 +13,10 @@ from models.code_version import code_version
 from models.comparison import LEAST_USERS, OVERALL, gains, slices
 from models.costs import Cost, total
 from models.holdout import LISTED
-from models.importance import FIRST
 from models.plots import bins_of_pair, coverage_cells
 from models.report.charts import Row, Section, Table, bars, tone
 from models.report.page import Page, write
-from models.report.shared import calibrated, coverage, curves
+from models.report.shared import calibrated, coverage, curves, leaned_on
 from models.scoring import RANKER
 
 if TYPE_CHECKING:
@@ -25,8 +24,6 @@ if TYPE_CHECKING:
 
 #: Beside a ranker's card.
 FILE = "report.html"
-#: Inputs that are shown at once; the others are folded.
-_FOREMOST = 20
 
 
 def report_path(models_dir: Path, version: int) -> Path:
@@ -92,7 +89,7 @@ def page_of(
             ),
             _slices(pair, settings.seed),
             *_gate(pair.card.get("compared", [])),
-            _importance(pair),
+            leaned_on(pair.importances),
             _coverage(pair),
             _costs([*costs] or [*pair.costs]),
             _limits(pair.card["limits"]["said"]),
@@ -163,25 +160,6 @@ def _gate(compared: Sequence[Mapping[str, Any]]) -> Iterator[Section]:
         "On the same requests. Overall the interval holds in 95 %; those of the slices are "
         "widened so that all of them together do.",
         (Table("Difference in NDCG@10, new - in service", columns, rows),),
-    )
-
-
-def _importance(pair: "TrainedPair") -> Section:
-    found = [one.loss for one in pair.importances]
-    lines = zip(pair.importances, found, bars(found, tones=[tone(i) for i in found]), strict=True)
-    rows = [Row((one.name, f"{it.value:+.4f}", _span(it)), bar) for one, it, bar in lines]
-    columns = ("input", "", "NDCG@10 lost", "95 %")
-    foremost = Table("What is lost when an input is permuted", columns, tuple(rows[:_FOREMOST]))
-    parts = [foremost]
-    if rows[_FOREMOST:]:
-        others = tuple(rows[_FOREMOST:])
-        parts.append(Table(f"The other {len(others)} inputs", columns, others, folded=True))
-    return Section(
-        "What the ranker leans on",
-        f"Each input of the ranker is given the values of other requests, and the first {FIRST} "
-        "places of each answer are ordered anew. Inputs that tell the same stand in for each "
-        "other: neither is missed.",
-        tuple(parts),
     )
 
 

@@ -10,8 +10,10 @@ import structlog
 from numpy.typing import NDArray
 
 from contracts.settings import Settings
+from contracts.signatures import PARTS
 from models import dataset
 from models.fit_pair import fit_pair, needs_rows
+from models.importance import Importance, drawn, of_answers
 from models.progress import Reporter
 from models.quality.baselines import recipes
 from models.quality.leaks import check_no_leak
@@ -21,6 +23,7 @@ from models.quality.requests import MODES, Cuts, Mode, Questions, Requests
 from models.quality.tuning import tune
 from models.scoring import Scorer
 from models.split import SplitAt
+from online_features.request import RANKING_COLUMNS
 from placestream.evaluation.judged import Judged
 from placestream.evaluation.material import Known, Material
 from placestream.evaluation.served import Answers, Reach, Served, ask
@@ -131,12 +134,16 @@ def ours(contest: Contest, settings: Settings, progress: Reporter) -> list[Judge
             stage.advance(note=mode)
         newcomers = _to_newcomers(contest, scorer, settings)
         stage.advance(note="newcomers")
+    inputs = len(RANKING_COLUMNS) + len(PARTS)
+    with progress.stage(f"{name}: importance of inputs", inputs) as stage:
+        leaned_on = _importance(contest, served, scorer, settings.seed, stage.advance)
     _audit(contest, scorer, settings, name)
     facts = {
         "candidate_model": settings.candidate_model,
         "training_seconds": round(trained_s, 1),
         "seconds": round(time.perf_counter() - began_s, 1),
         "curves": scorer.card.get("curves", {}),
+        "importance": [asdict(one) for one in leaned_on],
         **shown_facts(
             by_mode["stream"][0],
             contest.requests.target,
@@ -145,6 +152,23 @@ def ours(contest: Contest, settings: Settings, progress: Reporter) -> list[Judge
         ),
     }
     return _both_orders(contest, name, by_mode, newcomers, facts)
+
+
+def _importance(
+    contest: Contest, served: Served, scorer: Scorer, seed: int, report: Callable[[], object]
+) -> list[Importance]:
+    """What the ranker leans on, streamed, on so few requests that it takes seconds."""
+    requests = contest.requests.take(drawn(len(contest.requests), seed))
+    asked = ask(contest.material, requests.questions("stream"))
+    return of_answers(
+        served.seen(asked),
+        requests.target,
+        asked.user,
+        contest.material.catalogue,
+        scorer,
+        seed=seed,
+        report=report,
+    )
 
 
 def _both_orders(

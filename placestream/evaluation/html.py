@@ -5,11 +5,12 @@ from typing import Any
 
 from models.bootstrap import Interval
 from models.fitting import Epoch
+from models.importance import Importance
 from models.plots import recall_curves
 from models.quality.metrics import NDCG, RECALLS
 from models.report.charts import Chart, Row, Section, Table, bars, tone
 from models.report.page import Page
-from models.report.shared import calibrated, coverage, curves
+from models.report.shared import calibrated, coverage, curves, leaned_on
 from placestream.evaluation.shown import bins_of, cells_of
 
 Figures = Mapping[str, Mapping[str, float]]
@@ -143,13 +144,16 @@ def _duels(report: Mapping[str, Any]) -> Iterator[Section]:
 
 
 def _of_ours(one: Mapping[str, Any]) -> Iterator[Section]:
-    """Curves, calibration and coverage of the first contestant, if it is a system of ours."""
+    """Curves, calibration, importance and coverage of the first contestant, if it is ours."""
     if "coverage" not in one:
         return
     yield from curves(
         {name: [Epoch(**e) for e in epochs] for name, epochs in one["curves"].items()}
     )
     yield calibrated(bins_of(one), "All candidates of all requests, streamed.")
+    yield leaned_on(
+        [Importance(each["name"], _interval(each["loss"])) for each in one["importance"]]
+    )
     said = one["coverage"]
     counts = {name: said[name] for name in ("requests", "listed")}
     yield coverage(cells_of(one), said["shown"], said["places"], **counts)

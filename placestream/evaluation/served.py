@@ -19,6 +19,7 @@ from contracts.signatures import PARTS
 from inference.ordering import pick
 from inference.person import Person
 from models.crowd_history import CrowdHistory
+from models.importance import Seen
 from models.quality.ranks import rank_in_lists
 from models.quality.requests import Questions
 from models.scoring import Scorer
@@ -141,25 +142,54 @@ class Served:
 
     def rank(self, asked: Asked) -> Answers:
         """Answer all requests."""
+        rows, parts = self._all_candidates(asked)
+        scores = np.full(rows.shape, -np.inf)
+        for part, features in self._features(asked, rows):
+            self._score(asked.user[part], rows[part], features, parts[part], scores[part])
+        return Answers(rows, scores, self._served(rows, scores))
+
+    def seen(self, asked: Asked) -> Seen:
+        """Answer a few requests, in the ranker's own order, with all that it saw of each place."""
+        rows, parts = self._all_candidates(asked)
+        features = np.concatenate([of for _, of in self._features(asked, rows)])
+        scores = np.full(rows.shape, -np.inf)
+        self._score(asked.user, rows, features, parts, scores)
+        order = np.argsort(-scores, axis=1, kind="stable")
+        return Seen(
+            rows=np.take_along_axis(rows, order, axis=1),
+            scores=np.take_along_axis(scores, order, axis=1).astype(np.float32),
+            features=np.take_along_axis(features, order[:, :, None], axis=1),
+            parts=np.take_along_axis(parts, order[:, :, None], axis=1),
+        )
+
+    def _score(
+        self,
+        user: NDArray[np.uint64],
+        rows: Index,
+        features: NDArray[np.float32],
+        parts: NDArray[np.float32],
+        scores: Floats,
+    ) -> None:
+        """Write the ranker's scores into `scores`, all [c, k]; padding is left alone."""
+        held = rows >= 0
+        place = rows[held]
+        said = self._scorer.rank(
+            features[held],
+            parts[held],
+            as_int64(np.repeat(user, held.sum(axis=1))),
+            as_int64(self._catalogue.hash[place]),
+            as_int64(self._catalogue.category_hash[place]),
+        )
+        scores[held] = said["score"]
+
+    def _all_candidates(self, asked: Asked) -> tuple[Index, NDArray[np.float32]]:
+        """Rows and parts of all requests, [r, candidates] and [r, candidates, len(PARTS)]."""
         rows = np.full((len(asked.before), self._reach.candidates), -1)
         parts = np.full((*rows.shape, len(PARTS)), np.nan, np.float32)
         crowds = CrowdHistory(self._known.events, self._catalogue)
         for i in range(len(rows)):
             rows[i], parts[i] = self._candidates(asked, i, crowds)
-        scores = np.full(rows.shape, -np.inf)
-        for part, features in self._features(asked, rows):
-            held = rows[part] >= 0
-            place = rows[part][held]
-            user = np.repeat(asked.user[part], held.sum(axis=1))
-            said = self._scorer.rank(
-                features[held],
-                parts[part][held],
-                as_int64(user),
-                as_int64(self._catalogue.hash[place]),
-                as_int64(self._catalogue.category_hash[place]),
-            )
-            scores[part][held] = said["score"]
-        return Answers(rows, scores, self._served(rows, scores))
+        return rows, parts
 
     def _look_around(self, lat: float, lng: float) -> tuple[Index, NDArray[np.float32]]:
         reach = self._reach

@@ -10,11 +10,14 @@ import pytest
 from typer.testing import CliRunner
 
 from contracts.settings import Settings
+from contracts.signatures import PARTS
+from models.importance import PART
 from models.progress import SILENT
 from models.quality.metrics import METRICS
 from models.quality.requests import Cuts
 from models.report.charts import Table
 from models.scoring import Scorer
+from online_features.request import RANKING_COLUMNS
 from placestream.cli import app
 from placestream.evaluation import contestants, next_place
 from placestream.evaluation.html import page_of
@@ -119,6 +122,11 @@ def test_the_page_holds_what_the_report_says(report: dict[str, Any]) -> None:
     sure = [duel["ours_is_higher_by"]["ndcg_at_10"]["low"] > 0 for duel in told]
     assert [row.bar is not None and row.bar.tone == "good" for row in duels.rows] == sure
     assert page.html().count('role="img"') == 6  # recall twice, a curve of each model, and two more
+    foremost, others = sections["What the ranker leans on"]
+    assert isinstance(foremost, Table)
+    assert isinstance(others, Table)
+    told = report["contestants"][0]["importance"]
+    assert [row.cells[0] for row in (*foremost.rows, *others.rows)] == [one["name"] for one in told]
 
 
 def test_calibration_and_coverage_are_those_of_the_answers(
@@ -134,6 +142,20 @@ def test_calibration_and_coverage_are_those_of_the_answers(
     chosen = sum(one["chosen"]["value"] * one["places"] for one in ours["calibration"])
     found = ours["candidates"]["stream"]["recall_all"] * shown["requests"]
     assert chosen == pytest.approx(found)
+
+
+def test_importance_is_of_every_input_that_differs(report: dict[str, Any]) -> None:
+    """Columns and parts, the greatest loss first, each within its interval; baselines have none."""
+    first, *others = report["contestants"]
+    told = first["importance"]
+    losses = [one["loss"]["value"] for one in told]
+    assert losses == sorted(losses, reverse=True)
+    assert losses[0] > 0
+    assert all(one["loss"]["low"] <= one["loss"]["value"] <= one["loss"]["high"] for one in told)
+    names = {one["name"] for one in told}
+    assert names <= {*RANKING_COLUMNS, *(PART + part for part in PARTS)}
+    assert "distance_log_km" in names
+    assert not [one for one in others if not one["ours"] and "importance" in one]
 
 
 @pytest.mark.slow

@@ -58,6 +58,19 @@ def test_features_are_those_that_the_trainings_holdout_replays(material: Materia
                 assert score == pytest.approx(known[row], abs=1e-3)
 
 
+def test_what_the_ranker_saw_is_what_it_scored(material: Material, requests: Requests) -> None:
+    """The answers of `rank` in the ranker's order; asked again on those inputs it says the same."""
+    served, asked = _served(material, SUM), ask(material, requests.questions("stream"))
+    seen, answers = served.seen(asked), served.rank(asked)
+    for found, expected in ((seen.rows, answers.rows), (seen.scores, answers.scores)):
+        np.testing.assert_allclose(np.sort(found, axis=1), np.sort(expected, axis=1), rtol=1e-6)
+    assert (np.diff(np.where(seen.rows >= 0, seen.scores, -1e9), axis=1) <= 0).all()
+    held = seen.rows >= 0
+    none = np.zeros(held.sum(), np.int64)
+    again = SUM.rank(seen.features[held], seen.parts[held], none, none, none)["score"]
+    np.testing.assert_allclose(again, seen.scores[held], rtol=1e-5)
+
+
 def test_nearest_first_ranks_as_the_baseline_does(material: Material, requests: Requests) -> None:
     """Through all stages, where nothing rests, but for distances that hardly differ."""
     asked = ask(material, requests.questions("frozen"))
