@@ -6,7 +6,7 @@ import pyarrow.parquet as pq
 
 from contracts.events import EVENT_TYPES
 from contracts.settings import Settings
-from online_features.archive import INTERACTIONS
+from online_features.archive_schema import INTERACTIONS
 from placestream.erase.in_archive import merge_lock
 from streams.archive import write_whole
 

@@ -1,15 +1,12 @@
 """The newest part of the data, held out: judges any pair of models on the same requests.
 
-Two judgements. On rows: each choice beside its four negatives, as in training (AUC of the
-score; accuracy, precision, recall and calibration of the row's probability, see
-`models.calibration`). On requests: both stages as they are served, from the places
-around the user to the final order, with the rank of the place that was chosen in truth. A place
-that a stage does not let through counts as not found.
+Two judgements. On rows: each choice beside its four negatives (`models.held_rows`). On requests:
+both stages as they are served, from the places around the user to the final order, with the rank of
+the place that was chosen in truth. A place that a stage does not let through counts as not found.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -19,29 +16,22 @@ from scipy.special import expit
 from contracts.ids import as_int64
 from contracts.settings import Settings
 from models import evaluation
-from models.calibration import row_probability
 from models.crowd_history import CrowdHistory
-from models.dataset import EACH, pick, situations
+from models.dataset import pick, situations
+from models.held_rows import FARTHEST_M, JUDGED, USERS_AT_ONCE, HeldRows, history_of
 from models.scoring import Scorer
-from models.training_rows import NO_EVENT, Choices, Part, RankerRows
+from models.training_rows import NO_EVENT, Part, RankerRows
 from online_features.archive import EventLog
 from online_features.catalogue import Catalogue
 from online_features.columns import VISIT
 from online_features.context import ContextLog, Situation
 from online_features.definitions import FEATURE_SET
-from online_features.geo import distance_m
 from online_features.replay import Queries, point_in_time
 from online_features.request import RANKING_COLUMNS, parts_at, ranking_features
 
 REQUESTS = 400
 #: Lists are judged for diversity, coverage and novelty at this length.
 LISTED = 10
-_USERS_AT_ONCE = 16
-#: So many choices at most are judged on rows.
-JUDGED = 2_000
-_JUDGED = slice(0, JUDGED)
-#: Stands for the distance of padding.
-FARTHEST_M = 1e7
 Inputs = dict[str, NDArray[Any]]
 
 
@@ -136,6 +126,7 @@ class Holdout:
         self.moments = test.moments.take(chosen)
         self._choices = test.choices_of(chosen)
         self._log, self._catalogue, self._reach = log, catalogue, reach
+        self._rows = HeldRows(log, catalogue, test)
         self._at: Situation = situations(context, catalogue, self.moments, stale_s=stale_s)
         self._near = [
             catalogue.near(lat, lng, reach.max_radius_m, reach.near_places)
@@ -144,11 +135,6 @@ class Holdout:
         earlier = log.take(slice(0, int(test.moments.before.min())))
         place = catalogue.rows_of(earlier.place[earlier.kind == VISIT])
         self._visits = np.bincount(place[place >= 0], minlength=len(catalogue))
-
-    @cached_property
-    def _judged(self) -> Choices:
-        """Who only answers needs no rows of these."""
-        return self.test.choices_of(np.arange(min(len(self.test.moments), JUDGED)))
 
     @property
     def catalogue(self) -> Catalogue:
@@ -188,13 +174,13 @@ class Holdout:
         Raises:
             OtherFeatures: the pair knows other columns.
         """
-        ranked, scores = self.answer(scorer), self._score_rows(scorer)
-        return Judged(self._on_rows(scores) | self._on_requests(ranked), ranked, scores)
+        ranked, scores = self.answer(scorer), self._rows.score(scorer)
+        return Judged(self._rows.metrics(scores) | self._on_requests(ranked), ranked, scores)
 
     @property
     def judged_rows(self) -> RankerRows:
         """The rows that pairs are judged on: the first choices, each beside its negatives."""
-        return self.test.ranker.take(slice(0, EACH * JUDGED))
+        return self._rows.rows
 
     def nearest_first(self) -> dict[str, float]:
         """The same ranking metrics for "the nearest place first", to compare with."""
@@ -244,17 +230,8 @@ class Holdout:
         return tuple(candidate_calls), tuple(ranker_calls)
 
     def _history(self, part: slice) -> Inputs:
-        return self._past(self._choices.take(part), self.moments.time_s[part])
-
-    def _past(self, past: Choices, time_s: NDArray[np.float64]) -> Inputs:
-        # Ids by catalogue row: -2 is no event (0), -1 a place unknown to the model (1).
-        hashes = np.r_[self._catalogue.hash, np.uint64(0), np.uint64(1)]
-        return {
-            "history_ids": as_int64(hashes[past.history_row]),
-            "history_age_s": past.history_age_s,
-            "history_kind": past.history_kind.astype(np.int64),
-            "moment_s": time_s.astype(np.int64),
-        }
+        choices, time_s = self._choices.take(part), self.moments.time_s[part]
+        return history_of(self._catalogue, choices, time_s)
 
     def _candidates(
         self, scorer: Scorer
@@ -267,8 +244,8 @@ class Holdout:
         found: list[tuple[NDArray[Any], ...]] = []
         hashes = np.r_[self._catalogue.hash, np.uint64(0)]
         crowds = CrowdHistory(self._log, self._catalogue)
-        for start in range(0, len(self.moments), _USERS_AT_ONCE):
-            part = slice(start, start + _USERS_AT_ONCE)
+        for start in range(0, len(self.moments), USERS_AT_ONCE):
+            part = slice(start, start + USERS_AT_ONCE)
             rows = np.stack([_padded(r, width, -1) for r, _ in self._near[part]])
             metres = np.stack([_padded(m, width, np.inf) for _, m in self._near[part]])
             asked = zip(self.moments.before[part], self.moments.time_s[part], rows, strict=True)
@@ -331,46 +308,6 @@ class Holdout:
             parts=np.take_along_axis(parts, order[:, :, None], axis=1),
             distance_m=np.take_along_axis(metres, order, axis=1),
         )
-
-    def _score_rows(self, scorer: Scorer) -> NDArray[np.float32]:
-        rows = self.judged_rows
-        ids = (as_int64(rows.user), as_int64(rows.place), as_int64(rows.category))
-        return np.asarray(scorer.rank(rows.features, self._parts_of_rows(scorer), *ids)["score"])
-
-    def _on_rows(self, score: NDArray[np.float32]) -> dict[str, float]:
-        rows = self.judged_rows
-        probability = row_probability(score, rows.expected)
-        return {
-            "auc": evaluation.auc(rows.label, score),
-            **evaluation.threshold_metrics(rows.label, probability),
-            "log_loss": evaluation.log_loss(rows.label, probability),
-            "calibration_error": evaluation.calibration_error(rows.label, probability),
-        }
-
-    def _parts_of_rows(self, scorer: Scorer) -> NDArray[np.float32]:
-        """What the candidate model tells of the judged rows, float32[n, len(PARTS)]."""
-        moments, choices = self.test.moments.take(_JUDGED), self._judged
-        places = self.test.ranker.place[: EACH * len(moments)].reshape(-1, EACH)
-        rows = self._catalogue.rows_of(places)
-        lat, lng = self._catalogue.lat[rows], self._catalogue.lng[rows]
-        metres = distance_m(moments.lat[:, None], moments.lng[:, None], lat, lng)
-        crowds = CrowdHistory(self._log, self._catalogue)
-        asked = zip(moments.before, moments.time_s, rows, strict=True)
-        crowd = np.stack([crowds.at(int(before), time_s)[of] for before, time_s, of in asked])
-        told = []
-        for start in range(0, len(moments), _USERS_AT_ONCE):
-            part = slice(start, start + _USERS_AT_ONCE)
-            said = scorer.candidates(
-                **self._past(choices.take(part), moments.time_s[part]),
-                place_ids=as_int64(places[part]),
-                distance_m=np.nan_to_num(metres[part], nan=FARTHEST_M).astype(np.float32),
-                crowd=crowd[part],
-            )
-            every = np.arange(EACH)
-            told += [
-                parts_at(b, p, every) for b, p in zip(said["best"], said["parts"], strict=True)
-            ]
-        return np.concatenate(told)
 
     def _on_requests(self, ranked: Ranked) -> dict[str, float]:
         found = (ranked.rows == self.moments.place[:, None]).any(axis=1)

@@ -3,9 +3,8 @@
 Layout: `<archive>/<stream>/day=YYYY-MM-DD/*.parquet`, by day of the event (UTC). A crash may
 leave an event in two files, so readers keep one row for each partition and offset.
 
-Of an erased interaction only the position is kept, in a row whose `user` is 0: without it, those
-who fold the archive would take it for one that is missing. Readers pass over such rows, and over
-those of whoever is on the list of the erased (`online_features.erased`).
+Readers pass over the rows that erased interactions have left (`online_features.erased_rows`), and
+over those of whoever is on the list of the erased (`online_features.erased`).
 """
 
 import functools
@@ -25,76 +24,20 @@ import stamina
 from numpy.typing import NDArray
 
 from contracts.events import ContextUpdate, decode
-from contracts.ids import id64
+from online_features.archive_schema import (
+    CONTEXT,
+    INTERACTION_SCHEMA,
+    INTERACTIONS,
+    PLACE_UPDATES,
+    SCHEMAS,
+)
+from online_features.arrow_columns import numpy_of
 from online_features.catalogue import Catalogue
 from online_features.columns import EventColumns
 from online_features.context import ContextLog, ContextState
 from online_features.erased import Erased
+from online_features.erased_rows import NOBODY, WHOSE, erased_rows
 from online_features.places import document_of, merge, read_update
-
-INTERACTIONS, PLACE_UPDATES, CONTEXT = "interactions", "place_updates", "context"
-IMPRESSIONS = "impressions"
-_POSITION = [
-    pa.field("partition", pa.int32(), nullable=False),
-    pa.field("offset", pa.int64(), nullable=False),
-    pa.field("received_s", pa.float64(), nullable=False),
-    pa.field("time_s", pa.float64(), nullable=False),
-]
-#: One row an interaction: what folds need, as columns, and the event's own bytes.
-INTERACTION_SCHEMA = pa.schema(
-    [
-        *_POSITION,
-        pa.field("user_id", pa.string(), nullable=False),
-        pa.field("place_id", pa.string(), nullable=False),
-        pa.field("user", pa.uint64(), nullable=False),
-        pa.field("place", pa.uint64(), nullable=False),
-        pa.field("kind", pa.int8(), nullable=False),
-        pa.field("rating", pa.float32(), nullable=False),
-        pa.field("age_group", pa.int8(), nullable=False),
-        pa.field("event_hash", pa.uint64(), nullable=False),
-        pa.field("lat", pa.float64(), nullable=False),
-        pa.field("lng", pa.float64(), nullable=False),
-        pa.field("dwell_s", pa.float32(), nullable=False),
-        pa.field("request_id", pa.string()),
-        pa.field("raw", pa.binary(), nullable=False),
-    ]
-)
-#: Place updates and context: the key and the event's own bytes (null: a tombstone).
-RAW_SCHEMA = pa.schema([*_POSITION, pa.field("key", pa.string()), pa.field("raw", pa.binary())])
-#: One row a served answer, its places as parallel lists in their order. `raw` holds the event's own
-#: bytes only where they say something that these columns do not.
-IMPRESSION_SCHEMA = pa.schema(
-    [
-        *_POSITION,
-        pa.field("request_id", pa.string(), nullable=False),
-        pa.field("user_id", pa.string(), nullable=False),
-        pa.field("lat", pa.float64(), nullable=False),
-        pa.field("lng", pa.float64(), nullable=False),
-        pa.field("variant", pa.string(), nullable=False),
-        pa.field("degradation", pa.string(), nullable=False),
-        pa.field("models", pa.map_(pa.string(), pa.int64()), nullable=False),
-        pa.field("feature_set", pa.string(), nullable=False),
-        pa.field("place_ids", pa.list_(pa.string()), nullable=False),
-        pa.field("positions", pa.list_(pa.int32()), nullable=False),
-        pa.field("scores", pa.list_(pa.float64()), nullable=False),
-        pa.field("probabilities", pa.list_(pa.float64()), nullable=False),
-        pa.field("propensities", pa.list_(pa.float64()), nullable=False),
-        pa.field("features", pa.list_(pa.list_(pa.float32())), nullable=False),
-        pa.field("raw", pa.binary()),
-        # Files of earlier versions do not have it.
-        pa.field("parts", pa.list_(pa.list_(pa.float32()))),
-    ]
-)
-SCHEMAS = {
-    INTERACTIONS: INTERACTION_SCHEMA,
-    PLACE_UPDATES: RAW_SCHEMA,
-    CONTEXT: RAW_SCHEMA,
-    IMPRESSIONS: IMPRESSION_SCHEMA,
-}
-#: By which columns an event is known for one of the erased.
-_WHOSE = ("user", "user_id", "time_s", "received_s")
-_DAY_S = 86_400
-_NOBODY = pa.scalar(0, pa.uint64())  # a plain 0 is signed, and hashes are not
 
 
 @dataclass(frozen=True)
@@ -140,7 +83,7 @@ def read_interactions(
     held = _Rising(_rows_written(archive_dir))
     for day in _days(archive_dir / INTERACTIONS):
         table = read_columns(archive_dir, INTERACTIONS, columns, since_s, until_s, day=day)
-        found = {name: _numpy(table[name], same) for name in columns}
+        found = {name: numpy_of(table[name], same) for name in columns}
         del table
         order = np.lexsort((found["offset"], found["partition"], found["time_s"]))
         held.append({name: values[order] for name, values in found.items()})
@@ -198,7 +141,7 @@ def read_arrivals(archive_dir: Path, partition: int | None = None) -> ArrivalLog
     columns = [name for name in INTERACTION_SCHEMA.names if name != "raw"]
     only = None if partition is None else pc.field("partition") == partition
     table = read_columns(archive_dir, INTERACTIONS, columns, only=only)
-    log = ArrivalLog(**{name: _numpy(table[name]) for name in columns})
+    log = ArrivalLog(**{name: numpy_of(table[name]) for name in columns})
     return log.take(np.lexsort((log.offset, log.partition)))
 
 
@@ -286,67 +229,20 @@ def read_columns(
     erased = Erased.read(archive_dir)
     personal = "user_id" in schema.names and not erased_too
     # What tells whether an event is erased.
-    wanted_too = _WHOSE if personal and erased else ()
+    wanted_too = WHOSE if personal and erased else ()
     more = [name for name in wanted_too if name in schema.names and name not in columns]
-    not_erased = pc.field("user") != _NOBODY if personal and "user" in schema.names else None
+    not_erased = pc.field("user") != NOBODY if personal and "user" in schema.names else None
     filters = (time_filter(since_s, until_s), only, not_erased)
     conditions = [c for c in filters if c is not None]
     wanted = functools.reduce(operator.and_, conditions) if conditions else None
     table = data.to_table(columns=[*columns, *more], filter=wanted)
     # One row for each position in Kafka.
-    position = np.stack([_numpy(table["partition"]), _numpy(table["offset"])])
+    position = np.stack([numpy_of(table["partition"]), numpy_of(table["offset"])])
     _, first = np.unique(position, axis=1, return_index=True)
     table = table.take(pa.array(np.sort(first)))
     if personal and erased:
         table = table.filter(pa.array(~erased_rows(table, erased))).select(columns)
     return table
-
-
-def erased_rows(table: pa.Table, erased: Erased) -> NDArray[np.bool_]:
-    """Which rows of a table with a `user_id` are erased; rows with no time are, whenever it was."""
-    ids, has = _numpy(table["user_id"]), set(table.column_names)
-    user = _numpy(table["user"]) if "user" in has else np.array([id64(str(i)) for i in ids], "u8")
-    times = [_numpy(table[name]) for name in ("time_s", "received_s") if name in has]
-    earliest_s = np.min(times, axis=0) if times else np.full(len(ids), -np.inf)
-    return erased.events(user, ids, earliest_s)
-
-
-def without_erased(stream: str, rows: pa.Table, erased: Erased) -> pa.Table:
-    """Rows as they may be written: interactions of the erased keep their position alone."""
-    if not erased or "user_id" not in rows.column_names:
-        return rows
-    gone = erased_rows(rows, erased)
-    return cleared(stream, rows, gone) if gone.any() else rows
-
-
-def cleared(stream: str, rows: pa.Table, gone: NDArray[np.bool_]) -> pa.Table:
-    """Rows without some of them, of which interactions leave their positions."""
-    kept = rows.filter(pa.array(~gone))
-    if stream != INTERACTIONS:
-        return kept
-    return pa.concat_tables([kept, blank(rows.filter(pa.array(gone)))])
-
-
-def blank(rows: pa.Table) -> pa.Table:
-    """The positions of interactions, and nothing else of them but the day."""
-    n = rows.num_rows
-    columns: dict[str, Any] = {
-        field.name: pa.nulls(n, field.type) if field.nullable else _nothing(field.type, n)
-        for field in rows.schema
-    }
-    columns |= {name: rows[name] for name in ("partition", "offset", "received_s")}
-    columns["time_s"] = _numpy(rows["time_s"]) // _DAY_S * _DAY_S
-    return pa.table(columns, schema=rows.schema)
-
-
-def _nothing(kind: pa.DataType, n: int) -> Any:
-    if pa.types.is_floating(kind):
-        return np.full(n, np.nan, kind.to_pandas_dtype())
-    if pa.types.is_unsigned_integer(kind):  # of ids, whose hashes are never 0
-        return np.zeros(n, kind.to_pandas_dtype())
-    if pa.types.is_integer(kind):
-        return np.full(n, -1, kind.to_pandas_dtype())
-    return pa.array([b"" if pa.types.is_binary(kind) else ""] * n, kind)
 
 
 def open_stream(archive_dir: Path, stream: str, day: str | None = None) -> ds.Dataset | None:
@@ -385,25 +281,3 @@ def _day(time_s: float) -> str:
 def _rows(archive_dir: Path, stream: str) -> list[tuple[int, float, str, bytes | None]]:
     """(offset, received_s, key, raw) of a raw stream, in order of partition and offset."""
     return [row[1:] for row in read_updates(archive_dir, stream)]
-
-
-def _numpy(column: pa.ChunkedArray, same: dict[Any, Any] | None = None) -> Any:
-    if pa.types.is_string(column.type):
-        return _strings(column, {} if same is None else same)
-    return column.to_numpy(zero_copy_only=False)
-
-
-def _strings(column: pa.ChunkedArray, same: dict[Any, Any]) -> NDArray[np.object_]:
-    """One Python string for all rows that say the same: a log names few users and places.
-
-    `same` holds the strings that were read before, and those of this column afterwards.
-    """
-    chunks = column.dictionary_encode().unify_dictionaries().chunks
-    if not chunks:
-        return np.empty(0, object)
-    distinct = [same.setdefault(value, value) for value in chunks[0].dictionary.to_pylist()]
-    values = np.array([*distinct, None], object)
-    none = len(values) - 1
-    codes = [chunk.indices.fill_null(none).to_numpy(zero_copy_only=False) for chunk in chunks]
-    held: NDArray[np.object_] = values[np.concatenate(codes)]
-    return held

@@ -15,14 +15,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from contracts.ids import id64
-from online_features.archive import (
-    IMPRESSION_SCHEMA,
-    IMPRESSIONS,
-    looking_again,
-    open_stream,
-    read_columns,
-    time_filter,
-)
+from online_features.archive import looking_again, open_stream, read_columns, time_filter
+from online_features.archive_schema import IMPRESSION_SCHEMA, IMPRESSIONS
 
 #: `degradation` of an answer behind which every stage stood.
 WHOLE = "none"

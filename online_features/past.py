@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contracts.events import BadEvent, ContextUpdate, decode
-from online_features.archive import CONTEXT, PLACE_UPDATES, read_updates
+from online_features.archive import read_updates
+from online_features.archive_schema import CONTEXT, PLACE_UPDATES
 from online_features.catalogue import Catalogue
 from online_features.context import ContextState
 from online_features.places import document_of, merge, read_update

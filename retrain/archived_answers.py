@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 
 from models.served_answers import Answers
-from online_features.archive import IMPRESSIONS, read_columns
+from online_features.archive import read_columns
+from online_features.archive_schema import IMPRESSIONS
 from online_features.impressions import read_impressions, read_seen
 from retrain.in_service import InService
 

@@ -15,8 +15,9 @@ import pyarrow.parquet as pq
 import structlog
 
 from contracts.settings import Settings
-from online_features.archive import SCHEMAS, without_erased
+from online_features.archive_schema import SCHEMAS
 from online_features.erased import writing
+from online_features.erased_rows import without_erased
 from streams.metrics import ARCHIVE_FILES, ARCHIVE_ROWS
 
 log = structlog.get_logger(__name__)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from contracts.events import BadEvent, checked_interaction, read_interaction
 from contracts.ids import id64, partitions_of
-from online_features.archive import INTERACTION_SCHEMA
+from online_features.archive_schema import INTERACTION_SCHEMA
 from online_features.columns import AGE_CODE, KIND_CODE, EventColumns
 
 Record: TypeAlias = ConsumerRecord

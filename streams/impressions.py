@@ -21,7 +21,7 @@ from contracts.events import (
     decode,
 )
 from contracts.settings import Settings
-from online_features.archive import IMPRESSION_SCHEMA, IMPRESSIONS
+from online_features.archive_schema import IMPRESSION_SCHEMA, IMPRESSIONS
 from streams.archive import Archive
 from streams.dead_letters import DeadLetters
 from streams.decode import Record

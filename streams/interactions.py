@@ -9,7 +9,7 @@ from faust.types import TP
 
 from contracts.events import BadEvent
 from contracts.settings import Settings
-from online_features.archive import INTERACTIONS
+from online_features.archive_schema import INTERACTIONS
 from online_features.definitions import USER
 from online_features.duplicates import mark_new
 from online_features.erased import followed

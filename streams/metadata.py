@@ -16,7 +16,7 @@ from contracts.events import (
 )
 from contracts.ids import partition_of
 from contracts.settings import Settings
-from online_features.archive import CONTEXT, PLACE_UPDATES, RAW_SCHEMA
+from online_features.archive_schema import CONTEXT, PLACE_UPDATES, RAW_SCHEMA
 from online_features.context import ContextState
 from online_features.keys import Keys, ShardKind
 from online_features.places import document_of, merge, read_update

@@ -12,9 +12,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from online_features.archive import INTERACTION_SCHEMA, erased_rows
+from online_features.archive_schema import INTERACTION_SCHEMA
 from online_features.columns import EventColumns
 from online_features.erased import Erased
+from online_features.erased_rows import erased_rows
 from placestream.backfill.engine import BATCH_ROWS
 
 FOLDED = tuple(field.name for field in fields(EventColumns))

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from online_features.archive import INTERACTIONS
+from online_features.archive_schema import INTERACTIONS
 from online_features.erased import Erased
 from online_features.feature_set import FeatureSet
 from online_features.grouped import GroupedDuplicates, GroupedFold, Period, Snapshots

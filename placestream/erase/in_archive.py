@@ -15,8 +15,8 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from contracts.ids import id64
-from online_features.archive import cleared
 from online_features.erased import nobody_writes
+from online_features.erased_rows import cleared
 from streams.archive import write_whole
 
 READ_BYTES = 2**20

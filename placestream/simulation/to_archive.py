@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from contracts.events import encode
 from contracts.ids import canonical_id
-from online_features.archive import CONTEXT, INTERACTIONS, PLACE_UPDATES, RAW_SCHEMA
+from online_features.archive_schema import CONTEXT, INTERACTIONS, PLACE_UPDATES, RAW_SCHEMA
 from placestream.simulation.source import Event, Source
 from streams.archive import by_day, write_whole
 from streams.decode import decode_interactions

@@ -1,17 +1,13 @@
 """`python -m benchmarks.freshness` at tiny size: what it prints, not how fresh it is."""
 
-import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.benchmarks.printed import printed_by
+
 pytestmark = pytest.mark.slow
 
-ROOT = Path(__file__).parents[2]
 TINY = (
     "--untrained --users 60 --places 80 --days 1 --rate 50 --probes-per-s 5 --seconds 2 "
     "--rounds 2 --warm-up-s 1 --json"
@@ -23,17 +19,7 @@ FLOOR = "floor_acknowledged_and_one_answer"
 @pytest.fixture(scope="module")
 def said() -> dict[str, Any]:
     """The last line of a run, read as JSON."""
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.freshness", *TINY.split()],
-        cwd=ROOT,
-        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
-        stdout=subprocess.PIPE,
-        text=True,
-        timeout=280,
-        check=True,
-    )
-    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return result
+    return printed_by("benchmarks.freshness", TINY, longest_s=280)
 
 
 def test_percentiles_ascend_and_have_a_spread(said: dict[str, Any]) -> None:

@@ -17,7 +17,8 @@ from benchmarks.loop_poison import poison
 from benchmarks.loop_readings import Reading, reading
 from benchmarks.loop_story import Told, sped_up, two_cities
 from contracts.events import RetrainRequested, RolloutStep
-from online_features.archive import INTERACTIONS, read_interactions
+from online_features.archive import read_interactions
+from online_features.archive_schema import INTERACTIONS
 from placestream.audit.story import Story
 from placestream.simulation import Plan
 from streams.archive import write_whole

@@ -1,15 +1,11 @@
 """`python -m benchmarks.recommend` on a tiny city: what it prints, not how fast it is."""
 
-import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.benchmarks.printed import printed_by
+
 TINY = (
     "--users 60 --places 150 --days 10 --epochs 1 --rates 5,20 --seconds 1 --rounds 2 "
     "--warm-up-s 1 --json"
@@ -36,17 +32,7 @@ PLAIN = {
 @pytest.fixture(scope="module")
 def said() -> dict[str, Any]:
     """The last line of a run, read as JSON."""
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.recommend", *TINY.split()],
-        cwd=ROOT,
-        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
-        stdout=subprocess.PIPE,
-        text=True,
-        timeout=580,
-        check=True,
-    )
-    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return result
+    return printed_by("benchmarks.recommend", TINY)
 
 
 def figures(said: dict[str, Any]) -> dict[str, float]:

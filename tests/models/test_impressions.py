@@ -17,18 +17,18 @@ from contracts.signatures import PARTS
 from models import fit_pair
 from models.choice_sets import ChoiceSets
 from models.dataset import build, situations
-from models.impressions import Joined, Lessons, lessons
+from models.impressions import Lessons, lessons
 from models.listwise import NOT_THERE
 from models.merged_sets import joined
 from models.moments import Moments
-from models.outcomes import Windows
 from models.progress import SILENT
 from models.rows import gathered
 from models.served_columns import CARD
 from models.shown_features import ServedAnswers
 from models.train import TrainedPair, train_pair
 from models.training_rows import Dataset
-from online_features.archive import IMPRESSIONS, EventLog
+from online_features.archive import EventLog
+from online_features.archive_schema import IMPRESSIONS
 from online_features.columns import VISIT
 from online_features.crowds import crowd_of
 from online_features.definitions import FEATURE_SET
@@ -37,9 +37,7 @@ from online_features.replay import fold_all
 from online_features.request import RANKING_COLUMNS, ranking_features
 from streams.archive import by_day, write_whole
 from streams.impressions import decode_impressions
-from tests.models.answers import shown_of
 from tests.models.conftest import Data
-from tests.models.logs import START_S, log_of
 from tests.streams.stream import Sent
 
 HOUR = 3_600.0
@@ -350,44 +348,6 @@ def test_answers_are_read_for_the_time_that_is_trained_on(data: Data, tmp_path: 
     assert recent.log.time_s.min() >= data.log.time_s[-(len(data.log) // 2)]
     none = settings.model_copy(update={"train_max_impressions": 0})
     assert ServedAnswers.read(none, data.log, data.context) is None
-
-
-def _joined(until_h: float) -> Joined:
-    """By hours. Of v an answer at 2 and a visit to a place that it showed at 3; of u the same at 30
-    and 31, and an answer at 40 that a visit to another place follows.
-    """
-    log = log_of(
-        [
-            ("v", "a", "visit", 3 * HOUR),
-            ("u", "b", "visit", 31 * HOUR),
-            ("u", "z", "visit", 41 * HOUR),
-        ]
-    )
-    shown = shown_of([(user, at * HOUR, "abc") for user, at in (("v", 2), ("u", 30), ("u", 40))])
-    return Joined.of(log, shown, Windows(1_800, 24 * HOUR), START_S + until_h * HOUR)
-
-
-@pytest.mark.parametrize(
-    ("until_h", "answers"), [(26.0, []), (26.1, [0]), (54.0, [0]), (54.1, [0, 1])]
-)
-def test_labels_wait_for_their_window(until_h: float, answers: list[int]) -> None:
-    """The one of hour 2 has its label at hour 26; at that very moment it still may change."""
-    first = _joined(until_h).settled_choices()
-    assert first.answer.tolist() == first.event.tolist() == answers
-    assert first.row.tolist() == [0, 4][: len(answers)]
-
-
-def test_nothing_at_or_after_the_cut_is_joined() -> None:
-    """Neither its answers nor its events are there to be seen."""
-    joined = _joined(until_h=31.0)
-    assert (len(joined.log), len(joined.shown)) == (1, 2)
-    assert joined.facts() == {
-        "answers": 2,
-        "waiting_for_their_window": 1,
-        "clicked": 0,
-        "visited": 1,
-        "outcomes_of_unknown_answers": 0,
-    }
 
 
 def _learned(

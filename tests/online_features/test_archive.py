@@ -6,13 +6,8 @@ import numpy as np
 import pyarrow as pa
 
 from contracts.ids import id64
-from online_features.archive import (
-    INTERACTION_SCHEMA,
-    INTERACTIONS,
-    _Rising,
-    read_columns,
-    read_interactions,
-)
+from online_features.archive import _Rising, read_columns, read_interactions
+from online_features.archive_schema import INTERACTION_SCHEMA, INTERACTIONS
 from streams.archive import by_day, write_whole
 
 

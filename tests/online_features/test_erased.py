@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contracts.ids import id64
-from online_features.archive import INTERACTION_SCHEMA, INTERACTIONS, blank, without_erased
+from online_features.archive_schema import INTERACTION_SCHEMA, INTERACTIONS
 from online_features.erased import FILE, DamagedList, Erased, erase, followed, writing
+from online_features.erased_rows import blank, without_erased
 
 DAY_S = 86_400.0
 NOON_S = 1_750_000_000 // DAY_S * DAY_S + DAY_S / 2

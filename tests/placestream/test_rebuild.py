@@ -19,6 +19,7 @@ from contracts.settings import Settings
 from contracts.topics import Topics, create_topics
 from online_features import archive
 from online_features.archive import read_positions
+from online_features.archive_schema import INTERACTION_SCHEMA, INTERACTIONS
 from online_features.keys import Keys, ShardKind
 from placestream.rebuild import drop_old
 from placestream.rebuild import fold as rebuild_fold
@@ -114,8 +115,8 @@ def archived(settings: Settings, topics: Topics, redis_client: redis.Redis) -> S
     good = good_interactions(settings)
     for part in (slice(0, 300), slice(300, None)):
         rows = {name: column[part] for name, column in good.columns().items()}
-        table = pa.table(rows, schema=archive.INTERACTION_SCHEMA)
-        folder = settings.archive_dir / archive.INTERACTIONS / "day=2025-01-01"
+        table = pa.table(rows, schema=INTERACTION_SCHEMA)
+        folder = settings.archive_dir / INTERACTIONS / "day=2025-01-01"
         folder.mkdir(parents=True, exist_ok=True)
         write_whole(table, folder)
     return settings

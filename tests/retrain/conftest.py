@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import pytest
 import redis
@@ -11,6 +12,9 @@ from contracts.events import RetrainRequested, RolloutStep
 from contracts.settings import Settings
 from contracts.topics import Topic
 from retrain.publish import NotPublished
+
+if TYPE_CHECKING:
+    from tests.retrain.bench import Bench
 
 
 @pytest.fixture
@@ -46,3 +50,28 @@ class Remembering:
 def outbox() -> Remembering:
     """An outbox that remembers."""
     return Remembering()
+
+
+@pytest.fixture
+def bench(settings: Settings, client: redis.Redis, outbox: Remembering) -> "Iterator[Bench]":
+    """Version 1 in service; canaries of a day and 1,000 users."""
+    # TensorFlow takes seconds to load, and most tests here do without.
+    from inference.model_server.server import ModelServer
+    from retrain.rollout import activate
+    from tests.retrain.bench import Bench
+    from tests.retrain.tiny_models import export
+
+    quick = settings.model_copy(
+        update={
+            "model_poll_s": 0.1,
+            "model_server_rest_port": 0,
+            "canary_min_s": 86_400.0,
+            "canary_max_s": 10 * 86_400.0,
+            "canary_min_users": 1_000,
+            "canary_success_loss": 0.2,
+        }
+    )
+    with ModelServer(quick, allow_version_labels_for_unavailable_models=False):
+        export(quick, 1)
+        activate(quick, 1, drain_s=0)
+        yield Bench(quick, client, outbox)

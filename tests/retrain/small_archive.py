@@ -11,13 +11,8 @@ import pyarrow.parquet as pq
 
 from contracts.events import EVENT_TYPES
 from contracts.ids import id64
-from online_features.archive import (
-    IMPRESSIONS,
-    INTERACTIONS,
-    PLACE_UPDATES,
-    SCHEMAS,
-    read_interactions,
-)
+from online_features.archive import read_interactions
+from online_features.archive_schema import IMPRESSIONS, INTERACTIONS, PLACE_UPDATES, SCHEMAS
 
 PLACES, USERS, DAYS, A_DAY = 80, 40, 20, 3
 START_S = 1_700_000_000.0

@@ -1,137 +1,21 @@
 """A pair's way into service on real Redis and a real model server, with evidence by hand."""
 
 import threading
-from collections.abc import Iterator
-from dataclasses import dataclass, field
 
 import pytest
 import redis
 from prometheus_client import REGISTRY
 
-from contracts.experiment import CANARY, plan_key, read_plan, shadow_key
 from contracts.settings import Settings
-from inference.model_server.server import ModelServer
 from retrain import controller as controller_module
 from retrain.controller import Busy, Controller
-from retrain.evidence import METRICS, SUCCESS, Evidence, Variant
-from retrain.experiments import Experiment, NoSuchExperiment
 from retrain.keys import ControllerKeys
 from retrain.lease import Lease, LeaseLost
-from retrain.orders import NotNow
 from retrain.publish import NotPublished
-from retrain.rollout import activate, current, exported
+from retrain.rollout import activate, current
+from tests.retrain.bench import NOW_S, ONLY_1, ONLY_2, Bench
 from tests.retrain.conftest import Remembering
-from tests.retrain.tiny_models import answer, break_model, export
-
-NOW_S = 1_800_000_000.0
-STABLE = "stable"
-#: The canary label is gone.
-ONLY_1, ONLY_2 = "1 INVALID_ARGUMENT", "2 INVALID_ARGUMENT"
-
-
-@dataclass
-class Bench:
-    """Controllers that share Redis, outbox, clock and what users are said to have done.
-
-    Attributes:
-        rates: successes an answer of a user, by variant.
-        users: in the pair in service; the canary has a ninth of it.
-    """
-
-    settings: Settings
-    client: redis.Redis
-    outbox: Remembering
-    now_s: float = NOW_S
-    rates: tuple[float, float] = (0.2, 0.2)
-    users: int = 9_000
-    reads: list[Evidence] = field(default_factory=list)
-
-    def controller(self, lease_s: float = 30) -> Controller:
-        return Controller(
-            self.settings,
-            self.client,
-            self.outbox,
-            lambda: self.now_s,
-            feed=self.feed,
-            sleep=lambda _: None,
-            lease_s=lease_s,
-            drain_s=0,
-        )
-
-    def feed(self, _settings: Settings, evidence: Evidence, _since_s: float) -> "Bench":
-        self.reads.append(evidence)
-        return self
-
-    def read(self) -> bool:
-        evidence = self.reads[-1]
-        groups = ((evidence.control, self.users), (evidence.treated, self.users // 9))
-        for (variant, users), rate in zip(groups, self.rates, strict=True):
-            fill(variant, users, rate)
-        return True
-
-    def close(self) -> None:
-        pass
-
-    def plan(self) -> str | None:
-        plan = read_plan(self.client.get(plan_key(self.settings.key_prefix)))
-        return None if plan is None else plan.stage
-
-    @property
-    def told(self) -> list[str]:
-        return [step.step for step in self.outbox.steps]
-
-    @property
-    def by_label(self) -> str:
-        """What answers under stable and under canary: its version, or why nothing does."""
-        return " ".join(str(answer(self.settings, "ranker", of)) for of in (STABLE, CANARY))
-
-    def compared(self, experiment: str, **sums: float) -> None:
-        key = shadow_key(self.settings.key_prefix, experiment)
-        for name, value in sums.items():
-            self.client.hincrbyfloat(key, name, value)
-
-    def in_canary(self, controller: Controller, version: int = 2) -> Experiment:
-        """A pair whose canary has begun."""
-        export(self.settings, version)
-        assert controller.begin("audit-1", version, {"auc": 0.8})
-        controller.step()
-        self.compared(f"pair-{version}", compared=500, overlap=400)
-        moved = controller.step()
-        assert moved is not None
-        assert moved.state == "canary"
-        return moved
-
-
-def fill(variant: Variant, users: int, rate: float) -> None:
-    """Ten answers a user; every second user has twice the rate, and no guardrail moves."""
-    for metric in METRICS:
-        variant.users[metric].clear()
-        variant.arms[metric] = type(variant.arms[metric])()
-    for i in range(users):
-        variant.users["degraded"][str(i)] = (10.0, 0.0)
-        for metric in METRICS:
-            events = {SUCCESS: 20 * rate * (i % 2), "load": 70.0}.get(metric, 0.0)
-            arm = variant.arms[metric]
-            variant.arms[metric] = arm.moved((0, 0), (10.0, events))
-
-
-@pytest.fixture
-def bench(settings: Settings, client: redis.Redis, outbox: Remembering) -> Iterator[Bench]:
-    """Version 1 in service; canaries of a day and 1,000 users."""
-    quick = settings.model_copy(
-        update={
-            "model_poll_s": 0.1,
-            "model_server_rest_port": 0,
-            "canary_min_s": 86_400.0,
-            "canary_max_s": 10 * 86_400.0,
-            "canary_min_users": 1_000,
-            "canary_success_loss": 0.2,
-        }
-    )
-    with ModelServer(quick, allow_version_labels_for_unavailable_models=False):
-        export(quick, 1)
-        activate(quick, 1, drain_s=0)
-        yield Bench(quick, client, outbox)
+from tests.retrain.tiny_models import break_model, export
 
 
 def metric(name: str, **labels: str) -> float:
@@ -379,46 +263,6 @@ def test_the_newest_of_those_that_wait_has_its_turn(bench: Bench) -> None:
     states = [controller.experiments.get(f"pair-{v}").state for v in (2, 3, 4)]
     assert states == ["rolled_back", "rolled_back", "shadow"]
     assert controller.experiments.get("pair-3").note == "pair-4 is newer"
-
-
-def test_by_hand_promoted_and_back_again(bench: Bench) -> None:
-    """Promoted before its time, then rolled back to where it came from."""
-    controller = bench.controller()
-    bench.in_canary(controller)
-    assert controller.order("pair-2", "promoting", "by hand").state == "promoted"
-    assert bench.by_label == ONLY_2
-    assert controller.order("pair-2", "rolling_back", "by hand").state == "rolled_back"
-    assert bench.by_label == ONLY_1
-
-
-def test_orders_that_do_not_fit_say_what_would(bench: Bench) -> None:
-    """Unknown, ended, or while another is on trial."""
-    controller = bench.controller()
-    with pytest.raises(NoSuchExperiment, match="none yet"):
-        controller.order("pair-9", "promoting", "")
-    bench.in_canary(controller)
-    export(bench.settings, 3)
-    controller.begin("audit-3", 3, {})
-    with pytest.raises(NotNow, match="experiments stop pair-2"):
-        controller.order("pair-3", "promoting", "")
-    controller.order("pair-2", "rolling_back", "by hand")
-    with pytest.raises(NotNow, match="rolled_back already"):
-        controller.order("pair-2", "rolling_back", "")
-    with pytest.raises(NotNow, match="only a pair on trial"):
-        controller.order("pair-2", "promoting", "")
-
-
-def test_the_way_back_stays_on_disk(bench: Bench) -> None:
-    """After three pairs that failed their trials, version 1 is still there to go back to."""
-    controller = bench.controller()
-    for version in (2, 3, 4):
-        bench.in_canary(controller, version)
-        controller.order(f"pair-{version}", "rolling_back", "by hand")
-    bench.in_canary(controller, 5)
-    controller.order("pair-5", "promoting", "by hand")
-    assert exported(bench.settings) == [1, 3, 4, 5]
-    controller.order("pair-5", "rolling_back", "by hand")
-    assert bench.by_label[0] == "1"
 
 
 @pytest.mark.parametrize("how", ["direct", "first"])

@@ -13,14 +13,8 @@ import pytest
 
 from contracts.ids import id64
 from contracts.settings import Settings
-from online_features.archive import (
-    CONTEXT,
-    INTERACTION_SCHEMA,
-    INTERACTIONS,
-    RAW_SCHEMA,
-    read_interactions,
-    read_positions,
-)
+from online_features.archive import read_interactions, read_positions
+from online_features.archive_schema import CONTEXT, INTERACTION_SCHEMA, INTERACTIONS, RAW_SCHEMA
 from online_features.erased import erase
 from streams.archive import MAX_FILES, MOST_HELD_BATCHES, Archive
 

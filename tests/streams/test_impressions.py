@@ -15,7 +15,8 @@ from contracts.events import DeadLetter, Impression, Location, ServedPlace, enco
 from contracts.ids import id64
 from contracts.settings import Settings
 from contracts.topics import Topics
-from online_features.archive import IMPRESSIONS, read_columns
+from online_features.archive import read_columns
+from online_features.archive_schema import IMPRESSIONS
 from online_features.impressions import ImpressionLog, read_impressions, read_seen
 from streams.archive import by_day, merge_files, write_whole
 from streams.impressions import decode_impressions

@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from contracts.ids import id64, partition_of
 from contracts.settings import Settings
-from online_features.archive import INTERACTION_SCHEMA, INTERACTIONS
+from online_features.archive_schema import INTERACTION_SCHEMA, INTERACTIONS
 from streams.archive import by_day, write_whole
 from tests.online_features.histories import random_history
 from tests.online_features.oracle import Event

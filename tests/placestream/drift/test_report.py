@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from contracts.events import Impression, encode
 from contracts.settings import Settings
 from models.report.charts import Chart
-from online_features.archive import IMPRESSIONS
+from online_features.archive_schema import IMPRESSIONS
 from placestream.cli import app
 from placestream.drift import report
 from placestream.drift.report import NothingToJudge, judge, page_of, summary

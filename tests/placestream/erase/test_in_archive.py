@@ -12,7 +12,8 @@ import pytest
 
 from contracts.ids import id64
 from contracts.settings import Settings
-from online_features.archive import INTERACTIONS, read_interactions, read_positions
+from online_features.archive import read_interactions, read_positions
+from online_features.archive_schema import INTERACTIONS
 from online_features.erased import erase
 from placestream.erase.in_archive import InArchive
 from streams.archive import MAX_FILES, Archive, write_whole

@@ -6,13 +6,8 @@ import numpy as np
 import pytest
 
 from contracts.ids import id64
-from online_features.archive import (
-    INTERACTIONS,
-    read_arrivals,
-    read_catalogue,
-    read_context,
-    read_interactions,
-)
+from online_features.archive import read_arrivals, read_catalogue, read_context, read_interactions
+from online_features.archive_schema import INTERACTIONS
 from placestream.simulation import City, to_archive
 from placestream.simulation.checkin_files import Venue
 from placestream.simulation.checkins import CheckIns
