@@ -3,7 +3,8 @@
 #
 #   .ci/setup.sh          what the product and the demo need
 #   .ci/setup.sh test     and what only the tests need
-#   .ci/setup.sh test-all and what only the slow tests need: Spark, 450 MB, and Airflow, 300 MB
+#   .ci/setup.sh test-all and what only the slow tests need: Spark, 450 MB, Airflow, 300 MB, and the
+#                         whole MLflow, 800 MB
 #
 # Quick when there is nothing to do; installs again when pyproject.toml or constraints.txt change.
 # PYTHON=path chooses the Python of the .venv (3.11 or 3.12).
@@ -14,7 +15,6 @@ readonly VENV=.venv
 readonly TEMPLATES=/usr/share/prometheus/alertmanager
 readonly INSTALLED=$VENV/.installed # what was installed last: a digest
 readonly INSTALLED_SPARK=$VENV/.installed-spark
-readonly AIRFLOW=.venv-airflow # an environment of its own: its pins and ours cannot be met at once
 
 say() { printf 'setup: %s\n' "$*" >&2; }
 die() {
@@ -129,18 +129,19 @@ prepare_spark() {
   digest >"$INSTALLED_SPARK"
 }
 
-prepare_airflow() {
-  local wanted
-  wanted=$(cat docker/airflow/requirements.txt docker/airflow/constraints.txt | sha256sum)
-  if [ -f "$AIRFLOW/.installed" ] && [ "$(cat "$AIRFLOW/.installed")" = "$wanted" ]; then
+# An environment of its own, for whose pins cannot be met together with ours: docker/NAME says them.
+prepare_apart() { # NAME
+  local place=.venv-$1 asked=docker/$1/requirements.txt pins=docker/$1/constraints.txt wanted
+  wanted=$(cat "$asked" "$pins" | sha256sum)
+  if [ -f "$place/.installed" ] && [ "$(cat "$place/.installed")" = "$wanted" ]; then
     return
   fi
-  say "making $AIRFLOW"
-  rm -rf "$AIRFLOW"
-  "$VENV/bin/python" -m venv --without-pip "$AIRFLOW"
-  "$VENV/bin/python" -m pip --python "$AIRFLOW/bin/python" install --disable-pip-version-check -q \
-    -c docker/airflow/constraints.txt -r docker/airflow/requirements.txt
-  printf '%s' "$wanted" >"$AIRFLOW/.installed"
+  say "making $place"
+  rm -rf "$place"
+  "$VENV/bin/python" -m venv --without-pip "$place"
+  "$VENV/bin/python" -m pip --python "$place/bin/python" install --disable-pip-version-check -q \
+    -c "$pins" -r "$asked"
+  printf '%s' "$wanted" >"$place/.installed"
 }
 
 # --- Kafka --------------------------------------------------------------------------------------
@@ -221,5 +222,6 @@ fi
 if [ "${1:-}" = test-all ]; then
   prepare_java_compiler
   prepare_spark
-  prepare_airflow
+  prepare_apart airflow
+  prepare_apart mlflow
 fi

@@ -5,9 +5,7 @@ decides is the model server's configuration; the registry tells of it, and a reg
 holds up nothing.
 """
 
-import shutil
 from collections.abc import Iterable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -21,7 +19,9 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 CHAMPION, CHALLENGER = "champion", "challenger"
-_FILE = "file://"
+#: Stores that the trainer itself may delete from: files beside the models, and those of a server
+#: that hands them through. Of others (a bucket) only their keeper has the key.
+_OURS = ("file:", "mlflow-artifacts:")
 
 
 def promoted(settings: Settings, version: int) -> bool:
@@ -110,9 +110,12 @@ def _of(client: "MlflowClient", version: int) -> list[Any]:
 
 
 def _drop_models(client: "MlflowClient", run_id: str) -> None:
-    """Delete a run's copies of both models, where they lie in files; a server sees to its own."""
+    """Delete a run's copies of both models."""
+    from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
     uri = client.get_run(run_id).info.artifact_uri
-    if not uri.startswith(_FILE):
+    if not uri.startswith(_OURS):
         return
+    kept = get_artifact_repository(uri, tracking_uri=client.tracking_uri)
     for model in (CANDIDATES, RANKER):
-        shutil.rmtree(Path(uri.removeprefix(_FILE)) / model, ignore_errors=True)
+        kept.delete_artifacts(model)  # type: ignore[no-untyped-call]

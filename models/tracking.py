@@ -140,6 +140,9 @@ def client_of(settings: Settings) -> "MlflowClient":
     """A client of the tracking store, which is made if it is a file that is not there yet."""
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # it would call home
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")  # by default it takes minutes
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")  # seconds, of each; by default 120
+    # Standard output is the log's.
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
     from mlflow import MlflowClient
 
     logging.getLogger("mlflow").setLevel(logging.WARNING)

@@ -14,6 +14,7 @@ import yaml
 ROOT = Path(__file__).resolve().parents[2]
 COMPOSE = ROOT / "docker-compose.yml"
 DOCKERFILE = ROOT / "docker" / "Dockerfile"
+MLFLOW_DOCKERFILE = ROOT / "docker" / "mlflow" / "Dockerfile"
 
 Service = dict[str, Any]
 
@@ -32,8 +33,13 @@ def services() -> dict[str, Service]:
 
 
 def ours() -> dict[str, Service]:
-    """Services that run our image."""
-    return {name: service for name, service in services().items() if "build" in service}
+    """Services that run the image of the roles."""
+    return {name: s for name, s in services().items() if s["image"].startswith("placestream:")}
+
+
+def built() -> dict[str, Path]:
+    """Dockerfiles of the images that are built here, by the services that run them."""
+    return {n: ROOT / s["build"]["dockerfile"] for n, s in services().items() if "build" in s}
 
 
 def env_file(path: Path) -> dict[str, str]:
@@ -87,9 +93,9 @@ def environment(name: str, values: Mapping[str, str]) -> dict[str, str]:
     return found | {key: interpolated(str(value), values) for key, value in own.items()}
 
 
-def instructions(stage: str | None = None) -> list[tuple[str, str]]:
-    """Instructions of the Dockerfile, one line each; of a named stage, or of the last."""
-    text = re.sub(r"^\s*#.*\n", "", DOCKERFILE.read_text(encoding="utf-8"), flags=re.MULTILINE)
+def instructions(stage: str | None = None, of: Path = DOCKERFILE) -> list[tuple[str, str]]:
+    """Instructions of a Dockerfile, one line each; of a named stage, or of the last."""
+    text = re.sub(r"^\s*#.*\n", "", of.read_text(encoding="utf-8"), flags=re.MULTILINE)
     lines = [line for line in re.sub(r"\\\n\s*", "", text).splitlines() if line]
     parsed = [(word, rest.strip()) for word, _, rest in (line.partition(" ") for line in lines)]
     starts = [i for i, (word, _) in enumerate(parsed) if word == "FROM"] + [len(parsed)]

@@ -10,7 +10,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from tests.docker.project import COMPOSE, ROOT, compose, env_file, ours, services, variables
+from tests.docker.project import COMPOSE, ROOT, built, compose, env_file, services, variables
 
 #: Where a file system cannot be read-only, and why stands in the compose file.
 WRITABLE = {"kafka"}
@@ -79,9 +79,9 @@ def test_container_is_hardened(name: str) -> None:
 
 @pytest.mark.parametrize("name", services())
 def test_container_is_not_root(name: str) -> None:
-    """A user is named here, or the image is ours, which names one (test_image.py)."""
+    """A user is named here, or the image is built here and names one (test_image.py)."""
     user = services()[name].get("user")
-    if name in ours():
+    if name in built():
         assert user is None
     else:
         assert user is not None

@@ -13,6 +13,7 @@ from confluent_kafka.admin import AdminClient
 from contracts.settings import Settings
 from placestream.console.metrics_pages import addresses
 from tests.docker.project import (
+    MLFLOW_DOCKERFILE,
     ROOT,
     env_file,
     environment,
@@ -192,6 +193,23 @@ def test_third_parties_are_the_tested_ones() -> None:
     assert tags["tf-serving"] == importlib.metadata.version("tensorflow-serving-api")
     minor = importlib.metadata.version("tensorflow").rpartition(".")[0]
     assert tags["tf-serving"].rpartition(".")[0] == minor
+
+
+def test_trainings_are_tracked_where_mlflow_listens(clean: pytest.MonkeyPatch) -> None:
+    """The roles' address of MLflow is one that it answers to, and it is as new as their client."""
+    service = services()["mlflow"]
+    address = role_settings("retrain", clean).mlflow_uri.removeprefix("http://")
+    assert address == "mlflow:5000"
+    hosts = next(w for w in service["command"] if w.startswith("--allowed-hosts="))
+    assert address in hosts.partition("=")[2].split(",")
+    assert "--port=5000" in service["command"]
+    assert service["ports"][0].endswith(":5000")
+    assert ("EXPOSE", "5000") in instructions(of=MLFLOW_DOCKERFILE)
+    assert service["healthcheck"]["test"][-1] == "http://127.0.0.1:5000/health"
+    version = importlib.metadata.version("mlflow-skinny")
+    assert service["image"] == f"placestream-mlflow:{version}"
+    pins = (ROOT / "docker/mlflow/constraints.txt").read_text(encoding="utf-8").splitlines()
+    assert {f"mlflow=={version}", f"mlflow-skinny=={version}"} <= set(pins)
 
 
 def test_our_image_carries_our_version() -> None:

@@ -1,4 +1,4 @@
-"""The Dockerfile: linted, and agreeing with the repository it is built from."""
+"""The Dockerfiles: linted, and agreeing with the repository they are built from."""
 
 import json
 import re
@@ -9,7 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.docker.project import DOCKERFILE, ROOT, instructions, ours, services
+from tests.docker.project import (
+    DOCKERFILE,
+    MLFLOW_DOCKERFILE,
+    ROOT,
+    built,
+    instructions,
+    services,
+)
 
 IGNORED = (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
 
@@ -20,9 +27,15 @@ def hadolint(path: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
-def test_the_linter_finds_nothing() -> None:
+def test_every_dockerfile_is_looked_at() -> None:
+    """What Compose builds from is what these tests read."""
+    assert set(built().values()) == {DOCKERFILE, MLFLOW_DOCKERFILE}
+
+
+@pytest.mark.parametrize("path", [DOCKERFILE, MLFLOW_DOCKERFILE], ids=lambda path: path.parent.name)
+def test_the_linter_finds_nothing(path: Path) -> None:
     """hadolint, which runs shellcheck over the RUN lines, has nothing to say."""
-    answer = hadolint(DOCKERFILE)
+    answer = hadolint(path)
     assert (answer.stdout, answer.stderr, answer.returncode) == ("", "", 0)
 
 
@@ -35,9 +48,10 @@ def test_the_linter_is_awake(tmp_path: Path) -> None:
     assert "DL3007" in answer.stdout
 
 
-def test_both_stages_have_one_pinned_base() -> None:
-    """The environment is built for the very Python that runs it."""
+def test_all_stages_have_one_pinned_base() -> None:
+    """The environment is built for the very Python that runs it; MLflow's is the same."""
     bases = {instructions(stage)[0][1].split(" AS ")[0] for stage in ("build", None)}
+    bases.add(instructions(of=MLFLOW_DOCKERFILE)[0][1])
     assert len(bases) == 1
     assert re.fullmatch(r"python:3\.11\.\d+-slim-\w+", bases.pop())
 
@@ -54,6 +68,18 @@ def test_it_runs_as_a_user_with_a_number() -> None:
     assert set(owned[1].split()) == {"/archive", "/models"}
 
 
+def test_mlflow_runs_as_another_user_with_a_number() -> None:
+    """Not as the roles, whose models are none of its; the folder of its volume is its own."""
+    inside = instructions(of=MLFLOW_DOCKERFILE)
+    (user,) = [rest for word, rest in inside if word == "USER"]
+    uid = user.split(":")[0]
+    assert int(uid) > 0
+    assert user not in [rest for word, rest in instructions() if word == "USER"]
+    run = next(rest for word, rest in inside if word == "RUN")
+    assert f"useradd --uid {uid}" in run
+    assert re.search(rf"install -d -o {uid} -g {uid} -m 0700 /mlflow$", run)
+
+
 def test_one_entry_point_for_every_role() -> None:
     """The image is the command; a role is its argument."""
     found = dict(instructions())
@@ -61,11 +87,11 @@ def test_one_entry_point_for_every_role() -> None:
     assert json.loads(found["CMD"]) == ["--help"]
 
 
-@pytest.mark.parametrize("name", ours())
+@pytest.mark.parametrize("name", built())
 def test_probes_and_scripts_are_in_the_image(name: str) -> None:
     """What a container calls by path was copied to that path."""
-    service = ours()[name]
-    copies = [rest.split() for word, rest in instructions() if word == "COPY"]
+    service = services()[name]
+    copies = [rest.split() for word, rest in instructions(of=built()[name]) if word == "COPY"]
     inside = {f"{to}{Path(f).name}" for *files, to in copies for f in files if to.endswith("/")}
     called = [*service.get("entrypoint", []), *service.get("healthcheck", {}).get("test", [])]
     assert {word for word in called if word.startswith("/opt/")} <= inside
@@ -73,8 +99,9 @@ def test_probes_and_scripts_are_in_the_image(name: str) -> None:
 
 def test_copied_files_exist_and_are_let_in() -> None:
     """Each source of a COPY is in the repository, and .dockerignore does not hold it back."""
-    for stage in ("build", None):
-        for word, rest in instructions(stage):
+    mlflow = instructions(of=MLFLOW_DOCKERFILE)
+    for stage in (instructions("build"), instructions(), mlflow):
+        for word, rest in stage:
             if word == "COPY" and not rest.startswith("--from"):
                 for source in rest.split()[:-1]:
                     assert (ROOT / source).exists(), source

@@ -1,4 +1,4 @@
-"""The steps of the image's build stage, run natively in a fresh environment."""
+"""The steps that make the images' environments, run natively in fresh ones."""
 
 import json
 import os
@@ -9,7 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.docker.project import ROOT, instructions, ours, without_secrets, words
+from tests.docker.project import (
+    MLFLOW_DOCKERFILE,
+    ROOT,
+    instructions,
+    ours,
+    without_secrets,
+    words,
+)
 
 VENV, SOURCE = "/opt/placestream", "/src"
 ROLE_MODULES = (
@@ -32,10 +39,10 @@ def copy_context(target: Path) -> None:
             shutil.copy(source, target / name)
 
 
-def native(step: str, venv: Path, source: Path) -> str:
+def native(step: str, venv: Path, source: Path, built_at: str = VENV) -> str:
     """A RUN line for this machine: without BuildKit's mounts, on paths of the test."""
     bare = re.sub(r"--mount=\S+\s*", "", step)
-    return bare.replace(VENV, str(venv)).replace(SOURCE, str(source))
+    return bare.replace(built_at, str(venv)).replace(SOURCE, str(source))
 
 
 @pytest.mark.slow
@@ -86,3 +93,31 @@ def test_build_stage_makes_a_command_that_runs(tmp_path: Path) -> None:
     installed = {line for line in output("pip", "freeze").splitlines() if "placestream" not in line}
     pinned = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
     assert installed <= set(pinned)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1_800)
+def test_mlflows_environment_is_the_pinned_one(tmp_path: Path) -> None:
+    """The step that installs succeeds from wheels alone, and the entry point is there."""
+    venv = tmp_path / "mlflow"
+    venv.mkdir()
+    inside = instructions(of=MLFLOW_DOCKERFILE)
+    (copied,) = [rest.split() for word, rest in inside if word == "COPY"]
+    for file in copied[:-1]:
+        shutil.copy(ROOT / file, venv)
+    _, install = [step for word, step in inside if word == "RUN"]
+    env = without_secrets() | {"HOME": str(tmp_path)}
+    env.pop("PYTHONPATH", None)
+    command = ["sh", "-euc", native(install, venv, tmp_path, "/opt/mlflow")]
+    subprocess.run(command, cwd=tmp_path, env=env, check=True)
+    (entry,) = json.loads(dict(inside)["ENTRYPOINT"])
+
+    def output(*command: str) -> str:
+        return subprocess.run(
+            command, cwd=tmp_path, env=env, check=True, capture_output=True, text=True
+        ).stdout
+
+    assert "--artifacts-destination" in output(f"{venv}/bin/{entry}", "server", "--help")
+    frozen = output(f"{venv}/bin/pip", "freeze").splitlines()
+    pinned = (ROOT / "docker/mlflow/constraints.txt").read_text(encoding="utf-8").splitlines()
+    assert set(frozen) == {line for line in pinned if not line.startswith("#")}
