@@ -88,6 +88,7 @@ class ComposedMlflow:
             stderr=subprocess.STDOUT,
         ).stdout
 
-    def files(self) -> set[str]:
-        """Names of all folders and files that it keeps for runs."""
-        return {path.name for path in (self.folder / "artifacts").rglob("*")}
+    def files_of(self, run_id: str) -> set[str]:
+        """Names of the files that it keeps for a run."""
+        found = (self.folder / "artifacts").glob(f"*/{run_id}/**/*")
+        return {path.name for path in found if path.is_file()}

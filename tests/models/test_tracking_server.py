@@ -76,7 +76,7 @@ def test_a_run_and_its_files_are_the_servers(
         ours = tracked.models_dir / model / "1" / "saved_model.pb"
         assert (got / model / "saved_model.pb").read_bytes() == ours.read_bytes()
         assert (got / model / "MLmodel").exists()
-    assert {"card.json", "saved_model.pb"} <= mlflow.files()
+    assert {"card.json", "saved_model.pb"} <= mlflow.files_of(run.info.run_id)
     assert not list((tracked.models_dir / "mlflow").iterdir())
 
 
@@ -122,7 +122,7 @@ def test_a_refused_run_that_is_too_old_goes_with_its_files(
     """Marked by the sweep, and out of the volume by the command of docs/operations.md."""
     run_id = record_refused(Refused("r-1", "worse", {"refused_by": "gate"}), tracked)
     assert run_id is not None
-    assert run_id in mlflow.files()
+    assert mlflow.files_of(run_id) == {"rejected.json"}
     later_s = time.time() + (tracked.refused_kept_days + 1) * run_retention.DAY_S
     week_s = 7 * run_retention.DAY_S
     assert run_retention.drop_runs(tracked, now_s=later_s, unfinished_s=week_s) == [run_id]
@@ -134,8 +134,8 @@ def test_a_refused_run_that_is_too_old_goes_with_its_files(
     assert experiment is not None
     left = client.search_runs([experiment.experiment_id], run_view_type=ViewType.ALL)
     assert run_id not in {run.info.run_id for run in left}
-    assert run_id not in mlflow.files()
-    assert {*run_ids(tracked).values()} <= mlflow.files()
+    assert mlflow.files_of(run_id) == set()
+    assert all(mlflow.files_of(kept) for kept in run_ids(tracked).values())
 
 
 def test_it_answers_to_its_names_alone(mlflow: ComposedMlflow) -> None:
