@@ -68,8 +68,8 @@ def test_a_forgotten_version_leaves_its_run_and_takes_its_models_along(two: Sett
     }
     left = {v: {a.path for a in client.list_artifacts(r.info.run_id)} for v, r in runs.items()}
     assert left == {
-        "1": {"card.json", "plots"},
-        "2": {"card.json", "plots", "candidates", "ranker"},
+        "1": {"card.json", "plots", "report.html"},
+        "2": {"card.json", "plots", "report.html", "candidates", "ranker"},
     }
     assert not promoted(two, 1)
     assert promoted(two, 2)
