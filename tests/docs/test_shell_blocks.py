@@ -7,6 +7,8 @@ Not run, and why:
 - `docker compose ...`: the machines that test have no engine. Its subcommand must be a known one,
   its services those of `docker-compose.yml`, and what runs within a container is checked as here.
 - `kafka-console-consumer.sh`: it lies in the broker's image. Its topics must be declared.
+- `mlflow ...`, which deletes: its own command line must take it, and the store be that of
+  `docker-compose.yml`. `tests/models/test_tracking_server.py` runs it.
 - `pip install placestream[...]`: it would change the environment that tests. The extra must exist.
 """
 
@@ -18,6 +20,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 import redis
 from redis.exceptions import NoPermissionError
@@ -109,6 +112,20 @@ def _consumer(words: list[str]) -> str | None:
     return None if topic in {one.name for one in Topics().all()} else f"no such topic: {topic}"
 
 
+def _mlflow(words: list[str]) -> str | None:
+    from mlflow.cli import cli
+
+    command = cli.commands.get(words[0])
+    if command is None:
+        return f"no such command of MLflow: {words[0]}"
+    try:
+        context = command.make_context(words[0], words[1:])
+    except click.UsageError as error:
+        return error.format_message()
+    store = services()["mlflow"]["environment"]["MLFLOW_BACKEND_STORE_URI"]
+    return None if context.params["backend_store_uri"] == store else f"the store is {store}"
+
+
 _CHECKS: dict[str, Callable[[list[str]], str | None]] = {
     "placestream": lambda words: fault(shlex.join(words)),
     "docker": _docker,
@@ -116,6 +133,7 @@ _CHECKS: dict[str, Callable[[list[str]], str | None]] = {
     "export": _export,
     "cp": _copy,
     "pip": _pip,
+    "mlflow": _mlflow,
     # Run below, all of its block at once.
     "openssl": lambda _: None,
 }
@@ -133,6 +151,9 @@ def test_a_line_of_a_shell_block_is_right(page: str, line: str) -> None:
         "docker compose exec sever placestream audit a",
         "docker compose exec stream placestream dlq lost",
         "docker compose rebuild",
+        "docker compose exec mlflow mlflow sweep",
+        "docker compose exec mlflow mlflow gc --store sqlite:////mlflow/mlflow.db",
+        "docker compose exec mlflow mlflow gc --backend-store-uri sqlite:////elsewhere.db",
         "docker compose exec kafka /opt/kafka/bin/kafka-console-consumer.sh --topic rollouts",
         "PLACESTREAM_SERVE_PROT=1 placestream serve",
         "export PLACESTREAM_SERVE_CLIENT_FILE=clients.json",
