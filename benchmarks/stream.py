@@ -42,6 +42,20 @@ WARM_SHARE = 0.2
 TIMEOUT_S = 300
 
 
+def own_topics(kafka: KafkaBroker, server: RedisServer, root: Path) -> Settings:
+    """Settings of one measurement: topics, keys and an archive that no other has."""
+    name = f"bench-{uuid.uuid4().hex[:8]}"
+    return Settings(
+        _env_file=None,
+        kafka_bootstrap=kafka.bootstrap,
+        redis_url=SecretStr(server.url),
+        topic_prefix=name,
+        archive_dir=root / name,
+        stream_metrics_port=0,
+        log_level="ERROR",
+    )
+
+
 def produce(settings: Settings, messages: Mapping[str, Iterable[tuple[str, bytes]]]) -> None:
     """Fill topics, given by name: see `benchmarks.events`."""
     create_topics(AdminClient(client_config(settings)), settings.topics.all(), replication=1)
@@ -251,16 +265,7 @@ def main() -> None:
             pin(os.getpid(), others)
             for round_ in range(options.rounds):
                 for contender in contenders:
-                    name = f"bench-{uuid.uuid4().hex[:8]}"
-                    settings = Settings(
-                        _env_file=None,
-                        kafka_bootstrap=kafka.bootstrap,
-                        redis_url=SecretStr(server.url),
-                        topic_prefix=name,
-                        archive_dir=root / name,
-                        stream_metrics_port=0,
-                        log_level="ERROR",
-                    )
+                    settings = own_topics(kafka, server, root)
                     rates[contender.name].append(
                         measure(
                             contender,

@@ -63,10 +63,10 @@ class Cluster(asynchronous.RedisCluster):
         """Commands to be sent at once.
 
         Raises:
-            NotImplementedError: they are to be a transaction.
+            ValueError: they are to be a transaction.
         """
         if transaction:
-            raise NotImplementedError("in a cluster use a script: see `Pipeline`")
+            raise ValueError("in a cluster use a script: see `Pipeline`")
         return Pipeline(self, transaction)  # type: ignore[abstract] # so is redis-py's own
 
     async def mget(self, keys: Any, *args: Any) -> Any:

@@ -7,7 +7,6 @@ here: all of it must be right.
 """
 
 import sys
-import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,6 @@ from typing import Any
 
 import msgspec
 import redis
-from pydantic import SecretStr
 
 from benchmarks.cores import Cores, pin
 from benchmarks.counted import rate_told
@@ -24,7 +22,7 @@ from benchmarks.peers.children import child
 from benchmarks.peers.counts import EVERYTHING, VISITS, WINDOWS_MS, Task, counts, expected
 from benchmarks.peers.environments import BYTEWAX, QUIX, Peer, Ready
 from benchmarks.report import Figure, ratio
-from benchmarks.stream import WARM_SHARE, folding_rate, produce
+from benchmarks.stream import WARM_SHARE, folding_rate, own_topics, produce
 from contracts.settings import Settings
 from placestream.stack.kafka import KafkaBroker
 from placestream.stack.ports import LOCALHOST
@@ -116,7 +114,7 @@ def rates(
         for number in range(load.rounds):
             messages = list(events_of(load.events, load.users, number, in_order=True))
             for what, its_messages in ((VISITS, messages), (EVERYTHING, messages[::EVERY])):
-                settings = _settings(kafka, server, root)
+                settings = own_topics(kafka, server, root)
                 produce(settings, {settings.topics.interactions.name: its_messages})
                 folder = root / f"round-{number}"
                 here = _Round(settings, server.client(), its_messages, cores, folder)
@@ -132,20 +130,6 @@ def _note(its: list[float], name: str, rate: float) -> None:
     """Keep a rate, and tell whoever waits: a run takes minutes."""
     its.append(rate)
     print(f"{name}: {rate:,.0f} {UNIT}", file=sys.stderr)
-
-
-def _settings(kafka: KafkaBroker, server: RedisServer, root: Path) -> Settings:
-    """Topics of their own."""
-    name = f"bench-{uuid.uuid4().hex[:8]}"
-    return Settings(
-        _env_file=None,
-        kafka_bootstrap=kafka.bootstrap,
-        redis_url=SecretStr(server.url),
-        topic_prefix=name,
-        archive_dir=root / name,
-        stream_metrics_port=0,
-        log_level="ERROR",
-    )
 
 
 def named(peer: Peer, what: str) -> str:
