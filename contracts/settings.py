@@ -288,6 +288,9 @@ class Settings(BaseSettings):
     shadow_min_answers: int = Field(
         500, ge=1, description="so many are compared before users meet the new pair"
     )
+    shadow_max_s: float = Field(
+        604_800, gt=0, description="a pair of which fewer were compared by then is rolled back"
+    )
     canary_share: float = Field(
         0.1, gt=0, lt=1, description="share of users who are answered by the new pair"
     )

@@ -100,14 +100,17 @@ class Challenger:
     def _done(self, task: "asyncio.Task[None]") -> None:
         self._shadow = None
         if not task.cancelled() and task.exception() is not None:
-            self._metrics.shadow.labels("failed").inc()
-            log.error("shadow_failed", exc_info=task.exception())
+            log.error("shadow_not_recorded", exc_info=task.exception())
 
     async def _compare(self, plan: Plan, query: Query, answer: Answer) -> None:
         budget = Budget.of(self._time_s, 0.0, self._monotonic)
-        other = await self.pipeline.recommend(query, budget, seed=answer.seed)
-        versions = set(other.model_versions.values())
-        if other.level != pb.DEGRADATION_NONE or versions != {plan.version}:
+        other: Answer | None = None
+        try:
+            other = await self.pipeline.recommend(query, budget, seed=answer.seed)
+        except Exception:
+            # Whatever it is, the new pair's answers bring it: who judges the pair must hear of it.
+            log.exception("shadow_failed", experiment=plan.experiment)
+        if other is None or not _whole(other, plan):
             self._metrics.shadow.labels("failed").inc()
             await self._record.add(plan.experiment, {"failed": 1})
             return
@@ -124,6 +127,12 @@ class Challenger:
         if self._shadow is not None:
             self._shadow.cancel()
             await asyncio.gather(self._shadow, return_exceptions=True)
+
+
+def _whole(answer: Answer, plan: Plan) -> bool:
+    """Whether the pair that is tried gave all of an answer."""
+    versions = set(answer.model_versions.values())
+    return answer.level == pb.DEGRADATION_NONE and versions == {plan.version}
 
 
 def _sums(found: Difference, answer: Answer, other: Answer) -> dict[str, Any]:

@@ -20,9 +20,13 @@ _log = structlog.get_logger(__name__)
 
 BATCH = 2_000
 POLL_S = 0.2
+#: After so many polls without a message there is none left.
+EMPTY = 5
 _KAFKA_S = 10.0
 #: Answers that wait for their outcomes at once, some 2 KB each.
 MOST_WAITING = 500_000
+#: Topic and number.
+Partition = tuple[str, int]
 
 
 class CanaryFeed:
@@ -50,25 +54,48 @@ class CanaryFeed:
             for topic in topics
             for partition in range(topic.partitions)
         ]
-        self._consumer.assign(self._consumer.offsets_for_times(asked, timeout=_KAFKA_S))
+        starts = self._consumer.offsets_for_times(asked, timeout=_KAFKA_S)
+        #: The next offset of each partition.
+        self._at: dict[Partition, int] = {}
+        for start in starts:
+            if start.offset < 0:  # nothing has come since
+                start.offset = self._end_of(start)
+            self._at[start.topic, start.partition] = start.offset
+        self._consumer.assign(starts)
 
     def read(self, most: int = 50_000) -> bool:
-        """Take in what has come, at most so many messages; whether that was all there is.
+        """Take in what had come when this was called; whether that was all.
+
+        What comes meanwhile is for the next call: under a steady load there would be no end.
+
+        Args:
+            most: messages that are taken at most.
 
         Raises:
             confluent_kafka.KafkaException: Kafka is away.
         """
-        left = most
-        while left > 0:
+        ends = {each: self._end_of(TopicPartition(*each)) for each in self._at}
+        left, empty = most, 0
+        while left > 0 and any(self._at[each] < end for each, end in ends.items()):
             messages = self._consumer.consume(min(BATCH, left), POLL_S)
+            empty = 0 if messages else empty + 1
+            if empty == EMPTY:
+                break  # marks of transactions have offsets, too, and never come as messages
             self._take(messages)
             left -= len(messages)
-            drained = not messages
-            joined = self._join.advance(drained=drained)
-            self._evidence.came(joined.clicks_over)
-            if drained:
-                return True
-        return False
+            self._advance(drained=False)
+        if left <= 0:
+            return False
+        self._advance(drained=True)
+        return True
+
+    def _end_of(self, partition: TopicPartition) -> int:
+        _, end = self._consumer.get_watermark_offsets(partition, timeout=_KAFKA_S)
+        return int(end)
+
+    def _advance(self, *, drained: bool) -> None:
+        joined = self._join.advance(drained=drained)
+        self._evidence.came(joined.clicks_over)
 
     def _take(self, messages: list[confluent_kafka.Message]) -> None:
         answers, outcomes = [], []
@@ -77,6 +104,9 @@ class CanaryFeed:
             if error is not None:
                 _log.warning("canary_not_read", error=error.str())
                 continue
+            topic, partition, offset = message.topic(), message.partition(), message.offset()
+            if topic is not None and partition is not None and offset is not None:
+                self._at[topic, partition] = offset + 1
             try:
                 if message.topic() == self._impressions:
                     answers.append(decode(self._decoder, message.value()))

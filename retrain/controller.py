@@ -178,6 +178,9 @@ class Controller:
         if compared >= self._settings.shadow_min_answers:
             note = f"{compared:.0f} answers compared; {one.share:.0%} of the users meet it"
             return self._move(one, "canary", note, canary_s=self._clock())
+        if self._clock() - one.since_s >= self._settings.shadow_max_s:
+            metrics.ROLLBACKS.labels(cause="shadow_too_long").inc()
+            return self._move(one, "rolling_back", f"only {compared:.0f} answers were compared")
         return self._keep(one)
 
     def _look_at_canary(self, one: Experiment) -> Experiment:
@@ -195,8 +198,13 @@ class Controller:
         return self._finish(self._move(one, state, verdict.note))
 
     def _finish(self, one: Experiment) -> Experiment:
-        """Move the labels, and only then the users who follow them, and only then unload."""
+        """Move the labels, and only then the users who follow them, and only then unload.
+
+        Of a pair that lost, the users go first: that needs no label, and to move one may fail.
+        """
         promoting = one.state == "promoting"
+        if not promoting:
+            self.experiments.save(one, moved=False, plan=None)
         wins = one.version if promoting else one.baseline
         labels: dict[str, int | None] = {CANARY: wins}
         stable = self._settings.model_label

@@ -31,7 +31,7 @@ from retrain.publish import NotPublished, Outbox, Publisher
 from retrain.rollout import activate, ensure_config
 from retrain.trainer import train_judge_export
 from retrain.trigger_state import Triggers
-from retrain.work import Activate, Worker
+from retrain.work import Activate, Stopping, Worker
 
 _log = structlog.get_logger(__name__)
 
@@ -42,10 +42,6 @@ _RETRY_S = 2.0
 _SILENT_MS = 900_000
 #: A killed trainer's successor gets its request after this, not after the default 45 s.
 _DEAD_MS = 10_000
-
-
-class Stopping(Exception):
-    """The process was asked to end; work in hand stays open for the next one."""
 
 
 def run(

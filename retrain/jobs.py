@@ -23,7 +23,7 @@ class Job(msgspec.Struct, frozen=True):
         audit_id: of the request.
         stage: `training` until there is an outcome, `exported` while it is rolled out, then final;
             `on_trial`: an experiment has taken it over.
-        attempts: how often the training was begun.
+        attempts: how often the training was begun, and not stopped in order.
         version: of the exported pair.
         metrics: held-out metrics of the new pair.
         note: why it ended so, for a person.

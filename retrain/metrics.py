@@ -115,7 +115,8 @@ EXPERIMENTS = Counter(
 ROLLBACKS = Counter(
     "placestream_rollbacks_total",
     "Trials that were judged to be rolled back, by cause: mismatch (users did not fall to the "
-    "variants as meant), worse, unproven, shadow_failed, not_promoted (labels could not be moved).",
+    "variants as meant), worse, unproven, shadow_failed, shadow_too_long, not_promoted (labels "
+    "could not be moved).",
     ["cause"],
 )
 EXPERIMENT_SINCE = Gauge(
@@ -204,6 +205,16 @@ def count_refusal(evidence: Mapping[str, Any]) -> None:
             GATE_REFUSALS.labels(part=failed["part"], metric=failed["metric"]).inc()
 
 
+_ROLLBACK_CAUSES = (
+    "mismatch",
+    "worse",
+    "unproven",
+    "shadow_failed",
+    "shadow_too_long",
+    "not_promoted",
+)
+
+
 def _begin_at_zero() -> None:
     """What has not happened yet is 0, not absent, so that a rate sees the first time, too."""
     for counter, label, values in (
@@ -220,7 +231,7 @@ def _begin_at_zero() -> None:
             ("unreadable", "no_reference", "other_version", "no_features"),
         ),
         (EXPERIMENTS, "outcome", ("promoted", "rolled_back", "failed")),
-        (ROLLBACKS, "cause", ("mismatch", "worse", "unproven", "shadow_failed", "not_promoted")),
+        (ROLLBACKS, "cause", _ROLLBACK_CAUSES),
     ):
         for value in values:
             counter.labels(**{label: value})

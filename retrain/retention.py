@@ -23,8 +23,6 @@ from retrain.model_config import MODELS, read
 from retrain.reports import outlived
 
 _log = structlog.get_logger(__name__)
-#: The label that users are answered under; any other is an experiment.
-STABLE = "stable"
 #: Versions that were in service, oldest first, beside the models.
 HISTORY = "in_service.json"
 _REMEMBERED = 20
@@ -40,14 +38,15 @@ def labels_moved(settings: Settings, before: Mapping[str, int], after: Mapping[s
         settings: where models and registry are.
         before, after: label to version, all of them.
     """
-    version = after.get(STABLE)
+    stable = settings.model_label  # any other is an experiment's
+    version = after.get(stable)
     if version is not None:
-        came_into_service(settings, version, before.get(STABLE))
+        came_into_service(settings, version, before.get(stable))
     if not tracked(settings):
         return
     if version is not None:
         registry.promoted(settings, version)
-    tried = [v for label, v in after.items() if label != STABLE and v != version]
+    tried = [v for label, v in after.items() if label != stable and v != version]
     if tried:
         registry.challenging(settings, max(tried))
     else:

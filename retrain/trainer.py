@@ -77,7 +77,8 @@ def train_judge_export(settings: Settings, audit_id: str) -> Trained:
         version = export_pair(pair, settings)
     except NotExportable as error:
         return Trained(None, pair.metrics, str(error))
-    return Trained(version, pair.metrics, note, {"compared": compared})
+    evidence = {"compared": compared} | ({"not_compared": why_not} if why_not else {})
+    return Trained(version, pair.metrics, note, evidence)
 
 
 def _check_fence(settings: Settings) -> None:

@@ -34,6 +34,10 @@ class Activate(Protocol):
     def __call__(self, settings: Settings, version: int, *, guard: Callable[[], None]) -> bool: ...
 
 
+class Stopping(Exception):
+    """The process was asked to end; work in hand stays open for the next one."""
+
+
 #: Given audit id, version and held-out metrics: whether an experiment has taken the pair over.
 OnTrial = Callable[[str, int, dict[str, float]], bool]
 
@@ -58,7 +62,7 @@ class Worker:
         outbox: where steps are told.
         trainer: trains, judges and exports in a child process.
         clock: Unix seconds.
-        idle: called every quarter of a second while waiting; what it raises (stopping) ends the
+        idle: called every quarter of a second while waiting; what it raises (`Stopping`) ends the
             work, and the request stays open.
         activate: brings a version into service.
         prepare: called first in the child.
@@ -138,6 +142,10 @@ class Worker:
                 self._idle()
         except TrainingFailed as error:
             return self._end(job, "failed", str(error))
+        except Stopping:
+            # No fault of the request: however often the trainer is replaced, it is not given up.
+            self.jobs.save(job.change(attempts=job.attempts - 1))
+            raise
         finally:
             child.stop()
         job = job.change(metrics=trained.metrics, note=trained.note, evidence=trained.evidence)

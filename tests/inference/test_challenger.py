@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
+from typing import NoReturn
 
 import pytest
 
@@ -89,6 +90,10 @@ async def trial() -> AsyncIterator[Trial]:
         await challenger.close()
 
 
+async def fails(*_: object, **__: object) -> NoReturn:
+    raise ZeroDivisionError
+
+
 def plan(stage: str, share: float) -> Plan:
     return Plan("pair-8", "canary" if stage == "canary" else "shadow", "salt", share, 8)
 
@@ -164,10 +169,17 @@ async def test_a_busy_service_leaves_the_shadow(trial: Trial) -> None:
     assert len(trial.models.asked) == asked
 
 
-@pytest.mark.parametrize("how", ["broken", "another version"])
-async def test_a_shadow_that_is_not_the_new_pair_counts_as_failed(trial: Trial, how: str) -> None:
-    """A part that fails, or a label that points elsewhere: no comparison of it."""
-    if how == "broken":
+@pytest.mark.parametrize("how", ["broken", "another version", "a bug"])
+async def test_a_shadow_that_is_not_the_new_pair_counts_as_failed(
+    trial: Trial, how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A part that fails, a label that points elsewhere, or an answer that its pipeline falls over:
+    no comparison of it, and the experiment's record has it."""
+    if how == "a bug":
+        challenger = trial.running.service.challenger
+        assert challenger is not None
+        monkeypatch.setattr(challenger.pipeline, "recommend", fails)
+    elif how == "broken":
         trial.models.errors = {"ranker": OSError("gone")}
     else:
         trial.models.version = 7

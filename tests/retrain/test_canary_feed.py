@@ -1,5 +1,6 @@
 """Evidence from a real Kafka: whose answers count, what came of them, and reading it again."""
 
+import threading
 import time
 from datetime import UTC, datetime, timedelta
 
@@ -89,6 +90,41 @@ def test_users_and_what_they_did_are_summed_alike_by_every_reader(settings: Sett
         assert evidence.treated.arms[LOAD].y == 8.0 + 8.0 + 30.0
         assert evidence.treated.arms[SUCCESS].rate == pytest.approx(1 / 3)
         assert evidence.strays == 0
+
+
+@pytest.mark.usefixtures("topics")
+def test_a_look_ends_although_answers_never_do(settings: Settings) -> None:
+    """A hundred a second come all the time: a look takes in those that had come when it began."""
+    producer, done = Producer(producer_config(settings) | {"linger.ms": 0}), threading.Event()
+    sent = 0
+
+    def keep_sending() -> None:
+        nonlocal sent
+        while not done.wait(0.005):
+            answer = shown(CONTROL[0], 1, request_id=f"answer-{sent}")
+            producer.produce(settings.topics.impressions.name, encode(answer), CONTROL[0])
+            producer.poll(0)
+            sent += 1
+
+    # Kafka names the leaders of new partitions a moment later; who sends waits for them.
+    send(settings, shown(CONTROL[0], 1, request_id="first"), clicked(CONTROL[0], 2))
+    sending = threading.Thread(target=keep_sending)
+    evidence = Evidence(PLAN, 1, "stable", BEGAN.timestamp(), 50.0)
+    feed = CanaryFeed(settings, evidence, time.time() - 600)
+    sending.start()
+    try:
+        # So many would take minutes to come.
+        assert feed.read(most=100_000)
+        first = evidence.control.users[DEGRADED].get(CONTROL[0], (0.0, 0.0))[0]
+        while sent < first + 100:
+            time.sleep(0.01)
+        assert feed.read(most=100_000)
+        assert evidence.control.users[DEGRADED][CONTROL[0]][0] > first
+    finally:
+        done.set()
+        sending.join()
+        producer.flush(30)
+        feed.close()
 
 
 @pytest.mark.usefixtures("topics")

@@ -1,6 +1,7 @@
 """A pair's way into service on real Redis and a real model server, with evidence by hand."""
 
 import threading
+from typing import NoReturn
 
 import pytest
 import redis
@@ -12,7 +13,7 @@ from retrain.controller import Busy, Controller
 from retrain.keys import ControllerKeys
 from retrain.lease import Lease, LeaseLost
 from retrain.publish import NotPublished
-from retrain.rollout import activate, current
+from retrain.rollout import RolloutFailed, activate, current
 from tests.retrain.bench import NOW_S, ONLY_1, ONLY_2, Bench
 from tests.retrain.conftest import Remembering
 from tests.retrain.tiny_models import break_model, export
@@ -164,6 +165,45 @@ def test_a_shadow_that_keeps_failing_never_meets_a_user(bench: Bench) -> None:
     controller.step()
     assert bench.told == ["shadow", "rolled_back"]
     assert current(bench.settings) == 1
+
+
+def test_a_shadow_that_nobody_sees_ends(bench: Bench) -> None:
+    """In a week 499 of 500 answers were compared: the pairs behind it have their turn."""
+    controller = bench.controller()
+    export(bench.settings, 2)
+    controller.begin("audit-1", 2, {})
+    controller.step()
+    bench.compared("pair-2", compared=499)
+    bench.now_s += bench.settings.shadow_max_s - 1
+    controller.step()
+    assert bench.plan() == "shadow"
+    bench.now_s += 1
+    controller.step()
+    ended = controller.step()
+    assert ended is not None
+    assert (ended.state, current(bench.settings)) == ("rolled_back", 1)
+    assert "only 499 answers" in ended.note
+
+
+def test_users_leave_a_pair_that_lost_whatever_becomes_of_its_label(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The labels cannot be moved: nobody is sent to it all the same, and it is tried again."""
+    controller = bench.controller()
+    bench.in_canary(controller)
+    bench.rates = (0.2, 0.02)
+
+    def refuses(*_: object, **__: object) -> NoReturn:
+        raise RolloutFailed("the model server does not answer")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(controller_module, "relabel", refuses)
+        with pytest.raises(RolloutFailed):
+            controller.step()
+    assert bench.plan() is None
+    ended = controller.step()
+    assert ended is not None
+    assert (ended.state, bench.by_label) == ("rolled_back", ONLY_1)
 
 
 def test_a_pair_that_does_not_load_fails(bench: Bench) -> None:

@@ -14,7 +14,6 @@ from retrain.model_config import MODELS, Serving
 from retrain.reports import KEPT, write_refusal
 from retrain.retention import (
     LEFT_S,
-    STABLE,
     came_into_service,
     history,
     labels_moved,
@@ -25,6 +24,7 @@ from retrain.retention import (
 from retrain.rollout import exported, prune
 
 NOW_S = 1_750_000_000.0
+STABLE = "stable"
 
 
 def made(path: Path, age_s: float = 0.0) -> Path:
@@ -195,6 +195,14 @@ def test_a_move_of_labels_is_noted_where_nothing_is_tracked(settings: Settings) 
     labels_moved(settings, {STABLE: 1, "canary": 2}, {STABLE: 2})
     assert way_back(settings) == 1
     assert not (settings.models_dir / "mlflow").exists()
+
+
+def test_the_label_that_users_are_answered_under_is_a_setting(settings: Settings) -> None:
+    """Another installation's is "prod"; then "stable" is like any experiment's."""
+    renamed = settings.model_copy(update={"model_label": "prod"})
+    labels_moved(renamed, {}, {"prod": 1})
+    labels_moved(renamed, {"prod": 1, STABLE: 2}, {"prod": 3, STABLE: 2})
+    assert (history(renamed), way_back(renamed)) == ([1, 3], 1)
 
 
 def test_the_registrys_aliases_follow_the_labels(settings: Settings) -> None:
