@@ -148,6 +148,13 @@ class Settings(BaseSettings):
     serve_deadline_ms: int = Field(
         200, ge=5, le=60_000, description="deadline of a request that brings none, milliseconds"
     )
+    serve_patience_ms: int = Field(
+        1_000,
+        ge=5,
+        le=60_000,
+        description="whatever deadline a caller brings, no request queues for longer, "
+        "and no model is waited for longer, milliseconds",
+    )
     # Far above any valid request (500 ids of 128 bytes), far below what could hurt.
     serve_max_request_bytes: int = Field(
         256 * 2**10, ge=2**12, le=2**24, description="largest request that is read, bytes"

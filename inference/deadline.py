@@ -76,8 +76,11 @@ class Part:
     is logged: an outage under load is two lines, not two thousand.
     """
 
-    def __init__(self, name: str, clock: Clock, *, fair_s: float = FAIR_S) -> None:
+    def __init__(
+        self, name: str, clock: Clock, *, fair_s: float = FAIR_S, most_s: float = float("inf")
+    ) -> None:
         self.name = name
+        self._most_s = most_s
         self._clock = clock
         self._fair_s = fair_s
         self._failures = 0
@@ -86,9 +89,12 @@ class Part:
     async def call(self, ask: Callable[[float], Awaitable[T]], timeout_s: float) -> T:
         """Ask the part, for at most `timeout_s` seconds; `ask` gets the same figure.
 
+        No part is waited for longer than its own `most_s`, however patient the caller is.
+
         Raises:
             PartFailed: no answer in time, an error, or the part is resting.
         """
+        timeout_s = min(timeout_s, self._most_s)
         if timeout_s <= 0:
             raise PartFailed(f"no time was left for the {self.name}")
         self._may_be_asked(timeout_s)

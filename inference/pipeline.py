@@ -62,11 +62,12 @@ class Pipeline:
         self._new_seed = new_seed
         store_part = Part("feature store", monotonic)
         self._features = FeatureStage(settings, catalogue, store, store_part)
-        candidate_part = Part("candidate model", monotonic, fair_s=MODEL_FAIR_S)
+        patience_s = settings.serve_patience_ms / 1_000
+        candidate_part = Part("candidate model", monotonic, fair_s=MODEL_FAIR_S, most_s=patience_s)
         self._candidates = CandidateStage(
             catalogue, crowds, models, candidate_part, keep=settings.candidates
         )
-        ranker_part = Part("ranker", monotonic, fair_s=MODEL_FAIR_S)
+        ranker_part = Part("ranker", monotonic, fair_s=MODEL_FAIR_S, most_s=patience_s)
         self._ranking = RankingStage(catalogue, models, ranker_part)
 
     async def recommend(

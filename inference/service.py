@@ -66,7 +66,9 @@ class RecommendationService:
         self._new_id = new_id
         #: The pair on trial, if there can be one.
         self.challenger = challenger
-        self._admission = Admission(settings.serve_objective_ms / 1_000, monotonic)
+        self._admission = Admission(
+            settings.serve_objective_ms / 1_000, settings.serve_patience_ms / 1_000, monotonic
+        )
         self._versions: dict[str, int] = {}
         #: Until the catalogue is loaded, "no places near" would not be true.
         self.catalogue_loaded = False

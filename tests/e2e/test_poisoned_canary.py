@@ -129,6 +129,7 @@ def quick(settings: Settings) -> Settings:
             "serve_port": 0,
             "serve_metrics_port": 0,
             "serve_deadline_ms": 5_000,
+            "serve_patience_ms": 10_000,
             "redis_timeout_ms": 1_000,
             "attribution_click_s": WINDOW_S,
             "outcome_hold_s": 1.0,

@@ -56,6 +56,7 @@ def installed(settings: Settings, topics: Topics, model_process: ModelProcess) -
             "model_server": model_process.settings.model_server,
             "serve_port": 0,
             "serve_deadline_ms": 5_000,
+            "serve_patience_ms": 10_000,
             "redis_timeout_ms": 1_000,
             "models_dir": Path("nowhere"),
         }

@@ -33,7 +33,9 @@ from tests.inference.fakes import (
     place,
 )
 
-SETTINGS = Settings(_env_file=None, serve_deadline_ms=2_000, redis_timeout_ms=1_000)
+SETTINGS = Settings(
+    _env_file=None, serve_deadline_ms=2_000, serve_patience_ms=10_000, redis_timeout_ms=1_000
+)
 
 
 @dataclass

@@ -4,10 +4,18 @@ from contextlib import ExitStack
 
 import pytest
 
-from inference.admission import ALWAYS, CALM, LEAST_SHARE, Admission, Overloaded
+from inference.admission import (
+    ALWAYS,
+    CALM,
+    LEAST_SHARE,
+    LONE,
+    MOST_OF_BUDGET,
+    Admission,
+    Overloaded,
+)
 from inference.deadline import Budget
 
-OBJECTIVE_S = 0.050
+OBJECTIVE_S, MOST_S = 0.050, 1.0
 
 
 class Clock:
@@ -30,28 +38,57 @@ def budget(clock: Clock, seconds: float = 0.2) -> Budget:
 
 
 def leave_every(admission: Admission, clock: Clock, gap_s: float, times: int = 100) -> None:
-    """Requests one after the other, with a pause between that must not count."""
-    for _ in range(times):
-        with admission.enter(budget(clock)):
+    """Requests one after the other, each beside the next, so that none is ever alone."""
+    with ExitStack() as before:
+        before.enter_context(admission.enter(budget(clock)))
+        for _ in range(times):
+            now = ExitStack()
+            now.enter_context(admission.enter(budget(clock)))
             clock.now_s += gap_s
-        clock.now_s += 3.0
+            before.close()
+            before.push(now.pop_all())
+        clock.now_s += gap_s
 
 
 def fill(admission: Admission, clock: Clock, stack: ExitStack, count: int) -> list[float]:
     return [stack.enter_context(admission.enter(budget(clock))) for _ in range(count)]
 
 
-def test_one_after_the_other_takes_as_long_as_each(clock: Clock) -> None:
-    """Pauses, in which nobody is here, say nothing."""
-    admission = Admission(OBJECTIVE_S, clock)
+def test_who_is_alone_waits_for_others_most_of_the_time(clock: Clock) -> None:
+    """Of 20 ms a second one would have added 8. Pauses, in which nobody is here, say nothing."""
+    admission = Admission(OBJECTIVE_S, MOST_S, clock)
     assert admission.expected_s == 0
+    for _ in range(100):
+        with admission.enter(budget(clock)):
+            clock.now_s += 0.020
+        clock.now_s += 3.0
+    assert admission.expected_s == pytest.approx(0.008)
+    assert pytest.approx(0.4) == LONE
+
+
+def test_who_is_followed_by_another_was_not_alone(clock: Clock) -> None:
+    """Nor was the other one: 10 ms until the first leaves, 10 more until the second."""
+    admission = Admission(OBJECTIVE_S, MOST_S, clock)
     leave_every(admission, clock, 0.010)
     assert admission.expected_s == pytest.approx(0.010)
 
 
+def test_a_batch_is_let_in_by_a_service_that_had_single_requests(clock: Clock) -> None:
+    """Sixteen at once after a calm time of 20 ms each: all are let in, with fewer candidates."""
+    admission = Admission(OBJECTIVE_S, MOST_S, clock)
+    for _ in range(50):
+        with admission.enter(budget(clock)):
+            clock.now_s += 0.020
+        clock.now_s += 0.080
+    with ExitStack() as stack:
+        shares = fill(admission, clock, stack, 16)
+    assert shares[:6] == [1.0] * 6
+    assert shares[-1] == pytest.approx(OBJECTIVE_S / (16 * 0.008))
+
+
 def test_together_they_take_as_long_as_they_are_many(clock: Clock) -> None:
     """Ten under way that leave every five milliseconds: the eleventh after fifty-five."""
-    admission = Admission(OBJECTIVE_S, clock)
+    admission = Admission(OBJECTIVE_S, MOST_S, clock)
     for _ in range(20):
         entered = [admission.enter(budget(clock)) for _ in range(5)]
         for one in entered:
@@ -66,7 +103,7 @@ def test_together_they_take_as_long_as_they_are_many(clock: Clock) -> None:
 
 def test_a_full_service_looks_at_fewer_candidates(clock: Clock) -> None:
     """In proportion to what is too much, but never at less than a quarter."""
-    admission = Admission(OBJECTIVE_S, clock)
+    admission = Admission(OBJECTIVE_S, MOST_S, clock)
     leave_every(admission, clock, 0.020)
     with ExitStack() as stack:
         shares = fill(admission, clock, stack, ALWAYS)
@@ -80,7 +117,7 @@ def test_a_full_service_looks_at_fewer_candidates(clock: Clock) -> None:
 
 def test_what_would_be_late_is_refused_with_a_hint(clock: Clock) -> None:
     """And whoever has more time is let in."""
-    admission = Admission(OBJECTIVE_S, clock)
+    admission = Admission(OBJECTIVE_S, MOST_S, clock)
     leave_every(admission, clock, 0.025)
     with ExitStack() as stack:
         fill(admission, clock, stack, ALWAYS)
@@ -92,9 +129,23 @@ def test_what_would_be_late_is_refused_with_a_hint(clock: Clock) -> None:
     assert admission.under_way == 0
 
 
+def test_the_service_is_not_as_patient_as_its_callers(clock: Clock) -> None:
+    """Who would wait for a minute is refused where the answer would take most of a second."""
+    admission = Admission(OBJECTIVE_S, MOST_S, clock)
+    leave_every(admission, clock, 0.020)
+    patient = budget(clock, 60.0)
+    with ExitStack() as stack:
+        for _ in range(39):
+            stack.enter_context(admission.enter(patient))
+        assert admission.expected_s <= MOST_OF_BUDGET * MOST_S
+        stack.enter_context(admission.enter(patient))
+        with pytest.raises(Overloaded), admission.enter(patient):
+            raise AssertionError("was let in")
+
+
 def test_it_mends_after_a_stall(clock: Clock) -> None:
     """A few are always let in, and tell how long it takes now."""
-    admission = Admission(OBJECTIVE_S, clock)
+    admission = Admission(OBJECTIVE_S, MOST_S, clock)
     leave_every(admission, clock, 2.0)
     leave_every(admission, clock, 0.005)
     with ExitStack() as stack:
@@ -103,7 +154,7 @@ def test_it_mends_after_a_stall(clock: Clock) -> None:
 
 def test_who_fails_leaves_too(clock: Clock) -> None:
     """An error of ours does not fill the service up."""
-    admission = Admission(OBJECTIVE_S, clock)
+    admission = Admission(OBJECTIVE_S, MOST_S, clock)
     with pytest.raises(ZeroDivisionError), admission.enter(budget(clock)):
         raise ZeroDivisionError
     assert admission.under_way == 0

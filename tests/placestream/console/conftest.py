@@ -141,6 +141,7 @@ def _settings(
         serve_port=free_port(),
         # They run beside other tests on few cores.
         serve_deadline_ms=5_000,
+        serve_patience_ms=10_000,
         serve_objective_ms=5_000,
         serve_metrics_port=serve,
         stream_metrics_port=stream,
