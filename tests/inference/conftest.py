@@ -64,8 +64,11 @@ def installed(settings: Settings, topics: Topics, model_process: ModelProcess) -
 
 
 @pytest.fixture
-async def start_service() -> AsyncIterator[StartService]:
-    """Starts services in this process and stops them at the end."""
+async def start_service(topics: Topics) -> AsyncIterator[StartService]:
+    """Starts services in this process and stops them at the end.
+
+    While their topics are there: a service that stops sends what it has noted, for seconds.
+    """
     started: list[RecommendationServer] = []
 
     async def start(settings: Settings) -> RecommendationServer:
