@@ -54,7 +54,7 @@ def of_city(regrets: Mapping[str, Regret]) -> list[Figure]:
 
 
 def markdown(outcome: Outcome, regrets: Mapping[str, Regret]) -> str:
-    """The tables as they stand in the README; the bounds are in the plot."""
+    """The tables of docs/quality.md."""
     sizes = outcome.verdict.sizes
     heads = [
         f"{part} {short}" if i in (0, 5) else short for i, (part, _, short) in enumerate(COLUMNS)
@@ -69,8 +69,10 @@ def markdown(outcome: Outcome, regrets: Mapping[str, Regret]) -> str:
         streams = judged.facts.get("streams", True)
         for mode in reversed(modes_of(judged)[: 2 if streams else 1]):
             slices = outcome.verdict.figures(judged, mode)
-            cells = [_cell(slices.get(part, {}).get(metric)) for part, metric, _ in COLUMNS]
+            cells = [_cell(slices.get(part, {}).get(of), of == NDCG) for part, of, _ in COLUMNS]
             lines.append(_row([_named(judged, mode, streams), *cells]))
+    if outcome.ours and outcome.baselines:
+        lines += ["", *_slices(outcome)]
     for judged in outcome.ours:
         if not judged.candidates:
             continue
@@ -81,6 +83,26 @@ def markdown(outcome: Outcome, regrets: Mapping[str, Regret]) -> str:
             f"through, {share['recall_new']:.3f} of the new ones (stream).",
         ]
     return "\n".join([*lines, "", *_city(regrets)]) + "\n"
+
+
+def _slices(outcome: Outcome) -> list[str]:
+    """Ours beside the best baseline of every slice, streamed."""
+    ours, verdict = outcome.ours[0], outcome.verdict
+    by_name = {one.name: verdict.figures(one, "stream") for one in outcome.baselines}
+    mine = verdict.figures(ours, "stream")
+    lines = [
+        f"NDCG@10 of {ours.name} (stream) beside the baseline that is best on the slice; what the "
+        "slices hold: [evaluation.md](evaluation.md). Differences are paired, request by request.",
+        "",
+        _row(["slice", "requests", ours.name, "best baseline", "its", "difference"]),
+        _row(["---"] * 6),
+    ]
+    for duel in verdict.duels(ours, outcome.baselines, "stream"):
+        its = by_name[duel.baseline][duel.slice][NDCG]
+        cells = [_bounded(mine[duel.slice][NDCG], 3), duel.baseline, f"{its.value:.3f}"]
+        size = f"{verdict.sizes[duel.slice]:,}"
+        lines.append(_row([duel.slice, size, *cells, _bounded(duel.by[NDCG], 3)]))
+    return lines
 
 
 def _city(regrets: Mapping[str, Regret]) -> list[str]:
@@ -122,8 +144,10 @@ def _named(judged: Judged, mode: str, several: bool) -> str:
     return f"**{name}**" if judged.ours else name
 
 
-def _cell(interval: Interval | None) -> str:
-    return "" if interval is None else f"{interval.value:.3f}"
+def _cell(interval: Interval | None, bounds: bool = False) -> str:
+    if interval is None:
+        return ""
+    return _bounded(interval, 3) if bounds else f"{interval.value:.3f}"
 
 
 def _row(cells: list[str]) -> str:

@@ -64,6 +64,10 @@ def test_the_table_has_a_row_for_each_contestant_and_mode_that_differ(outcome: O
     names = [row.split(" | ")[0].removeprefix("| ") for row in rows]
     assert names[2:5] == ["**placestream (stream)**", "**placestream (frozen)**", "nearest"]
     assert "0.500 of the new ones" in text
+    # Always first against always tenth: 1 against 1 / log2(11), surely.
+    size = f"{outcome.verdict.sizes['all']:,}"
+    row = f"| all | {size} | 1.000 (1.000 to 1.000) | nearest | 0.289 | 0.711 (0.711 to 0.711) |"
+    assert row in rows
     assert "| nearest open | 2.00 (1.90 to 2.10) |" in text
     assert "0.40 (0.30 to 0.50) | 3.50 (3.40 to 3.60) | 21.0 (20.9 to 21.1) |" in text
 
