@@ -115,7 +115,9 @@ install_python_packages() {
     return
   fi
   say "installing Python packages into $VENV (TensorFlow is large)"
-  "$VENV/bin/python" -m pip install --disable-pip-version-check -c constraints.txt -e '.[dev]'
+  # Not compiled: of tens of thousands of files a few thousand are ever imported.
+  "$VENV/bin/python" -m pip install --disable-pip-version-check --no-compile -c constraints.txt \
+    -e '.[dev]'
   digest >"$INSTALLED"
 }
 
