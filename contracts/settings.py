@@ -230,6 +230,9 @@ class Settings(BaseSettings):
     train_sets: int = Field(
         28_000, ge=100, description="most choice sets that the default models learn from"
     )
+    train_sets_from: Literal["replay", "backfill"] = Field(
+        "replay", description="who makes them: the training itself, or `backfill --training-sets`"
+    )
     train_memory_mb: int = Field(
         2_048, ge=1, description="training rows that take more go through files in models_dir"
     )

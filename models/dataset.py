@@ -19,6 +19,7 @@ from models.split import DEFAULT_SPLIT, Parting
 from models.training_rows import NO_EVENT, Choices, Dataset, Part, RankerRows
 from online_features.archive import EventLog
 from online_features.catalogue import Catalogue
+from online_features.columns import EventColumns
 from online_features.context import ContextLog, Situation
 from online_features.geo import distance_m
 from online_features.history import HISTORY, history
@@ -70,10 +71,8 @@ def build(
         TooFewEvents: a part would be too small.
     """
     rng = np.random.default_rng(seed)
-    moments = find_moments(log, catalogue, rng)
-    moments = moments.take(moments.before >= len(log) - max_events)
-    codes = split.codes(moments)
-    used, codes = moments.take(codes >= 0), codes[codes >= 0]
+    parted = part(log, catalogue, rng, max_events=max_events, split=split)
+    used, codes = parted.moments, parted.codes
     # More is drawn than is read: what is drawn must not depend on how many are judged.
     drawn_for = (codes > 0) | train_rows
     drawn = _Drawn.of(log, catalogue, used.take(drawn_for), rng)
@@ -92,6 +91,42 @@ def build(
         for part in range(3)
     ]
     return Dataset(parts[0], parts[1], parts[2], drawn.near_of)
+
+
+@dataclass(frozen=True)
+class Parted:
+    """The moments of choice of a log, in their parts.
+
+    Attributes:
+        moments: n of them, but for those that belong to no part.
+        codes: int8[n], ascending: 0 train, 1 validation, 2 test.
+    """
+
+    moments: Moments
+    codes: NDArray[np.int8]
+
+    def of(self, *codes: int) -> Moments:
+        """Those of some parts."""
+        return self.moments.take(np.isin(self.codes, codes))
+
+
+def part(
+    log: EventColumns,
+    catalogue: Catalogue,
+    rng: np.random.Generator,
+    *,
+    max_events: int,
+    split: Parting = DEFAULT_SPLIT,
+) -> Parted:
+    """Find the moments of choice among the newest so many events of a log, and part them.
+
+    Raises:
+        TooFewEvents: a part would be too small.
+    """
+    moments = find_moments(log, catalogue, rng)
+    moments = moments.take(moments.before >= len(log) - max_events)
+    codes = split.codes(moments)
+    return Parted(moments.take(codes >= 0), codes[codes >= 0])
 
 
 def _part(

@@ -6,53 +6,39 @@ towers, wide & deep) learn from the rows of the data set.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from contracts.settings import Settings
 from models import listwise
+from models.backfilled_sets import mark_of, read_sets, sets_folder
 from models.calibration import fit_platt
 from models.candidates import CandidateModel, ServedTwoTower
 from models.choice_sets import SET, ChoiceSets, choice_sets
-from models.dataset import pick
 from models.fitting import Epoch, Schedule
 from models.impressions import lessons
 from models.leaks import check_parts
 from models.listwise_ranker import NETWORKS, train_listwise
 from models.merged_sets import merged
 from models.mf import train_factorisation
-from models.moments import Moments
-from models.progress import Reporter
+from models.progress import Reporter, Stage
 from models.ranker import predict, train_ranker
 from models.ranking_model import RankingModel
 from models.row_store import RowStore
 from models.rows import Columns, Rows, gathered, total
 from models.scoring import CANDIDATES, RANKER
+from models.set_plan import SetPlan, before_test, both, plan_sets
 from models.shown_features import ServedAnswers
 from models.table_candidates import PastParts, learned, train_tables
 from models.training_rows import Dataset
 from models.two_tower_training import RATE, train_two_tower
 from online_features.archive import EventLog
 from online_features.catalogue import Catalogue
-from online_features.context import Situation
-from online_features.rings import DAY_S, HOUR_S
 
 #: Epochs of each model that was trained by gradients, by its name.
 Curves = dict[str, list[Epoch]]
-#: Most choice sets to judge by, out of a large validation part.
-MOST_HELD = 2_000
-#: The first choices of a log know too little of their users to be like those to come.
-SKIPPED = 0.15
-
-
-#: So many of the sets know nothing of the newest up to so many days: the stream may lag behind,
-#: and what is left then (where, when, the habits of last month) must be read rightly, too.
-LAGGING, MOST_LAG_S = 0.08, 36 * DAY_S
-#: So many are asked as if by somebody who is here for the first time; drawn from those that so
-#: long a pause went before, since nobody comes in the middle of an outing.
-STRANGERS, STRANGER, PAUSE_S = 0.05, np.uint64(0), 12 * HOUR_S
 
 
 @dataclass(frozen=True)
@@ -118,9 +104,7 @@ def fit_pair(
     """
     check_parts([data.train.moments, data.validation.moments, data.test.moments])
     curves: Curves = {}
-    # What is judged in the end must be known to no model; all before it may be.
-    test = data.test.moments.before
-    known = events.take(slice(0, int(test.min()))) if len(test) else events
+    known = before_test(events, data.test.moments)
     chosen = (settings.candidate_model, settings.ranker_model)
     sets = None
     if "tables" in chosen or "listwise" in chosen:
@@ -138,39 +122,38 @@ def _sets(
     progress: Reporter,
     served: ServedAnswers | None = None,
 ) -> _Sets:
-    rng = np.random.default_rng(settings.seed)
-    moments = data.train.moments.concat(data.validation.moments)
-    at = Situation(
-        **{
-            name: np.concatenate([values, getattr(data.validation.at, name)])
-            for name, values in vars(data.train.at).items()
-        }
+    plan = plan_sets(
+        events,
+        data.train.moments.concat(data.validation.moments),
+        both(data.train.at, data.validation.at),
+        len(data.train.moments),
+        settings,
     )
-    learn, judge = _chosen(moments, len(data.train.moments), settings.train_sets, rng)
-    before = _lagging(events, moments.take(learn), rng)
-    order = np.argsort(before, kind="stable")
-    kept = np.r_[learn[order], judge]
-    known = np.r_[before[order], moments.before[judge]]
-    held = np.arange(len(kept)) >= len(learn)
-    strange = _drawn(_begins(moments)[kept] & ~held, STRANGERS * len(kept), rng)
-    user = np.where(strange, STRANGER, moments.user[kept])
-    judged_s = float(moments.time_s[judge].min(initial=np.inf))
-    moments = replace(moments.take(kept), before=known, user=user)
-    taught = None
+    known, teach, taught = plan.moments.before, plan.teach, None
     if served is not None and len(served.log):
-        taught = lessons(served, events, catalogue, settings, judged_s)
+        taught = lessons(served, events, catalogue, settings, plan.judged_s)
         known = np.sort(np.r_[known, taught.moments.before])
-    teach = len(known) - len(judge)
+        teach += len(taught)
     parts = None
     if settings.candidate_model == "tables":
         parts = PastParts(events, catalogue, known, teach, progress)
-    with progress.stage("choice sets", len(kept) * SET) as stage:
-        sets = choice_sets(events, catalogue, moments, pick(at, kept), rng, stage.advance)
+    with progress.stage("choice sets", len(plan.moments) * SET) as stage:
+        sets = _made(events, catalogue, plan, settings, stage)
         if taught is not None:
             sets = merged(sets, taught.sets())
         rows = RowStore.of(settings).keep(_columns(sets, parts), len(known), cut=teach)
     facts = {} if taught is None else taught.facts
     return _Sets(rows.part(0, teach), gathered(rows.part(teach, len(known))), facts)
+
+
+def _made(
+    events: EventLog, catalogue: Catalogue, plan: SetPlan, settings: Settings, stage: Stage
+) -> Iterator[ChoiceSets]:
+    """The sets of a plan, by whom the settings say."""
+    if settings.train_sets_from == "backfill":
+        folder = sets_folder(settings.backfill_dir)
+        return read_sets(folder, expected=mark_of(events, catalogue, plan), report=stage.advance)
+    return choice_sets(events, catalogue, plan.moments, plan.at, plan.rng, stage.advance)
 
 
 def _columns(sets: Iterator[ChoiceSets], parts: PastParts | None) -> Iterator[Columns]:
@@ -194,48 +177,6 @@ def _parts(sets: ChoiceSets, past: PastParts) -> NDArray[np.float16]:
     if sets.told is None:
         return found
     return np.where(np.isnan(sets.told), found, sets.told)
-
-
-def _chosen(
-    moments: Moments, validation: int, most: int, rng: np.random.Generator
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Which moments teach and which judge: the newest of the validation part, if it is large.
-
-    What became known only after the first that judges does not teach.
-    """
-    first = max(validation, len(moments) - MOST_HELD)
-    known = moments.known_s[:first] <= moments.time_s[first:].min(initial=np.inf)
-    known[: int(SKIPPED * validation)] = False
-    teach = np.flatnonzero(known)
-    return (
-        np.sort(rng.choice(teach, min(most, len(teach)), replace=False)),
-        np.arange(first, len(moments)),
-    )
-
-
-def _drawn(among: NDArray[np.bool_], most: float, rng: np.random.Generator) -> NDArray[np.bool_]:
-    """So many of the marked ones, or all, by chance; bool[m]."""
-    share = most / max(int(among.sum()), 1)
-    drawn: NDArray[np.bool_] = among & (rng.random(len(among)) < share)
-    return drawn
-
-
-def _begins(moments: Moments) -> NDArray[np.bool_]:
-    """Which moments follow a pause of their user, or are the first; bool[m]."""
-    order = np.lexsort((moments.time_s, moments.user))
-    user, time_s = moments.user[order], moments.time_s[order]
-    goes_on = (user[1:] == user[:-1]) & (time_s[1:] - time_s[:-1] < PAUSE_S)
-    begins = np.ones(len(order), bool)
-    begins[order[1:]] = ~goes_on
-    return begins
-
-
-def _lagging(events: EventLog, moments: Moments, rng: np.random.Generator) -> NDArray[np.int64]:
-    """What each moment knows of the log, for some less than there was; int64[m]."""
-    lag_s = MOST_LAG_S * rng.random(len(moments))
-    behind = np.searchsorted(events.time_s, moments.time_s - lag_s)
-    lags = rng.random(len(moments)) < LAGGING
-    return np.where(lags, np.minimum(behind, moments.before), moments.before)
 
 
 def _train_candidates(

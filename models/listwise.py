@@ -19,9 +19,8 @@ from models.optimizer import Adam
 from models.progress import Stage
 from models.row_stream import stream
 from models.rows import Columns, Rows, groups, length, steps, take, total
+from models.set_drawing import NOT_THERE as NOT_THERE
 
-#: log of the expected count of what must not count: as if it were there without end.
-NOT_THERE = 80.0
 CLIP = 4.0
 CATEGORY_WIDTH = 8
 #: Rows that scales are taken from.

@@ -23,9 +23,8 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from online_features.archive import EventLog
 from online_features.catalogue import Catalogue
-from online_features.columns import CLICK, RATE, VIEW, VISIT
+from online_features.columns import CLICK, RATE, VIEW, VISIT, EventColumns
 from online_features.geo import distance_m
 
 LEAST_RATING = 3.0
@@ -78,7 +77,7 @@ class Moments:
         return type(self)(**both)
 
 
-def find_moments(log: EventLog, catalogue: Catalogue, rng: np.random.Generator) -> Moments:
+def find_moments(log: EventColumns, catalogue: Catalogue, rng: np.random.Generator) -> Moments:
     """All moments of choice in a log that is sorted by time.
 
     All but the draw concerns one user at a time, so it is done for some users at once: what is
@@ -105,7 +104,7 @@ def find_moments(log: EventLog, catalogue: Catalogue, rng: np.random.Generator) 
     return moments.take(order[~np.isnan(moments.lat[order])])
 
 
-def _shares(log: EventLog) -> Iterator[NDArray[np.int64]]:
+def _shares(log: EventColumns) -> Iterator[NDArray[np.int64]]:
     """Positions of the events of some users, then of others, each ascending."""
     number = -(-len(log) // EVENTS_AT_ONCE)
     if number <= 1:
@@ -116,18 +115,18 @@ def _shares(log: EventLog) -> Iterator[NDArray[np.int64]]:
         yield np.flatnonzero(share == mine)
 
 
-def _of(log: EventLog, share: NDArray[np.int64]) -> EventLog:
+def _of(log: EventColumns, share: NDArray[np.int64]) -> EventColumns:
     """A share of a log; all of it is not copied."""
     return log if len(share) == len(log) else log.take(share)
 
 
-def _chosen(log: EventLog, catalogue: Catalogue) -> NDArray[np.int64]:
+def _chosen(log: EventColumns, catalogue: Catalogue) -> NDArray[np.int64]:
     chosen = positives(log)
     return chosen[catalogue.rows_of(log.place[chosen]) >= 0]
 
 
 def _moments(
-    log: EventLog,
+    log: EventColumns,
     catalogue: Catalogue,
     chosen: NDArray[np.int64],
     back: NDArray[np.int8],
@@ -164,7 +163,7 @@ def _joined(parts: Sequence[Moments]) -> Moments:
     )
 
 
-def positives(log: EventLog) -> NDArray[np.int64]:
+def positives(log: EventColumns) -> NDArray[np.int64]:
     """Positions of visits, and of good ratings that no visit of the same pair went before."""
     order = _by_pair(log)
     start = _starts(log, order)
@@ -177,7 +176,7 @@ def positives(log: EventLog) -> NDArray[np.int64]:
     return positive
 
 
-def _leads(log: EventLog, chosen: NDArray[np.int64]) -> NDArray[np.int64]:
+def _leads(log: EventColumns, chosen: NDArray[np.int64]) -> NDArray[np.int64]:
     """For each positive, how many events led up to it, at most `MOST_LEADS`."""
     order = _by_pair(log)
     at = _inverse(order)
@@ -202,7 +201,7 @@ def _inverse(order: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def _locations(
-    log: EventLog, catalogue: Catalogue, rows: NDArray[np.int64], moment: NDArray[np.int64]
+    log: EventColumns, catalogue: Catalogue, rows: NDArray[np.int64], moment: NDArray[np.int64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Where the user was at each moment; NaN where nothing says so."""
     known = np.maximum(rows, 0)
@@ -224,7 +223,7 @@ def _locations(
     )
 
 
-def _newest_before(log: EventLog, said: NDArray[np.bool_]) -> NDArray[np.int64]:
+def _newest_before(log: EventColumns, said: NDArray[np.bool_]) -> NDArray[np.int64]:
     """Position of the newest event that is `said` before each one, of the same user; else -1."""
     order = np.argsort(log.user, kind="stable")
     user = log.user[order]
@@ -237,13 +236,13 @@ def _newest_before(log: EventLog, said: NDArray[np.bool_]) -> NDArray[np.int64]:
     return result
 
 
-def _by_pair(log: EventLog) -> NDArray[np.int64]:
+def _by_pair(log: EventColumns) -> NDArray[np.int64]:
     """Positions sorted by user, then place; within a pair they keep the log's order."""
     order: NDArray[np.int64] = np.lexsort((log.place, log.user))
     return order
 
 
-def _starts(log: EventLog, order: NDArray[np.int64]) -> NDArray[np.int64]:
+def _starts(log: EventColumns, order: NDArray[np.int64]) -> NDArray[np.int64]:
     """For each sorted position, the sorted position at which its pair begins."""
     user, place = log.user[order], log.place[order]
     first = np.r_[True, (user[1:] != user[:-1]) | (place[1:] != place[:-1])][: len(order)]

@@ -19,7 +19,7 @@ from models.moments import LEAD_S, Moments
 from models.near import Neighbours
 from online_features.archive import EventLog
 from online_features.catalogue import Catalogue
-from online_features.columns import VISIT
+from online_features.columns import VISIT, EventColumns
 from online_features.geo import distance_m
 
 PER_POSITIVE = 4
@@ -59,7 +59,7 @@ class Visits:
         places: rows of the catalogue.
     """
 
-    def __init__(self, log: EventLog, rows: NDArray[np.int64], places: int) -> None:
+    def __init__(self, log: EventColumns, rows: NDArray[np.int64], places: int) -> None:
         position = np.flatnonzero((log.kind == VISIT) & (rows >= 0))
         position = position[np.argsort(log.user[position], kind="stable")]
         self._places = places
@@ -202,7 +202,7 @@ class Sampler:
 class _Occasions:
     """Tells whether a user visited a place within `LEAD_S` of a moment."""
 
-    def __init__(self, log: EventLog, rows: NDArray[np.int64], places: int) -> None:
+    def __init__(self, log: EventColumns, rows: NDArray[np.int64], places: int) -> None:
         visit = np.flatnonzero((log.kind == VISIT) & (rows >= 0))
         self._users = np.unique(log.user[visit])
         self._places = places

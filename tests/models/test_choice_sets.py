@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 
 from models import choice_sets as module
-from models.choice_sets import DRAWN, KNOWN, ChoiceSets, choice_sets
+from models import set_drawing
+from models.choice_sets import ChoiceSets, choice_sets
 from models.dataset import situations
-from models.listwise import NOT_THERE
 from models.merged_sets import joined
+from models.set_drawing import DRAWN, KNOWN, NOT_THERE
 from online_features.columns import VISIT
 from online_features.request import RANKING_COLUMNS
 from tests.models.conftest import Data
@@ -82,7 +83,7 @@ def test_sets_are_the_same_in_whatever_pieces_they_are_made(
     again = drawn_sets(data, 300)
     for name in ("places", "log_expected", "features", "crowd", "users"):
         np.testing.assert_array_equal(getattr(again, name), getattr(sets, name))
-    monkeypatch.setattr(module, "_DRAWN_AT_ONCE", 130)
+    monkeypatch.setattr(set_drawing, "DRAWN_AT_ONCE", 130)
     other = drawn_sets(data, 300)
     known = slice(0, 1 + KNOWN)
     np.testing.assert_array_equal(other.places[:, known], sets.places[:, known])
