@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contracts.settings import Settings
-from models.dataset import pick
+from models.dataset import part, pick, situations
 from models.moments import Moments
+from online_features.catalogue import Catalogue
 from online_features.columns import EventColumns
-from online_features.context import Situation
+from online_features.context import ContextLog, Situation
 from online_features.rings import DAY_S, HOUR_S
 
 #: Most choice sets to judge by, out of a large validation part.
@@ -50,6 +51,21 @@ class SetPlan:
     teach: int
     judged_s: float
     rng: np.random.Generator
+
+
+def plan_of_log(
+    log: Log, catalogue: Catalogue, context: ContextLog, settings: Settings
+) -> tuple[Log, SetPlan]:
+    """What a training on a log with these settings may learn from, and the sets it would make.
+
+    Raises:
+        TooFewEvents: a part would be too small.
+    """
+    rng = np.random.default_rng(settings.seed)
+    parted = part(log, catalogue, rng, max_events=settings.train_max_rows)
+    moments, known = parted.of(0, 1), before_test(log, parted.of(2))
+    at = situations(context, catalogue, moments, stale_s=settings.context_stale_s)
+    return known, plan_sets(known, moments, at, len(parted.of(0)), settings)
 
 
 def before_test(events: Log, test: Moments) -> Log:

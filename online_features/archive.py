@@ -79,6 +79,22 @@ def read_interactions(
         since_s, until_s: only events in `[since_s, until_s)`, Unix seconds.
     """
     columns = [name for name in INTERACTION_SCHEMA.names if name not in ("received_s", "raw")]
+    return EventLog(**read_sorted(archive_dir, columns, since_s, until_s))
+
+
+def read_sorted(
+    archive_dir: Path,
+    columns: list[str],
+    since_s: float | None = None,
+    until_s: float | None = None,
+) -> dict[str, NDArray[Any]]:
+    """Some columns of the interactions, in the order of `read_interactions` and as it reads.
+
+    Args:
+        archive_dir: root of the archive.
+        columns: time_s, partition and offset must be among them.
+        since_s, until_s: only events in `[since_s, until_s)`, Unix seconds.
+    """
     same: dict[Any, Any] = {}
     held = _Rising(_rows_written(archive_dir))
     for day in _days(archive_dir / INTERACTIONS):
@@ -88,7 +104,7 @@ def read_interactions(
         order = np.lexsort((found["offset"], found["partition"], found["time_s"]))
         held.append({name: values[order] for name, values in found.items()})
     pa.default_memory_pool().release_unused()
-    return EventLog(**held.columns)
+    return held.columns
 
 
 class _Rising:

@@ -3,6 +3,7 @@
 import threading
 from datetime import UTC, datetime
 from functools import lru_cache
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -57,6 +58,13 @@ class Catalogue:
         self.regions: list[str] = []
         self.zones: list[str] = []
         self._codes: dict[str, dict[str, int]] = {"categories": {}, "regions": {}, "zones": {}}
+
+    def __getstate__(self) -> dict[str, Any]:
+        """To another process it goes without its lock; nobody may write meanwhile."""
+        return {name: value for name, value in vars(self).items() if name != "_lock"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state, _lock=threading.Lock())
 
     def __len__(self) -> int:
         return self._n

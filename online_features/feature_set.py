@@ -133,6 +133,14 @@ class FeatureSet:
         read[np.isnan(read)] = feature.missing
         return read
 
+    def columns_of(self, name: str) -> tuple[str, ...]:
+        """Names of the columns of one feature, beside each other in `columns`.
+
+        Raises:
+            KeyError: there is no such feature.
+        """
+        return self._by_name[name].columns
+
     @cached_property
     def _by_name(self) -> dict[str, Feature]:
         return {feature.name: feature for feature in self.features}

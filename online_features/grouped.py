@@ -135,6 +135,55 @@ class GroupedFold:
         return last
 
 
+class GroupedAnswers:
+    """Tells how entities stood at questions that stand among their events.
+
+    Questions that no event parts are answered by one state: of a place that thousands are asked
+    about, no more states are held at once than it has events in a batch.
+
+    Args:
+        features: the definitions.
+    """
+
+    def __init__(self, features: FeatureSet) -> None:
+        self._features = features
+        self._hash, self._state = np.zeros(0, np.uint64), features.empty(1)
+
+    def push(self, rows: EventColumns, asks: Mask) -> tuple[States, Index]:
+        """Fold the events of a batch that count, and answer its questions.
+
+        Args:
+            rows: [n], those of one entity beside each other, in order; a question stands where
+                the first event would that it does not know.
+            asks: bool[n], which are questions; of those only the entity is read.
+
+        Returns:
+            States (without what tells duplicates), and which of them answers each question.
+        """
+        if not len(rows):
+            return self._features.empty(0), np.zeros(0, np.int64)
+        hashes = getattr(rows, self._features.entity)
+        entity = _runs(hashes)
+        states = self._features.empty(int(entity[-1]) + 1)
+        if len(self._hash) and self._hash[0] == hashes[0]:
+            states[:1] = self._state
+        known = np.cumsum(~asks)[asks]
+        about = entity[asks]
+        first = np.r_[True, (about[1:] != about[:-1]) | (known[1:] != known[:-1])][: len(about)]
+        answers = self._features.empty(int(first.sum()))
+        play(
+            self._features,
+            states,
+            rows.take(~asks),
+            entity[~asks],
+            about[first],
+            known[first],
+            answers,
+        )
+        self._hash, self._state = hashes[-1:], states[-1:].copy()
+        return answers, np.cumsum(first) - 1
+
+
 def _end_of(time_s: NDArray[np.float64], width_s: float) -> NDArray[np.float64]:
     """End of the period that each moment lies in."""
     if np.isinf(width_s):

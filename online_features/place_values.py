@@ -67,6 +67,26 @@ class PlaceStates:
         return self.feature(feature)[:, at]
 
 
+@dataclass(frozen=True)
+class ReadValues:
+    """Values that were read elsewhere, each at its own moment.
+
+    Attributes:
+        values: float32[n, columns], as `PLACE.read` gives them.
+    """
+
+    values: Values
+
+    def feature(self, name: str) -> Values:
+        """All columns of one feature, float32[n, its columns]."""
+        begin = PLACE.index[PLACE.columns_of(name)[0]]
+        return self.values[:, begin : begin + len(PLACE.columns_of(name))]
+
+    def column(self, name: str) -> Values:
+        """One column, float32[n]."""
+        return self.values[:, PLACE.index[name]]
+
+
 #: Features of which a read is the same all through a tile, with their columns on the shelf.
 _STILL = tuple(f for f in PLACE.features if f.aggregation.still(TILE_S))
 _ENDS = np.cumsum([0, *(len(f.columns) for f in _STILL)]).tolist()

@@ -16,6 +16,9 @@ def backfill(
         str | None, typer.Option(help="Day before which they end; after the last of all.")
     ] = None,
     tables: Annotated[bool, typer.Option(help="Whether to write the tables.")] = True,
+    training_sets: Annotated[
+        bool, typer.Option("--training-sets", help="Also write the choice sets of a training.")
+    ] = False,
     into_redis: Annotated[
         bool, typer.Option("--into-redis", help="Also fill Redis, where no worker has.")
     ] = False,
@@ -28,6 +31,10 @@ def backfill(
     Writes tables under `PLACESTREAM_BACKFILL_DIR`: each user at the end of each day, and each place
     at the end of each hour, in which something happened to them. Run again, it replaces the days
     asked for and leaves the others.
+
+    With --training-sets it also writes the choice sets that a training with the same settings
+    learns from, those of all days, whatever the span: `PLACESTREAM_TRAIN_SETS_FROM=backfill` has
+    `train` read them instead of making them.
 
     With --into-redis it also writes the newest states to Redis, from where `stream` workers go on,
     as `placestream rebuild` does: states that workers hold are fresher, and are left alone.
@@ -46,6 +53,7 @@ def backfill(
             since=since,
             until=until,
             tables=tables,
+            training_sets=training_sets,
             into_redis=into_redis,
             with_gaps=with_gaps,
         )

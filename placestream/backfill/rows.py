@@ -3,7 +3,7 @@
 Spark has no unsigned integers: hashes travel as signed ones of the same bits.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -21,20 +21,25 @@ from placestream.backfill.engine import BATCH_ROWS
 FOLDED = tuple(field.name for field in fields(EventColumns))
 COLUMNS = (*FOLDED, "partition", "offset", "user_id", "place_id")
 _HASHES = frozenset({"user", "place", "event_hash"})
+_SPARK = {
+    "uint64": "long",
+    "int64": "long",
+    "int32": "int",
+    "int8": "byte",
+    "float": "float",
+    "double": "double",
+    "string": "string",
+}
+
+
+def schema_of(columns: Sequence[str]) -> str:
+    """Of Spark, for some columns of interactions."""
+    types = {name: _SPARK[str(INTERACTION_SCHEMA.field(name).type)] for name in columns}
+    return ", ".join(f"`{name}` {kind}" for name, kind in types.items())
+
+
 #: Of Spark, for `COLUMNS`.
-SCHEMA = ", ".join(
-    f"`{name}` "
-    + {
-        "uint64": "long",
-        "int64": "long",
-        "int32": "int",
-        "int8": "byte",
-        "float": "float",
-        "double": "double",
-        "string": "string",
-    }[str(INTERACTION_SCHEMA.field(name).type)]
-    for name in COLUMNS
-)
+SCHEMA = schema_of(COLUMNS)
 Batches = Iterator[pa.RecordBatch]
 
 

@@ -9,7 +9,7 @@ What counts is decided by user, in the order of the log, and what counts is then
 as in the stream.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -76,11 +76,15 @@ def read_log(
     files = sorted((archive_dir / INTERACTIONS).glob("day=*/*.parquet"))
     files = [file for file in files if not file.name.startswith((".", "_"))]
     number = tasks(spark, sum(file.stat().st_size for file in files))
-    spark.conf.set("spark.sql.leafNodeDefaultParallelism", max(min(number, len(files)), 1))
-    named = spark.createDataFrame([(str(file),) for file in files], "path string")
-    every = mapped(named, ReadFiles(Erased.read(archive_dir), ends), SCHEMA)
+    every = mapped(named(spark, files, number), ReadFiles(Erased.read(archive_dir), ends), SCHEMA)
     by_user = _grouped(every, "user", order, number)
     return Log(mapped(by_user, count_once, SCHEMA).persist(StorageLevel.DISK_ONLY), order, number)
+
+
+def named(spark: "SparkSession", files: Sequence[Path], most: int) -> "DataFrame":
+    """Rows that name files, over so many tasks at most."""
+    spark.conf.set("spark.sql.leafNodeDefaultParallelism", max(min(most, len(files)), 1))
+    return spark.createDataFrame([(str(file),) for file in files], "path string")
 
 
 def _grouped(rows: "DataFrame", entity: str, order: tuple[str, ...], tasks: int) -> "DataFrame":

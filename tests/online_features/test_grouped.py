@@ -1,6 +1,7 @@
 """Folds of a log that is sorted by entity and cut anywhere, against the replay of the same log."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import fields
 from itertools import pairwise
 
 import numpy as np
@@ -13,6 +14,7 @@ from online_features.definitions import PLACE, USER
 from online_features.feature_set import FeatureSet
 from online_features.grouped import (
     PERIOD_S,
+    GroupedAnswers,
     GroupedDuplicates,
     GroupedFold,
     Period,
@@ -23,6 +25,8 @@ from tests.online_features.histories import START_S, columns, histories
 from tests.online_features.oracle import Event
 
 CUTS = st.lists(st.integers(0, 120), max_size=8)
+#: Positions in a log, and of whom is asked; the histories have four users and six places.
+QUESTIONS = st.lists(st.tuples(st.integers(0, 120), st.integers(0, 8)), max_size=60)
 
 
 def parts(events: EventColumns, cuts: Sequence[int]) -> Iterator[slice]:
@@ -96,6 +100,61 @@ def test_snapshots_are_what_the_replay_answers_at_the_end_of_each_period(
     for part, user_states, place_states in point_in_time(log, queries):
         states = user_states if features is USER else place_states
         assert features.pack(got.states[by_time][part]) == features.pack(states)
+
+
+@pytest.mark.parametrize("features", [USER, PLACE])
+@given(events=histories(), cuts=CUTS, asked=QUESTIONS)
+def test_questions_among_the_events_are_answered_as_by_the_replay(
+    features: FeatureSet, events: list[Event], cuts: list[int], asked: list[tuple[int, int]]
+) -> None:
+    """Of anybody at any position, many at one, and of whom nothing is known."""
+    log = columns(events)
+    new, order = counted(log, cuts)
+    before = np.sort(np.array([at for at, _ in asked], np.int64) % (len(log) + 1))
+    who = np.array([entity for _, entity in asked], np.uint64)
+    queries = Queries(before, who, who)
+    expected = [
+        states if features is USER else places
+        for _, states, places in point_in_time(log, queries, chunk=1_000)
+    ]
+    everything = _with_questions(new, who)
+    asks = np.arange(len(everything)) >= len(new)
+    # A question about position b comes before the event there, and behind the one before.
+    at = np.lexsort((~asks, np.r_[order, before], getattr(everything, features.entity)))
+    answers, found = GroupedAnswers(features), []
+    for part in parts(everything, cuts):
+        states, which = answers.push(everything.take(at[part]), asks[at[part]])
+        assert len(which) == asks[at[part]].sum()
+        found.append(states[which])
+    got = np.concatenate([features.empty(0), *found])
+    back = np.argsort(at[asks[at]])
+    assert features.pack(got[back]) == features.pack(np.concatenate([got[:0], *expected]))
+
+
+def _with_questions(events: EventColumns, who: np.ndarray) -> EventColumns:
+    """Events, then rows that name an entity and say nothing else."""
+    none = {f.name: np.zeros(len(who), getattr(events, f.name).dtype) for f in fields(EventColumns)}
+    none |= {"user": who, "place": who}
+    both = {name: np.r_[getattr(events, name), values] for name, values in none.items()}
+    return EventColumns(**both)
+
+
+def test_questions_that_no_event_parts_share_a_state() -> None:
+    """A place that everybody is asked about costs the states of its own events."""
+    answers, n = GroupedAnswers(PLACE), 1_000
+    rows = EventColumns.of(
+        user=np.arange(1, n + 1),
+        place=np.full(n, 9),
+        kind=np.full(n, VISIT),
+        time_s=np.full(n, START_S),
+    )
+    asks = np.arange(n) % 100 != 0
+    for batch in range(2):
+        states, which = answers.push(rows, asks)
+        assert len(states) == 10
+        assert len(which) == asks.sum()
+        visits = PLACE.read(states, float(START_S))[:, PLACE.index["visits_24h"]]
+        assert visits.tolist() == [10 * batch + i for i in range(1, 11)]
 
 
 def test_a_position_that_is_archived_twice_counts_once_and_a_duplicate_once() -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from online_features.definitions import PLACE
 from online_features.feature_set import BadState
-from online_features.place_values import TILE_S, PlaceShelf, PlaceStates, PlaceValues
+from online_features.place_values import TILE_S, PlaceShelf, PlaceStates, PlaceValues, ReadValues
 from online_features.rings import DAY_S, HOUR_S
 from tests.online_features.histories import SPAN_S, START_S, columns, histories, random_history
 from tests.online_features.oracle import Event
@@ -46,6 +46,12 @@ def test_a_shelf_says_what_the_states_say(history: list[Event], first: int) -> N
         for later_s in LATER_S:
             now_s = begin_s + later_s
             _same(shelf.values(PLACES, PLACE.pack(states), now_s), states, now_s)
+
+
+def test_values_that_were_read_elsewhere_are_told_by_name() -> None:
+    """By feature and by column, as the states that they were read from."""
+    states, now_s = _folded(random_history(np.random.default_rng(3), 100, 4, DAY_S)), START_S + 9.0
+    _same(ReadValues(PLACE.read(states, now_s)), states, now_s)
 
 
 def test_places_come_in_any_order_and_may_be_unknown() -> None:
