@@ -27,7 +27,7 @@ from online_features.slim_log import SlimLog
 from placestream.backfill.rows import FOLDED, Batches, schema_of
 
 #: Sets of a block, and so of the task that looks at them; divides what is drawn at once.
-BLOCK = 512
+BLOCK = 256
 #: The slot of the question about the user; those about places have their position in the set.
 USER_SLOT = -1
 _LIKE_EVENTS = (*FOLDED, "partition", "offset")

@@ -1,14 +1,20 @@
 """Archives of random histories: late, out of order, sent twice, and archived twice."""
 
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.dataset as ds
 
 from contracts.ids import id64, partition_of
 from contracts.settings import Settings
 from online_features.archive_schema import INTERACTION_SCHEMA, INTERACTIONS
+from online_features.arrow_columns import numpy_of
+from online_features.columns import occurrence
+from placestream.simulation import City, Plan
+from placestream.simulation.to_archive import write_archive
 from streams.archive import by_day, write_whole
 from tests.online_features.histories import random_history
 from tests.online_features.oracle import Event
@@ -57,6 +63,36 @@ def _table(events: Sequence[Event]) -> pa.Table:
         "raw": [b"{}"] * len(events),
     }
     return pa.table(columns, schema=INTERACTION_SCHEMA)
+
+
+def write_messy_city(archive_dir: Path, seed: int, hot: float = 0.0) -> None:
+    """Two weeks of a city with its weather, whose events came late, were repeated, or lie twice.
+
+    Args:
+        archive_dir: where to.
+        seed: of the city and of the mess.
+        hot: so much of all happens at one place.
+    """
+    rng = np.random.default_rng(seed)
+    plan = Plan(users=80, places=150, days=14)
+    write_archive(City(plan, ending_s=STREAM_ENDS_S, seed=seed), archive_dir)
+    folder = archive_dir / INTERACTIONS
+    table = ds.dataset(folder).to_table(columns=INTERACTION_SCHEMA.names)
+    shutil.rmtree(folder)
+    columns = {name: numpy_of(table[name]) for name in table.column_names}
+    there = rng.random(len(table)) < hot
+    for name in ("place", "place_id"):
+        columns[name] = np.where(there, columns[name][0], columns[name])
+    # A twelfth is sent again, each in any order, so that most arrive late.
+    sent = rng.permutation(np.r_[: len(table), rng.integers(len(table), size=len(table) // 12)])
+    columns = {name: values[sent] for name, values in columns.items()}
+    partition = np.array([partition_of(user, PARTITIONS) for user in columns["user_id"]], np.int32)
+    columns |= {"partition": partition, "offset": occurrence(partition)}
+    messy = pa.table(columns, schema=INTERACTION_SCHEMA)
+    for part in np.array_split(np.arange(len(sent)), 3):
+        twice = rng.integers(len(sent), size=len(sent) // 20)
+        for rows, day in by_day(messy.take(pa.array([*part, *twice])), folder):
+            write_whole(rows, day)
 
 
 def stream_and_archive(settings: Settings, seed: int, messages: int) -> None:
