@@ -1,5 +1,7 @@
 """`python -m benchmarks.backfill`: all features over an archive, by Spark, beside the replay.
 
+With `--sets` the choice sets of a training instead of the tables, in sets a second and core.
+
 The tables of `placestream backfill` (users by the day, places by the hour) of simulated cities that
 differ in their people alone (30 days, 5,000 places), and the same values asked of the replay in one
 process. Events a second and core: Spark's by its wall clock and the cores that it may use, without
@@ -34,7 +36,7 @@ class Run:
     Attributes:
         seconds: from the first event read to the end.
         ready_s: before that.
-        rows: of both tables.
+        rows: of both tables, or sets.
         peak_mb: most memory of all its processes together.
     """
 
@@ -92,8 +94,13 @@ def child(module: str, *given: object) -> Run:
     return Run(told["seconds"], told["ready_s"], int(told["rows"]), peak.mb)
 
 
-def measured(events: int, rounds: int, seed: int, cores: int) -> tuple[int, list[Run], list[Run]]:
-    """Interactions of a city, and the runs over it by Spark and by the replay, in turn."""
+def measured(
+    events: int, rounds: int, seed: int, cores: int, of: str = ""
+) -> tuple[int, list[Run], list[Run]]:
+    """Interactions of a city, and the runs over it by Spark and by the replay, in turn.
+
+    `of` is "" for the tables, "-sets" for the sets.
+    """
     with tempfile.TemporaryDirectory(prefix="placestream-bench-") as folder:
         archive, people = Path(folder) / "archive", max(round(events / EVENTS_OF_ONE), 50)
         writes = [sys.executable, "-m", "benchmarks.training_child", "write"]
@@ -107,17 +114,20 @@ def measured(events: int, rounds: int, seed: int, cores: int) -> tuple[int, list
         spark, replay = [], []
         for number in range(rounds):
             tables = Path(folder) / f"tables-{number}"
-            spark.append(child("benchmarks.backfill_child", "spark", archive, tables, cores))
-            replay.append(child("benchmarks.backfill_child", "replay", archive))
+            spark.append(child("benchmarks.backfill_child", f"spark{of}", archive, tables, cores))
+            replay.append(child("benchmarks.backfill_child", f"replay{of}", archive))
             assert spark[-1].rows == replay[-1].rows
     return written, spark, replay
 
 
-def figures(events: int, spark: Sequence[Run], replay: Sequence[Run], cores: int) -> list[Figure]:
-    """Of one size."""
-    name, unit = f"{events} events", "events/s/core"
-    by_spark = Figure(f"{name} backfill", unit, tuple(events / r.seconds / cores for r in spark))
-    by_replay = Figure(f"{name} replay", unit, tuple(events / r.seconds for r in replay))
+def figures(
+    events: int, spark: Sequence[Run], replay: Sequence[Run], cores: int, *, sets: bool = False
+) -> list[Figure]:
+    """Of one size; rates in events, or in sets."""
+    name, unit = f"{events} events", f"{'sets' if sets else 'events'}/s/core"
+    done = spark[0].rows if sets else events
+    by_spark = Figure(f"{name} backfill", unit, tuple(done / r.seconds / cores for r in spark))
+    by_replay = Figure(f"{name} replay", unit, tuple(done / r.seconds for r in replay))
     return [
         by_spark,
         by_replay,
@@ -140,6 +150,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--large", action="store_true", help="ten million events, too")
     parser.add_argument("--events", type=int, nargs="*", help="sizes of the cities")
+    parser.add_argument("--sets", action="store_true", help="training sets instead of tables")
     parser.add_argument("--rounds", type=int, default=3, help="at the least size; others once")
     parser.add_argument("--seed", type=int, default=17)
     parser.add_argument("--json", action="store_true", help="end in a line of JSON")
@@ -153,8 +164,10 @@ def main() -> None:
     by_replay: list[list[Run]] = []
     for number, size in enumerate(sizes):
         rounds = given.rounds if number == 0 else 1
-        events, spark, replay = measured(size, rounds, given.seed, cores)
-        found += figures(events, spark, replay, cores)
+        events, spark, replay = measured(
+            size, rounds, given.seed, cores, "-sets" if given.sets else ""
+        )
+        found += figures(events, spark, replay, cores, sets=given.sets)
         facts[f"rows_of_{events}_events"] = spark[0].rows
         written.append(events)
         by_spark.append(spark)

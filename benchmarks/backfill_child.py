@@ -1,4 +1,4 @@
-"""The processes of `benchmarks.backfill`: the tables of an archive, by Spark or by the replay.
+"""The processes of `benchmarks.backfill`: tables, or sets, of an archive, by Spark or the replay.
 
 Each prints one line of JSON at the end: the seconds, of which `ready_s` before any event was read.
 """
@@ -12,7 +12,9 @@ from pathlib import Path
 import numpy as np
 
 from contracts.settings import Settings
-from online_features.archive import EventLog, read_interactions
+from models.choice_sets import choice_sets
+from models.set_plan import plan_of_log
+from online_features.archive import EventLog, read_catalogue, read_context, read_interactions
 from online_features.duplicates import SEEN_DTYPE, mark_new
 from online_features.grouped import PERIOD_S
 from online_features.replay import Queries, point_in_time
@@ -62,13 +64,42 @@ def _values(log: EventLog, counted: EventLog, table: Table) -> int:
     return len(who)
 
 
+def sets_by_spark(archive: Path, tables: Path, cores: int) -> dict[str, float]:
+    """`placestream backfill --no-tables --training-sets` itself."""
+    from placestream.backfill.engine import session
+    from placestream.backfill.training_sets import write_sets
+
+    began_s = time.monotonic()
+    settings = Settings(
+        _env_file=None, archive_dir=archive, backfill_dir=tables, spark_master=f"local[{cores}]"
+    )
+    with session(settings) as spark:
+        ready_s = time.monotonic()
+        rows = write_sets(spark, settings)
+        done_s = time.monotonic()
+    return {"seconds": done_s - ready_s, "ready_s": ready_s - began_s, "rows": rows}
+
+
+def sets_by_replay(archive: Path) -> dict[str, float]:
+    """The same sets in this process, as a training makes them; nothing is written."""
+    began_s = time.monotonic()
+    log, catalogue = read_interactions(archive), read_catalogue(archive)
+    settings = Settings(_env_file=None, archive_dir=archive)
+    known, plan = plan_of_log(log, catalogue, read_context(archive), settings)
+    made = choice_sets(known, catalogue, plan.moments, plan.at, plan.rng)
+    rows = sum(len(some) for some in made)
+    return {"seconds": time.monotonic() - began_s, "ready_s": 0.0, "rows": rows}
+
+
 def main() -> None:
-    """Do as the arguments say: `spark ARCHIVE TABLES CORES`, or `replay ARCHIVE`."""
+    """Do as the arguments say: `spark[-sets] ARCHIVE TABLES CORES`, or `replay[-sets] ARCHIVE`."""
     what, archive, *rest = sys.argv[1:]
-    if what == "spark":
-        print(json.dumps(by_spark(Path(archive), Path(rest[0]), int(rest[1]))))
+    spark = {"spark": by_spark, "spark-sets": sets_by_spark}
+    replay = {"replay": by_replay, "replay-sets": sets_by_replay}
+    if what in spark:
+        print(json.dumps(spark[what](Path(archive), Path(rest[0]), int(rest[1]))))
     else:
-        print(json.dumps(by_replay(Path(archive))))
+        print(json.dumps(replay[what](Path(archive))))
 
 
 if __name__ == "__main__":

@@ -12,6 +12,11 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from contracts.ids import as_int64
 from contracts.settings import Settings
 from models.backfilled_sets import SHAPED, mark_of, sets_folder, write_manifest
 from models.moments import Moments
@@ -51,6 +56,7 @@ class Drawn:
 
     Attributes:
         files: of the blocks.
+        users: int64[u], whoever is asked about, as Spark has hashes.
         sets, places: how many.
         ends: of each partition, the offset before which events are read.
         mark: of the sets, see `mark_of`.
@@ -58,6 +64,7 @@ class Drawn:
     """
 
     files: tuple[Path, ...]
+    users: NDArray[np.int64]
     sets: int
     places: int
     ends: tuple[int, ...]
@@ -103,22 +110,25 @@ def _draw(settings: Settings, catalogue: Catalogue, blocks_dir: Path) -> Drawn:
         Block.of(sets, plan, log).write(blocks_dir)
         places += int((sets.places >= 0).sum())
     files = tuple(sorted(blocks_dir.iterdir()))
-    return Drawn(files, len(plan.moments), places, log.ends, mark, plan.teach)
+    users = as_int64(np.unique(plan.moments.user))
+    return Drawn(files, users, len(plan.moments), places, log.ends, mark, plan.teach)
 
 
 def _make(spark: "SparkSession", log: Log, drawn: Drawn, catalogue: Catalogue, made: Path) -> None:
     """Ask, answer and see, and write the sets by day."""
+    from pyspark.sql.functions import broadcast, expr
+
     held: Any = spark.sparkContext.broadcast(catalogue)
     number = max(log.tasks, tasks(spark, _QUESTION_BYTES * drawn.places))
     files = named(spark, drawn.files, number)
-    of_users = _answered(log, files, USER, ask_users, told_of_users, number)
-    of_places = _answered(log, files, PLACE, AskPlaces(held), told_of_places, number)
-    block = f"number div {BLOCK}"
-    from pyspark.sql.functions import expr
-
+    # Most people are in no set, and need not be folded; most places are in some.
+    asked = broadcast(spark.createDataFrame(pa.table({"user": drawn.users})))
+    theirs = log.rows.join(asked, "user", "left_semi")
+    of_users = _answered(theirs, files, USER, ask_users, told_of_users, number)
+    of_places = _answered(log.rows, files, PLACE, AskPlaces(held), told_of_places, number)
     by_block = (
         of_users.union(of_places)
-        .repartitionById(len(drawn.files), expr(f"int({block})"))
+        .repartitionById(len(drawn.files), expr(f"int(number div {BLOCK})"))
         .sortWithinPartitions("number", "slot")
     )
     task = MakeSets(drawn.files[0].parent, held, drawn.teach)
@@ -129,11 +139,16 @@ def _make(spark: "SparkSession", log: Log, drawn: Drawn, catalogue: Catalogue, m
 
 
 def _answered(
-    log: Log, files: "DataFrame", features: FeatureSet, ask: Task, told: Told, number: int
+    events: "DataFrame",
+    files: "DataFrame",
+    features: FeatureSet,
+    ask: Task,
+    told: Told,
+    number: int,
 ) -> "DataFrame":
     """Answers to the questions about users, or places."""
     asked = mapped(files, ask, questions.SCHEMA)
-    order = (features.entity, *log.order, "event")
-    both = log.rows.selectExpr(*questions.EVENT).union(asked)
+    order = (features.entity, *BY_TIME, "event")
+    both = events.selectExpr(*questions.EVENT).union(asked)
     ordered = both.repartition(number, features.entity).sortWithinPartitions(*order)
     return mapped(ordered, Answer(features, told), answers.SCHEMA)

@@ -110,7 +110,9 @@ def fitted(known: Known, cuts: Cuts, settings: Settings, progress: Reporter) -> 
             train_rows=needs_rows(settings),
             report=stage.advance,
         )
-    pair = fit_pair(events, known.catalogue, data, settings, progress)
+    # Sets in files are of the whole archive, not of what lies before these cuts.
+    own = settings.model_copy(update={"train_sets_from": "replay"})
+    pair = fit_pair(events, known.catalogue, data, own, progress)
     curves = {name: [asdict(epoch) for epoch in epochs] for name, epochs in pair.curves.items()}
     return Scorer.of(pair.candidates, pair.ranker, {"curves": curves})
 

@@ -38,3 +38,12 @@ def test_the_replay_answers_for_each_day_and_hour_with_an_event(tmp_path: Path) 
     hours = {(p, t // 3_600) for p, t in zip(log.place_id, log.time_s, strict=True)}
     # A simulated city sends nothing twice.
     assert by_replay(tmp_path)["rows"] == len(days) + len(hours)
+
+
+def test_sets_a_second_are_of_each_core() -> None:
+    """Of the sets that were made, whatever the number of events: 60 in 3 s on two cores are 10."""
+    spark, replay = [Run(3.0, 60.0, 60, 900.0)], [Run(2.0, 0.0, 60, 300.0)]
+    found = {(f.name, f.unit): f.median for f in figures(1_000, spark, replay, 2, sets=True)}
+    assert found["1000 events backfill", "sets/s/core"] == 10
+    assert found["1000 events replay", "sets/s/core"] == 30
+    assert found["1000 events backfill / replay", "ratio"] == pytest.approx(1 / 3)

@@ -1,5 +1,6 @@
 """The catalogue against a plain scan over all places."""
 
+import pickle
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
@@ -70,6 +71,19 @@ def test_an_older_version_changes_nothing_and_a_closed_place_is_gone() -> None:
     assert len(catalogue.near(0, 0, 10, 5)[0]) == 0
     catalogue.upsert(place("1", name="again", version=6))
     assert len(catalogue.near(0, 0, 10, 5)[0]) == 1
+
+
+def test_it_goes_to_another_process_whole() -> None:
+    """Places are found by id and by distance there, and it can be written to."""
+    catalogue = Catalogue()
+    catalogue.upsert(place("1", category="cafe", version=5))
+    copy: Catalogue = pickle.loads(pickle.dumps(catalogue))  # our own bytes
+    assert copy.row_of("1") == 0
+    assert copy.near(0, 0, 10, 5)[0].tolist() == [0]
+    copy.upsert(place("2", version=6))
+    assert copy.ids == ["1", "2"]
+    assert copy.categories == ["cafe"]
+    assert len(catalogue) == 1
 
 
 def test_columns_grow_and_tell_unknown_from_known() -> None:
