@@ -160,26 +160,18 @@ class GroupedAnswers:
         Returns:
             States (without what tells duplicates), and which of them answers each question.
         """
+        features = self._features
         if not len(rows):
-            return self._features.empty(0), np.zeros(0, np.int64)
-        hashes = getattr(rows, self._features.entity)
+            return features.empty(0), np.zeros(0, np.int64)
+        hashes = getattr(rows, features.entity)
         entity = _runs(hashes)
-        states = self._features.empty(int(entity[-1]) + 1)
+        states = features.empty(int(entity[-1]) + 1)
         if len(self._hash) and self._hash[0] == hashes[0]:
             states[:1] = self._state
-        known = np.cumsum(~asks)[asks]
-        about = entity[asks]
+        about, known = entity[asks], np.cumsum(~asks)[asks]
         first = np.r_[True, (about[1:] != about[:-1]) | (known[1:] != known[:-1])][: len(about)]
-        answers = self._features.empty(int(first.sum()))
-        play(
-            self._features,
-            states,
-            rows.take(~asks),
-            entity[~asks],
-            about[first],
-            known[first],
-            answers,
-        )
+        answers, events = features.empty(int(first.sum())), rows.take(~asks)
+        play(features, states, events, entity[~asks], about[first], known[first], answers)
         self._hash, self._state = hashes[-1:], states[-1:].copy()
         return answers, np.cumsum(first) - 1
 
