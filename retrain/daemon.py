@@ -74,7 +74,7 @@ def run(
         client = closing.enter_context(_redis(settings))
         publisher = Publisher(settings)
         closing.callback(publisher.close)
-        monitor = Monitor(settings, Triggers(settings, client, publisher, clock))
+        monitor = Monitor(settings, Triggers(settings, client, publisher, clock), clock)
         closing.enter_context(_beside("monitor", monitor, stop))
         controller = Controller(settings, client, publisher, clock, lease_s=lease_s)
         closing.enter_context(_beside("controller", controller, stop))
@@ -163,6 +163,7 @@ class Requests:
                 _log.warning("request_stays_open", offset=message.offset(), error=str(error))
                 self._pause_s(_RETRY_S)
         self._commit(message)
+        metrics.OPEN_REQUEST.set(0)
         self._consumer.resume(self._consumer.assignment())
 
     def _ending(self, message: confluent_kafka.Message, worker: Worker) -> Callable[[], object]:
@@ -175,6 +176,7 @@ class Requests:
             return partial(self._outbox.send, letters, "", dead_letter(message, bad))
         _log.info("request_taken", audit_id=request.audit_id, reason=request.reason)
         metrics.REQUESTS.labels(reason=request.reason).inc()
+        metrics.OPEN_REQUEST.set(request.requested_at.timestamp())
         return partial(worker.work, request)
 
     def _commit(self, message: confluent_kafka.Message) -> None:

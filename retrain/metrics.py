@@ -36,9 +36,17 @@ DRIFT_WATCHED = Gauge(
     "shown (columns), of its error (error), of what is chosen (target); none without a pair.",
     ["detector"],
 )
+DRIFT_LOOK = Gauge(
+    "placestream_drift_look_timestamp_seconds",
+    "When drift, outcomes, samples and age were last judged without an error, Unix seconds.",
+)
 DRIFT_ANSWERS = Gauge("placestream_drift_window_answers", "Answers that drift is judged by.")
 REQUESTS = Counter(
     "placestream_retrain_requests_total", "Requests for a new pair of models.", ["reason"]
+)
+OPEN_REQUEST = Gauge(
+    "placestream_retrain_open_request_timestamp_seconds",
+    "When the request that is being worked off was made, Unix seconds; 0: none is.",
 )
 TRAININGS = Counter(
     "placestream_trainings_total",

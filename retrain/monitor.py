@@ -42,11 +42,15 @@ class Monitor:
     Args:
         settings: of the installation.
         triggers: decides and asks.
+        clock: Unix seconds, for telling when it looked.
     """
 
-    def __init__(self, settings: Settings, triggers: Triggers) -> None:
+    def __init__(
+        self, settings: Settings, triggers: Triggers, clock: Callable[[], float] = time.time
+    ) -> None:
         self.died_of: Exception | None = None
         self._settings = settings
+        self._clock = clock
         self._rng = np.random.default_rng(settings.seed)
         self._triggers = triggers
         self._decoder = msgspec.json.Decoder(Impression)
@@ -82,6 +86,7 @@ class Monitor:
     def _try_look(self) -> None:
         try:
             self.look()
+            metrics.DRIFT_LOOK.set(self._clock())
         except (redis.RedisError, NotPublished, confluent_kafka.KafkaException) as error:
             _log.warning("monitor_waits", error=str(error))
         except (OSError, ValueError) as error:

@@ -28,6 +28,8 @@ _WORDS = {
     "count_values",
     "label_replace",
     "avg_over_time",
+    "max_over_time",
+    "bool",
     "sqrt",
     "time",
     "rate",

@@ -13,6 +13,7 @@ from pathlib import Path
 import confluent_kafka
 import msgspec
 import pytest
+from prometheus_client import REGISTRY
 
 from contracts.events import DeadLetter, RolloutStep
 from contracts.experiment import CANARY
@@ -132,6 +133,19 @@ def test_a_hand_sent_request_leads_to_a_new_version_in_service(
             text = page.read().decode()
     assert 'placestream_trainings_total{outcome="promoted"}' in text
     assert 'placestream_retrain_requests_total{reason="manual"}' in text
+
+
+@pytest.mark.usefixtures("model_server")
+def test_a_request_is_open_until_it_has_ended(settings: Settings) -> None:
+    """While it trains, the time of the request is told; afterwards there is none."""
+    name = "placestream_retrain_open_request_timestamp_seconds"
+    before_s = time.time()
+    with daemon(settings, trainers.waits_for_leave):
+        manual(settings)
+        wait_for(lambda: trainers.trainings(settings) == 1, "no training began")
+        assert before_s < (REGISTRY.get_sample_value(name) or 0) < time.time()
+        trainers.give_leave(settings)
+        wait_for(lambda: REGISTRY.get_sample_value(name) == 0, "the request is still open")
 
 
 @pytest.mark.usefixtures("model_server")

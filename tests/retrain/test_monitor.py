@@ -186,6 +186,28 @@ def test_without_a_pair_in_service_nothing_is_unwatched(
     wait_for(lambda: set(watched().values()) == {None}, "it is said to be unwatched")
 
 
+def test_only_a_look_that_succeeds_is_told(
+    quick: Settings,
+    start: Callable[[], Watching],
+    outbox: Remembering,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A monitor that cannot tell what is in service has not looked."""
+    name = "placestream_drift_look_timestamp_seconds"
+    before_s = time.time()
+    start()
+    wait_for(lambda: (gauge(name) or 0) > before_s, "it did not look")
+    failed: list[float] = []
+
+    def unreadable(_: Settings) -> None:
+        failed.append(time.time())
+        raise ValueError("no configuration")
+
+    monkeypatch.setattr(monitor, "current", unreadable)
+    wait_for(lambda: len(failed) > 2, "it did not try again")
+    assert (gauge(name) or 0) < failed[0]
+
+
 def test_a_new_version_brings_its_own_reference(
     quick: Settings, topics: Topics, start: Callable[[], Watching], outbox: Remembering
 ) -> None:

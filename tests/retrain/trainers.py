@@ -37,6 +37,19 @@ def rejects(settings: Settings, audit_id: str) -> Trained:
     return Trained(None, METRICS, "worse than the one in service")
 
 
+def waits_for_leave(settings: Settings, audit_id: str) -> Trained:
+    """Ends, with nothing good, when `give_leave` was called."""
+    _count(settings)
+    while not (settings.models_dir / "leave").exists():
+        time.sleep(0.05)
+    return Trained(None, METRICS, "worse than the one in service")
+
+
+def give_leave(settings: Settings) -> None:
+    """Let trainings that wait for it end."""
+    (settings.models_dir / "leave").touch()
+
+
 def raises(settings: Settings, audit_id: str) -> Trained:
     """It fails."""
     _count(settings)
