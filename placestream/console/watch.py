@@ -123,12 +123,15 @@ def _service(now: Look, before: Look) -> dict[str, Any]:
         now.buckets(_ASKED, method="Recommend"), before.buckets(_ASKED, method="Recommend")
     )
     p50, p99 = quantile(took, 0.5), quantile(took, 0.99)
+    alone = _per_s(now, before, "placestream_requests_total", method="Recommend")
+    batched = _per_s(now, before, "placestream_batch_items_total")
     return {
-        "per_s": _per_s(now, before, "placestream_requests_total", method="Recommend"),
+        "per_s": None if alone is None or batched is None else alone + batched,
         "p50_ms": None if p50 is None else 1_000 * p50,
         "p99_ms": None if p99 is None else 1_000 * p99,
         "degraded": now.sum("placestream_degraded_total"),
-        "answers": now.sum("placestream_requests_total", method="Recommend", code="OK"),
+        "answers": now.sum("placestream_requests_total", method="Recommend", code="OK")
+        + now.sum("placestream_batch_items_total", code="OK"),
         "places": now.sum("placestream_catalogue_places"),
     }
 
