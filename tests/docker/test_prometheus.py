@@ -89,6 +89,9 @@ def test_every_number_of_the_design_has_its_alert() -> None:
         "accuracy < 0.80 retrains": ("ServedAccuracyLow", "accuracy", "< 0.8"),
         "1 M new samples retrain": ("TrainingOverdue", "samples_since", "> 1000000"),
         "weekly at the latest": ("TrainingOverdue", "newest_pair", "> 691200"),
+        "A/B 90/10": ("SampleRatioMismatch", "rollbacks_total", 'cause="mismatch"'),
+        "A/B seven days": ("CanaryLacksUsers", 'state="canary"', "> 604800"),
+        "A/B 10,000 a side": ("CanaryLacksUsers", "canary_users", "< 10000"),
     }
     for number, (name, series_part, mark) in watched.items():
         expression = " ".join(alerts()[name]["expr"].split())
@@ -195,6 +198,9 @@ def test_marks_are_those_of_the_code() -> None:
     assert int(samples) == constant(ROOT / "retrain/triggers.py", "SAMPLES")
     assert int(age_s) == 8 * 86_400
     assert str(default["canary_max_s"] + 86_400) in marks["RolloutStuck"]
+    assert default["canary_share"] == 0.1
+    least = [str(default["canary_min_users"]), str(default["canary_min_s"])]
+    assert marks["CanaryLacksUsers"] == least
 
 
 def test_latency_objective_is_an_edge_of_the_histogram() -> None:
