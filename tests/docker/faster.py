@@ -84,7 +84,7 @@ def write_prometheus(
     It scrapes and judges `every` so often; not divided, for a scrape takes as long as it takes.
     """
     config = yaml.safe_load((ROOT / "docker/prometheus/prometheus.yml").read_text())
-    config["global"] = {"scrape_interval": every, "evaluation_interval": every}
+    config["global"] |= {"scrape_interval": every, "evaluation_interval": every}
     config["alerting"]["alertmanagers"] = [{"static_configs": [{"targets": [alertmanager]}]}]
     jobs = [job for job in config["scrape_configs"] if job["job_name"] in addresses]
     for job in jobs:

@@ -107,8 +107,9 @@ def test_alert_says_what_to_do(name: str) -> None:
     assert alert["labels"]["severity"] in ("info", "warning", "critical")
     notes = alert["annotations"]
     assert set(notes) == {"summary", "description", "runbook_url"}
-    assert notes["runbook_url"] == f"docs/runbooks/{name}.md"
-    text = (ROOT / notes["runbook_url"]).read_text(encoding="utf-8")
+    page = f"docs/runbooks/{name}.md"
+    assert notes["runbook_url"] == f"{{{{ $externalLabels.runbooks }}}}{page}"
+    text = (ROOT / page).read_text(encoding="utf-8")
     assert text.startswith(f"# {name}\n")
     for heading in ("## What it means", "## Look at", "## Do"):
         assert f"\n{heading}\n" in text

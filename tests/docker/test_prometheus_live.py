@@ -11,6 +11,7 @@ from inference.metrics import Metrics
 from tests.docker import series
 from tests.docker.watching import Watching, until, watching
 
+RUNBOOKS = "https://git.example/placestream/blob/main/"
 JOBS = ("stream", "serve", "retrain", "model-server")
 
 
@@ -46,8 +47,11 @@ def targets(serve: Metrics) -> Iterator[dict[str, Target]]:
 
 
 @pytest.fixture
-def watched(targets: dict[str, Target], tmp_path: Path) -> Iterator[Watching]:
-    """Prometheus, which watches them, and Alertmanager."""
+def watched(
+    targets: dict[str, Target], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Watching]:
+    """Prometheus, which watches them and knows where runbooks are read, and Alertmanager."""
+    monkeypatch.setenv("RUNBOOKS_URL", RUNBOOKS)
     addresses = {job: target.address for job, target in targets.items()}
     with watching(tmp_path, addresses) as servers:
         yield servers
@@ -85,6 +89,8 @@ def test_alerts_arrive_when_something_breaks(
     told = watched.delivered()["RoleDown"]
     assert told["labels"]["job"] == "retrain"
     assert told["annotations"]["summary"] == "retrain does not answer"
+    assert told["annotations"]["runbook_url"] == f"{RUNBOOKS}docs/runbooks/RoleDown.md"
+    assert "runbooks" not in told["labels"]
     assert [receiver["name"] for receiver in told["receivers"]] == ["operators"]
 
 

@@ -132,7 +132,11 @@ def watching(folder: Path, addresses: dict[str, str], every: str = "250ms") -> I
             "/etc/prometheus/prometheus.yml": folder / "prometheus.yml",
             "/prometheus": folder / "tsdb",
         }
-        flags = _composed_flags("prometheus", paths)
+        # Debian's Prometheus 2 is asked to read the environment, as 3 does by itself.
+        flags = [
+            *_composed_flags("prometheus", paths),
+            "--enable-feature=expand-external-labels",
+        ]
         prometheus = closing.enter_context(_started("prometheus", folder, flags))
         yield Watching(prometheus, alertmanager, webhook)
 
