@@ -11,6 +11,11 @@ from collections.abc import Sequence
 import xxhash
 
 _MARK = "features_"
+#: Name of the candidate model's second signature, and of its output: place ids in, a vector of each
+#: out, float32[n, d], by whose cosine an answer can be varied; all 0 where none is known. A
+#: signature of its own, since a request that wants no variety then asks, and a server that batches
+#: by the tensors asked for then computes, what they did before. Older exports have none.
+VECTORS = "vectors"
 
 #: Visits of a place over windows that slide, as the candidate model is handed them.
 CROWD = ("visits_1h", "visits_24h", "visits_7d", "visits_28d")

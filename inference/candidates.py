@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from contracts.signatures import PARTS
+from contracts.signatures import PARTS, VECTORS
 from inference import popularity
 from inference.course import Ask
 from inference.deadline import Part, PartFailed
@@ -33,12 +33,14 @@ class Chosen:
         distance_m: float32[n].
         scores: float32[n] of the candidate model; None where it did not answer.
         parts: float32[n, len(PARTS)], what it told of them; NaN where nothing.
+        has_vectors: whether it can also be asked for vectors of places.
     """
 
     rows: NDArray[np.int64]
     distance_m: NDArray[np.float32]
     scores: NDArray[np.float32] | None
     parts: NDArray[np.float32]
+    has_vectors: bool = False
 
 
 class CandidateStage:
@@ -72,7 +74,8 @@ class CandidateStage:
         scores = said.outputs[SCORES][0]
         best = _best(scores, keep)
         told = parts_at(said.outputs[BEST][0], said.outputs[TOLD][0], best)
-        return Chosen(nearby.rows[best], nearby.distance_m[best], scores[best], told)
+        has_vectors = VECTORS in said.signatures
+        return Chosen(nearby.rows[best], nearby.distance_m[best], scores[best], told, has_vectors)
 
     def _predict(
         self, ask: Ask, nearby: Nearby, person: Person, timeout_s: float

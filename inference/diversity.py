@@ -5,8 +5,13 @@ and Producing Summaries", SIGIR 1998. Each pick is the place with the highest
 
     (1 - diversity) * relevance - diversity * (likeness to the most alike place picked before)
 
-Relevance is the score, scaled to 0..1 over the head; likeness is told by what the service has at
-hand of two places: category, closeness and price. The models' own vectors stay behind TF Serving.
+Relevance is the score, scaled to 0..1 over the head. Likeness of two places is
+
+    KIND * kind + CLOSENESS * exp(-metres / CLOSE_M) + PRICE * (1 - price levels apart / 3)
+
+where kind is the mean of what their categories have in common and of the cosine of their vectors
+(`inference.place_vectors`; one below 0 counts as 0). A place of which the model has no vector, as a
+new one, is told by its category alone; so are all where the model in service gives none.
 """
 
 from dataclasses import dataclass
@@ -23,7 +28,9 @@ from online_features.geo import distance_m
 Values = NDArray[np.float64]
 
 #: What the parts of likeness weigh: two bars at one corner are alike by 0.9, whatever they cost.
-CATEGORY, CLOSENESS, PRICE = 0.6, 0.3, 0.1
+KIND, CLOSENESS, PRICE = 0.6, 0.3, 0.1
+#: Of kind, what the vectors weigh where both places have one; the rest is the category's.
+VECTOR_SHARE = 0.5
 #: At this distance from each other, closeness has fallen to 37 %: some street blocks.
 CLOSE_M = 300.0
 #: Price levels go from 1 to 4.
@@ -31,23 +38,30 @@ _PRICE_SPAN = 3.0
 
 
 @dataclass(frozen=True)
-class Alike:
-    """How alike places of the catalogue are, 0 (nothing in common, or unknown) to 1.
+class Places:
+    """What is known of places that tells how alike they are.
 
     Attributes:
         catalogue: where they are looked up.
         rows: int64[n], which places.
+        vectors: float32[n, d] of a model, all 0 for a place without one; None: of none.
     """
 
     catalogue: Catalogue
     rows: NDArray[np.int64]
+    vectors: NDArray[np.float32] | None = None
 
-    def to(self, i: int) -> Values:
-        """Likeness of place `i` to every place, float64[n]."""
+    def take(self, at: NDArray[np.int64]) -> "Places":
+        """Those at some positions."""
+        vectors = None if self.vectors is None else self.vectors[at]
+        return Places(self.catalogue, self.rows[at], vectors)
+
+    def alike(self, i: int) -> Values:
+        """Likeness of place `i` to every place, 0 (nothing in common, or unknown) to 1."""
         metres = distance_m(self._lat[i], self._lng[i], self._lat, self._lng)
         price = 1.0 - np.abs(self._price - self._price[i]) / _PRICE_SPAN
         return np.asarray(
-            CATEGORY * self._category(i)
+            KIND * self._kind(i)
             + CLOSENESS * np.exp(-metres / CLOSE_M)
             + PRICE * np.nan_to_num(price, nan=0.0),
             np.float64,
@@ -66,24 +80,31 @@ class Alike:
         return self.catalogue.price[self.rows]
 
     @cached_property
-    def _kinds(self) -> tuple[list[str], NDArray[np.int64]]:
+    def _categories(self) -> tuple[list[str], NDArray[np.int64]]:
         """The distinct categories, and which each place has."""
         codes, which = np.unique(self.catalogue.category[self.rows], return_inverse=True)
         names = self.catalogue.categories
         return [names[code] if code >= 0 else "" for code in codes.tolist()], which
 
-    def _category(self, i: int) -> Values:
-        names, which = self._kinds
+    @cached_property
+    def _unit(self) -> Values:
+        """Vectors of length 1; of length 0 where there is none."""
+        vectors = np.zeros((len(self.rows), 1)) if self.vectors is None else self.vectors
+        length = np.linalg.norm(vectors.astype(np.float64), axis=1, keepdims=True)
+        return np.asarray(vectors / np.where(length > 0, length, 1.0))
+
+    def _kind(self, i: int) -> Values:
+        names, which = self._categories
         own = names[int(which[i])]
-        return np.array([likeness(own, name) for name in names])[which]
+        category = np.array([likeness(own, name) for name in names])[which]
+        unit = self._unit
+        both = unit.any(axis=1) & unit[i].any()
+        mixed = (1 - VECTOR_SHARE) * category + VECTOR_SHARE * np.maximum(unit @ unit[i], 0.0)
+        return np.where(both, mixed, category)
 
 
 def varied(
-    scores: NDArray[np.float32],
-    rows: NDArray[np.int64],
-    catalogue: Catalogue,
-    limit: int,
-    diversity: float,
+    scores: NDArray[np.float32], places: Places, limit: int, diversity: float
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     """Choose and order the places of an answer by marginal relevance.
 
@@ -92,8 +113,7 @@ def varied(
 
     Args:
         scores: float32[n], higher is better.
-        rows: int64[n], catalogue rows.
-        catalogue: of the places.
+        places: what is known of the n places.
         limit: places wanted.
         diversity: 0 (the scores' own order) to 1 (as different as the head allows).
 
@@ -101,8 +121,8 @@ def varied(
         Positions int64[k] and marginal relevance float32[k], which never rises; k = min(limit, n).
     """
     head = np.argsort(-scores, kind="stable")[: max(HEAD_TIMES * limit, HEAD_LEAST)]
-    alike = Alike(catalogue, rows[head])
     relevance = _scaled(scores[head].astype(np.float64))
+    places = places.take(head)
     nearest, left = np.zeros(len(head)), np.ones(len(head), bool)
     picked = np.empty(min(limit, len(head)), np.int64)
     final = np.empty(len(picked), np.float32)
@@ -111,7 +131,7 @@ def varied(
         best = int(marginal.argmax())
         picked[i], final[i], left[best] = head[best], marginal[best], False
         if diversity > 0:
-            nearest = np.maximum(nearest, alike.to(best))
+            nearest = np.maximum(nearest, places.alike(best))
     return picked, final
 
 

@@ -73,10 +73,17 @@ class BadModelAnswer(ModelError):
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a model answered: its outputs by name, and the version that computed them."""
+    """What a model answered.
+
+    Attributes:
+        outputs: by name.
+        version: that computed them.
+        signatures: what else that version can be asked; empty where nobody has looked.
+    """
 
     outputs: dict[str, np.ndarray]
     version: int
+    signatures: frozenset[str] = frozenset()
 
 
 class ModelClient:
@@ -127,8 +134,9 @@ class ModelClient:
         inputs: Mapping[str, np.ndarray],
         outputs: Mapping[str, tuple[int, ...]],
         timeout_s: float,
+        signature: str = "",
     ) -> Prediction:
-        """Run the default signature.
+        """Run a signature.
 
         Args:
             model: the model's name.
@@ -136,6 +144,7 @@ class ModelClient:
             outputs: names of the outputs wanted, each with the shape that it must have, in
                 which `ANY` stands for any size; other outputs are not computed.
             timeout_s: deadline of the call, seconds from now.
+            signature: its name; empty: the default one.
 
         Raises:
             ModelUnavailable: the call failed or ran out of time.
@@ -146,6 +155,8 @@ class ModelClient:
         request.model_spec.name = model
         if self._label:
             request.model_spec.version_label = self._label
+        if signature:
+            request.model_spec.signature_name = signature
         for name, array in inputs.items():
             encode(array, request.inputs[name])
         request.output_filter.extend(outputs)

@@ -7,6 +7,7 @@ each input must be ours, and the mark of the features that it learned from, if i
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from numpy.typing import NDArray
@@ -33,13 +34,20 @@ MOST_KNOWN = 256
 SIGNATURE = "serving_default"
 
 
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What is wrong with a version (empty: nothing), and what it can be asked."""
+
+    fault: str
+    signatures: frozenset[str]
+
+
 class CheckedModels:
     """Asks models, and believes none that was made for other features."""
 
     def __init__(self, client: ModelClient) -> None:
         self._client = client
-        # What is wrong with each version; empty: nothing.
-        self._faults: dict[tuple[str, int], str] = {}
+        self._known: dict[tuple[str, int], _Known] = {}
 
     async def predict(
         self,
@@ -47,23 +55,25 @@ class CheckedModels:
         inputs: Mapping[str, NDArray[Any]],
         outputs: Mapping[str, tuple[int, ...]],
         timeout_s: float,
+        signature: str = "",
     ) -> Prediction:
-        """See `ModelClient.predict`.
+        """See `ModelClient.predict`; the answer names the version's signatures.
 
         Raises:
             ModelUnavailable: also if the version cannot be asked for its signatures.
             BadModelAnswer: also if the version was made for other features.
         """
-        said = await self._client.predict(model, inputs, outputs, timeout_s)
-        fault = self._faults.get((model, said.version))
-        if fault is None:
-            fault = fault_of(await self._client.signatures(model, said.version, timeout_s))
-            if len(self._faults) >= MOST_KNOWN:
-                self._faults.clear()
-            self._faults[model, said.version] = fault
-        if fault:
-            raise BadModelAnswer(model, f"version {said.version} {fault}")
-        return said
+        said = await self._client.predict(model, inputs, outputs, timeout_s, signature)
+        known = self._known.get((model, said.version))
+        if known is None:
+            signatures = await self._client.signatures(model, said.version, timeout_s)
+            known = _Known(fault_of(signatures), frozenset(signatures))
+            if len(self._known) >= MOST_KNOWN:
+                self._known.clear()
+            self._known[model, said.version] = known
+        if known.fault:
+            raise BadModelAnswer(model, f"version {said.version} {known.fault}")
+        return Prediction(said.outputs, said.version, known.signatures)
 
 
 def fault_of(signatures: Mapping[str, Mapping[str, tuple[int, ...]]]) -> str:

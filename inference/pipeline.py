@@ -6,20 +6,22 @@ A stage whose part is slow or gone is stood in for by the step below it (DESIGN.
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 
 from contracts.placestream.v1 import recommendation_pb2 as pb
 from contracts.settings import Settings
 from inference.answer import Answer, AnsweredPlace
-from inference.candidates import CandidateStage
+from inference.candidates import CandidateStage, Chosen
 from inference.course import OWN_WRITES, Ask, Course
 from inference.deadline import Budget, Clock, Part
-from inference.features import FeatureStage
+from inference.features import FeatureStage, Seen
 from inference.near import Nearby, NearStage
 from inference.person import Person
+from inference.place_vectors import PlaceVectors
 from inference.ports import Models, Store
 from inference.post_processing import Logged, finish
 from inference.query import Query
-from inference.ranking import RankingStage
+from inference.ranking import Ranked, RankingStage
 from online_features.catalogue import Catalogue
 from online_features.crowds import Crowds
 
@@ -69,6 +71,8 @@ class Pipeline:
         )
         ranker_part = Part("ranker", monotonic, fair_s=MODEL_FAIR_S, most_s=patience_s)
         self._ranking = RankingStage(catalogue, models, ranker_part)
+        vector_part = Part("place vectors", monotonic, fair_s=MODEL_FAIR_S)
+        self._vectors = PlaceVectors(catalogue, models, vector_part)
 
     async def recommend(
         self, query: Query, budget: Budget, share: float = 1.0, seed: int | None = None
@@ -95,10 +99,19 @@ class Pipeline:
         with stage("features"):
             seen = await self._features.look(ask, chosen, person)
         with stage("ranking"):
-            ranked = await self._ranking.rank(ask, chosen, seen.features)
+            ranked = await self._ranked(ask, chosen, seen)
         with stage("post_processing"):
             places, logged = finish(ask, chosen, seen, ranked, person, self._catalogue)
         return self._answer(ask, nearby, person, places, logged)
+
+    async def _ranked(self, ask: Ask, chosen: Chosen, seen: Seen) -> Ranked:
+        """Fourth stage, while the vectors of the places are asked for, if they are wanted."""
+        if not ask.query.diversity or not chosen.has_vectors:
+            return await self._ranking.rank(ask, chosen, seen.features)
+        ranked, vectors = await asyncio.gather(
+            self._ranking.rank(ask, chosen, seen.features), self._vectors.of(ask, chosen.rows)
+        )
+        return replace(ranked, vectors=vectors)
 
     async def _look_around(self, ask: Ask) -> tuple[Person, Nearby]:
         """First stage, while the store is asked for the user."""

@@ -41,4 +41,5 @@ class Models(Protocol):
         inputs: Mapping[str, NDArray[Any]],
         outputs: Mapping[str, tuple[int, ...]],
         timeout_s: float,
+        signature: str = "",
     ) -> Prediction: ...

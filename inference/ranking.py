@@ -31,10 +31,13 @@ class Ranked:
     Attributes:
         scores: float32[n], higher is better.
         probability: float32[n], calibrated; None where no ranker answered.
+        vectors: float32[n, d] by which an answer is varied; None where that is not wanted, or not
+            known.
     """
 
     scores: NDArray[np.float32]
     probability: NDArray[np.float32] | None
+    vectors: NDArray[np.float32] | None = None
 
 
 class RankingStage:

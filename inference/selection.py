@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from inference.candidates import Chosen
 from inference.course import Ask
-from inference.diversity import varied
+from inference.diversity import Places, varied
 from inference.exploration import POOL, Tries, explore, slots_of
 from inference.ordering import pick
 from inference.ranking import Ranked
@@ -78,7 +78,8 @@ def _best(
     query = ask.query
     if query.diversity is None:
         return pick(ranked.scores, catalogue.category[chosen.rows], query.limit)
-    return varied(ranked.scores, chosen.rows, catalogue, query.limit, query.diversity)
+    places = Places(catalogue, chosen.rows, ranked.vectors)
+    return varied(ranked.scores, places, query.limit, query.diversity)
 
 
 def _pool(taken: Positions, scores: NDArray[np.float32], open_state: NDArray[np.int8]) -> Positions:

@@ -5,7 +5,7 @@ from typing import Any, Protocol
 import numpy as np
 import tensorflow as tf
 
-from contracts.signatures import CROWD, PARTS
+from contracts.signatures import CROWD, PARTS, VECTORS
 from models.two_tower import (
     DISTANCE_KNOTS,
     WIDTH,
@@ -38,6 +38,14 @@ class CandidateModel(Protocol):
             float32[B, K, len(PARTS)] for the ranker. K may be 0.
         """
 
+    def vectors(self, place_ids: Any) -> dict[str, Any]:
+        """What the signature `VECTORS` says of n places, int64[n].
+
+        Returns:
+            "vectors" float32[n, d]: places that are alike to the model have a high cosine; all 0
+            for a place of which it knows nothing.
+        """
+
 
 def candidate_signature() -> list[Any]:
     """Types of the inputs of `serve`: ids are hashes viewed as int64, 0 where there is none."""
@@ -50,6 +58,11 @@ def candidate_signature() -> list[Any]:
         tf.TensorSpec([None], tf.int64, name="moment_s"),
         tf.TensorSpec([None, None, len(CROWD)], tf.uint8, name="crowd"),
     ]
+
+
+def vector_signature() -> list[Any]:
+    """Types of the inputs of `vectors`."""
+    return [tf.TensorSpec([None], tf.int64, name="place_ids")]
 
 
 def scores_alone(scores: Any) -> dict[str, Any]:
@@ -101,3 +114,9 @@ class ServedTwoTower(tf.Module):  # type: ignore[misc]  # TensorFlow is untyped
         near = tf.reduce_sum(distance_basis(distance_m) * knots, axis=-1)
         known = side.known(weight_at(history_ids, here, place_ids))
         return scores_alone(dot + near + place[:, :, -1] + known)
+
+    def vectors(self, place_ids: Any) -> dict[str, Any]:
+        """The place side's; that of a place which the training did not know says nothing of it."""
+        rows = self._rows.lookup(place_ids)
+        known = tf.cast(rows > 0, tf.float32)[:, None]
+        return {VECTORS: known * tf.gather(self._places, rows)[:, :WIDTH]}

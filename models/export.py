@@ -9,7 +9,7 @@ import json
 import shutil
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,8 +18,8 @@ import numpy as np
 import structlog
 import tensorflow as tf
 
-from contracts.signatures import features_mark
-from models.candidates import CandidateModel, candidate_signature
+from contracts.signatures import VECTORS, features_mark
+from models.candidates import CandidateModel, candidate_signature, vector_signature
 from models.holdout import Inputs
 from models.ranking_model import RankingModel, ranker_signature
 from models.reference import Reference
@@ -28,10 +28,15 @@ from models.scoring import CANDIDATES, CARD, RANKER, next_version
 from models.warmup import write_warmup
 
 log = structlog.get_logger(__name__)
-OUTPUTS = {
+DEFAULT = "serving_default"
+#: Type and rank of each output, by its name.
+Outputs = Mapping[str, tuple[Any, int]]
+#: Of the signature that a model answers by default.
+OUTPUTS: dict[str, Outputs] = {
     CANDIDATES: {"scores": (tf.float32, 2), "best": (tf.int32, 2), "parts": (tf.float32, 3)},
     RANKER: {"probability": (tf.float32, 1), "score": (tf.float32, 1)},
 }
+_PLACED: Outputs = {VECTORS: (tf.float32, 2)}
 
 
 class NotExportable(ValueError):
@@ -39,20 +44,31 @@ class NotExportable(ValueError):
 
 
 @dataclass(frozen=True)
-class Exportable:
-    """One model of a pair.
+class Signature:
+    """One thing that a model can be asked.
 
     Attributes:
-        name: "candidates" or "ranker".
-        module: whose `serve` becomes the signature.
-        signature: types of its inputs.
+        name: in the SavedModel.
+        method: of the module, that answers.
+        takes: types of its inputs.
+        gives: what it must answer.
         calls: real inputs by name; they check the export, and warm the server.
     """
 
     name: str
-    module: Any
-    signature: Sequence[Any]
+    method: str
+    takes: Sequence[Any]
+    gives: Outputs
     calls: Sequence[Inputs]
+
+
+@dataclass(frozen=True)
+class Exportable:
+    """One model of a pair: "candidates" or "ranker", and what it can be asked."""
+
+    name: str
+    module: Any
+    signatures: Sequence[Signature]
 
 
 def exportables(
@@ -62,9 +78,15 @@ def exportables(
     ranker_calls: Sequence[Inputs],
 ) -> tuple[Exportable, Exportable]:
     """Both models of a pair."""
+    places = [{"place_ids": call["place_ids"][0]} for call in candidate_calls[:1]]
+    scores = Signature(
+        DEFAULT, "serve", candidate_signature(), OUTPUTS[CANDIDATES], candidate_calls
+    )
+    vectors = Signature(VECTORS, "vectors", vector_signature(), _PLACED, places)
+    ranks = Signature(DEFAULT, "serve", ranker_signature(), OUTPUTS[RANKER], ranker_calls)
     return (
-        Exportable(CANDIDATES, candidates, candidate_signature(), candidate_calls),
-        Exportable(RANKER, ranker, ranker_signature(), ranker_calls),
+        Exportable(CANDIDATES, candidates, (scores, vectors)),
+        Exportable(RANKER, ranker, (ranks,)),
     )
 
 
@@ -115,16 +137,21 @@ def put_in_place(workshop: Path, names: Sequence[str], models_dir: Path, version
 
 
 def _write(model: Exportable, directory: Path, card: dict[str, Any]) -> None:
-    serve = tf.function(model.module.serve, input_signature=list(model.signature), autograph=False)
-    signature = serve.get_concrete_function()
+    functions = {
+        s.name: tf.function(
+            getattr(model.module, s.method), input_signature=list(s.takes), autograph=False
+        )
+        for s in model.signatures
+    }
+    signatures = {name: function.get_concrete_function() for name, function in functions.items()}
     mark = features_mark(card["columns"], card["feature_set"])
-    signatures = {"serving_default": signature, mark: signature}
+    signatures[mark] = signatures[DEFAULT]
     tf.saved_model.save(model.module, str(directory), signatures=signatures)
-    load_s = _check_saved(model, serve, directory)
+    load_s = _check_saved(model, functions, directory)
     size_mb = sum(f.stat().st_size for f in directory.rglob("*") if f.is_file()) / 1e6
     # tempfile's directories are private; the server may be another user.
     directory.chmod(0o755)
-    write_warmup(directory, model.name, model.calls)
+    write_warmup(directory, model.name, {s.name: s.calls for s in model.signatures})
     facts = {"size_mb": round(size_mb, 3), "load_s": round(load_s, 3)}
     (directory / CARD).write_text(json.dumps(card | facts, indent=1, allow_nan=False))
     log.info("model_written", model=model.name, version=card["version"], **facts)
@@ -137,34 +164,38 @@ def _check_weights(model: Exportable) -> None:
             raise NotExportable(f"{model.name}: {variable.name} {values.shape} is not finite")
 
 
-def _check_saved(model: Exportable, serve: Any, directory: Path) -> float:
+def _check_saved(model: Exportable, functions: Mapping[str, Any], directory: Path) -> float:
     """Load what was written, ask it what the original is asked, and return the seconds to load."""
     began = time.perf_counter()
     loaded = tf.saved_model.load(str(directory))
     load_s = time.perf_counter() - began
-    signature = loaded.signatures["serving_default"]
-    _check_signature(model, signature)
-    if not model.calls:
-        raise NotExportable(f"{model.name}: there is nothing to check it with")
-    for call in model.calls:
-        tensors = {name: tf.constant(values) for name, values in call.items()}
-        answer, expected = signature(**tensors), serve(**tensors)
-        for name in OUTPUTS[model.name]:
-            values = answer[name].numpy()
-            if not np.isfinite(values).all():
-                raise NotExportable(f"{model.name}: output {name!r} is not finite")
-            if not np.allclose(values, expected[name].numpy(), rtol=1e-4, atol=1e-5):
-                raise NotExportable(f"{model.name}: {name!r} changed on the way to disk")
+    for signature in model.signatures:
+        saved = loaded.signatures[signature.name]
+        _check_signature(model.name, signature, saved)
+        if not signature.calls:
+            raise NotExportable(f"{model.name}: there is nothing to check it with")
+        for call in signature.calls:
+            tensors = {name: tf.constant(values) for name, values in call.items()}
+            _check_answer(model.name, saved(**tensors), functions[signature.name](**tensors))
     return load_s
 
 
-def _check_signature(model: Exportable, signature: Any) -> None:
-    wanted = {spec.name: (spec.dtype, spec.shape.rank) for spec in model.signature}
-    takes = signature.structured_input_signature[1]
+def _check_answer(model: str, answer: Mapping[str, Any], expected: Mapping[str, Any]) -> None:
+    for name, tensor in answer.items():
+        values = tensor.numpy()
+        if not np.isfinite(values).all():
+            raise NotExportable(f"{model}: output {name!r} is not finite")
+        if not np.allclose(values, expected[name].numpy(), rtol=1e-4, atol=1e-5):
+            raise NotExportable(f"{model}: {name!r} changed on the way to disk")
+
+
+def _check_signature(model: str, signature: Signature, saved: Any) -> None:
+    wanted = {spec.name: (spec.dtype, spec.shape.rank) for spec in signature.takes}
+    takes = saved.structured_input_signature[1]
     found = {name: (spec.dtype, spec.shape.rank) for name, spec in takes.items()}
     if found != wanted:
-        raise NotExportable(f"{model.name}: inputs {found}, promised were {wanted}")
-    gives = signature.structured_outputs
+        raise NotExportable(f"{model}: inputs {found}, promised were {wanted}")
+    gives = saved.structured_outputs
     found = {name: (spec.dtype, spec.shape.rank) for name, spec in gives.items()}
-    if found != OUTPUTS[model.name]:
-        raise NotExportable(f"{model.name}: outputs {found}, promised were {OUTPUTS[model.name]}")
+    if found != signature.gives:
+        raise NotExportable(f"{model}: outputs {found}, promised were {signature.gives}")

@@ -23,6 +23,7 @@ from models.leaks import check_parts
 from models.listwise_ranker import NETWORKS, train_listwise
 from models.merged_sets import merged
 from models.mf import train_factorisation
+from models.place_vectors import place_vectors
 from models.progress import Reporter, Stage
 from models.ranker import predict, train_ranker
 from models.ranking_model import RankingModel
@@ -191,9 +192,10 @@ def _train_candidates(
     if sets is not None and settings.candidate_model == "tables":
         how = listwise.Schedule(epochs=min(settings.train_epochs, listwise.Schedule.epochs))
         parts = learned(events, catalogue, progress)
+        vectors = place_vectors(events, catalogue, settings.seed)
         with progress.stage("candidate model", how.epochs, total(sets.learn) * SET) as stage:
             tables, curves[CANDIDATES] = train_tables(
-                parts, sets.learn, sets.judge, how, settings.seed, stage
+                parts, vectors, sets.learn, sets.judge, how, settings.seed, stage
             )
         return tables
     if settings.candidate_model == "matrix-factorisation":

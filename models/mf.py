@@ -16,6 +16,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 from scipy import sparse
 
+from contracts.signatures import VECTORS
 from models.candidates import scores_alone
 from models.progress import Reporter, Stage
 from models.vocabulary import Vocabulary
@@ -144,3 +145,7 @@ class ServedFactorisation(tf.Module):  # type: ignore[misc]  # TensorFlow is unt
         places = tf.gather(self._factors, self._rows.lookup(place_ids))
         scores = tf.einsum("bf,bnf->bn", users, places)
         return scores_alone(scores - 1e-6 * tf.math.log1p(distance_m))
+
+    def vectors(self, place_ids: Any) -> dict[str, Any]:
+        """The factors; 0 for unknown places and for those that nobody has visited."""
+        return {VECTORS: tf.gather(self._factors, self._rows.lookup(place_ids))}

@@ -12,6 +12,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from contracts.ids import as_int64
+from contracts.signatures import VECTORS
 from models.choice_sets import ChoiceSets
 from models.fitting import Epoch
 from models.leaks import Knowledge, check_out_of_fold
@@ -53,10 +54,21 @@ class Coarse(tf.Module):  # type: ignore[misc]  # TensorFlow is untyped
 
 
 class TableCandidates(tf.Module):  # type: ignore[misc]  # TensorFlow is untyped
-    """Tables and a network behind the candidate stage's signature."""
+    """Tables and a network behind the candidate stage's signature.
 
-    def __init__(self, parts: Parts, network: Network, coarse: "Coarse") -> None:
+    Args:
+        parts: tables of p places.
+        network: scores their parts.
+        coarse: a first look at all places.
+        vectors: float32[p, d] by the tables' rows (`models.place_vectors`); no score reads them.
+    """
+
+    def __init__(
+        self, parts: Parts, network: Network, coarse: "Coarse", vectors: NDArray[np.float32]
+    ) -> None:
         super().__init__()
+        unknown = np.zeros((1, vectors.shape[1]), np.float32)
+        self._vectors = tf.Variable(np.concatenate([vectors, unknown]), trainable=False)
         self._parts = parts
         self._network = network
         self._coarse = coarse
@@ -92,6 +104,10 @@ class TableCandidates(tf.Module):  # type: ignore[misc]  # TensorFlow is untyped
             "best": tf.gather(at, told, batch_dims=1),
             "parts": tf.gather(parts, told, batch_dims=1),
         }
+
+    def vectors(self, place_ids: Any) -> dict[str, Any]:
+        """By who visits the places; 0 where nobody has."""
+        return {VECTORS: tf.gather(self._vectors, self._parts.rows(place_ids))}
 
 
 class PastParts:
@@ -202,6 +218,7 @@ def learned(log: EventLog, catalogue: Catalogue, progress: Reporter) -> Parts:
 
 def train_tables(
     parts: Parts,
+    vectors: NDArray[np.float32],
     learn: Rows,
     judge: Columns,
     schedule: Schedule,
@@ -212,6 +229,7 @@ def train_tables(
 
     Args:
         parts: the tables that it will read.
+        vectors: of the same places, which the model hands out.
         learn: choice sets to learn from: `places`, `log_expected` and `parts` (of `PastParts`).
         judge: the same of those to judge by.
         schedule: of the network.
@@ -231,7 +249,7 @@ def train_tables(
     cheap = replace(view, x=lambda sets, cells: view.x(sets, cells)[:, columns])
     train_network(coarse, learn, judge, cheap, how, seed, stage)
     epochs = train_network(network, learn, judge, view, schedule, seed, stage)
-    return TableCandidates(parts, network, coarse), epochs
+    return TableCandidates(parts, network, coarse, vectors), epochs
 
 
 def _weight(sets: Columns) -> NDArray[np.float32]:

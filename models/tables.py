@@ -104,11 +104,7 @@ class Tables:
     @classmethod
     def learn(cls, log: EventLog, catalogue: Catalogue, geography: "Geography") -> Self:
         """Tables of all visits in a log that is sorted by time."""
-        place = catalogue.rows_of(log.place)
-        kept = np.flatnonzero((log.kind == VISIT) & (place >= 0))
-        kept = kept[np.argsort(log.user[kept], kind="stable")]
-        _, user = np.unique(log.user[kept], return_inverse=True)
-        visits = _Visits(user, place[kept], log.time_s[kept], len(catalogue))
+        visits = Visits.of(log, catalogue)
         count = np.bincount(visits.place, minlength=len(catalogue)).astype(np.float64)
         categories = len(catalogue.categories) + 1
         category = np.where(catalogue.category < 0, categories - 1, catalogue.category)
@@ -178,13 +174,22 @@ class Geography:
 
 
 @dataclass(frozen=True)
-class _Visits:
+class Visits:
     """Visits sorted by user, then time: codes of users and places, and times."""
 
     user: NDArray[np.int64]
     place: NDArray[np.int64]
     time_s: NDArray[np.float64]
     places: int
+
+    @classmethod
+    def of(cls, log: EventLog, catalogue: Catalogue) -> Self:
+        """Those at places of the catalogue; the log is sorted by time."""
+        place = catalogue.rows_of(log.place)
+        kept = np.flatnonzero((log.kind == VISIT) & (place >= 0))
+        kept = kept[np.argsort(log.user[kept], kind="stable")]
+        _, user = np.unique(log.user[kept], return_inverse=True)
+        return cls(user, place[kept], log.time_s[kept], len(catalogue))
 
     def counts(self, code: NDArray[np.floating], codes: int) -> NDArray[np.float64]:
         """Visits by place and a small code, float64[places, codes]."""

@@ -23,12 +23,15 @@ PLACES = [
 
 @pytest.fixture(scope="module")
 def model_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ModelProcess]:
-    """A model server with versions 1 and 2 of both models, and 3 whose ranker answers NaN."""
+    """A model server with versions 1 and 2 of both models, and 3 whose ranker answers NaN.
+
+    Version 1 has no vectors of places.
+    """
     from tests.inference.tiny_models import export
 
     root = tmp_path_factory.mktemp("models")
     for version, factor in ((1, 1.0), (2, 2.0), (3, float("nan"))):
-        export(root, version, factor)
+        export(root, version, factor, vectors=version > 1)
     settings = Settings(
         _env_file=None,
         models_dir=root,

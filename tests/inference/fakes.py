@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from contracts.events import Location, PlaceDocument
 from contracts.ids import id64
-from contracts.signatures import PARTS
+from contracts.signatures import PARTS, VECTORS
 from inference.model_client import Prediction
 from online_features.catalogue import Catalogue
 from online_features.columns import VIEW, VISIT, EventColumns
@@ -124,6 +124,8 @@ class FakeModels:
         errors: what a model raises, by name.
         delay_s: how long a model takes, by name.
         version: that answers.
+        vectors: by place id, what the candidate model says of places; None: it has no such
+            signature, 0 for others.
         asked: inputs of every call, by model.
     """
 
@@ -132,6 +134,7 @@ class FakeModels:
     delay_s: dict[str, float] = field(default_factory=dict)
     default: float = 0.0
     version: int = 7
+    vectors: dict[str, Sequence[float]] | None = None
     asked: list[tuple[str, dict[str, NDArray[Any]], float]] = field(default_factory=list)
 
     def prefer(self, model: str, *place_ids: str) -> None:
@@ -146,11 +149,16 @@ class FakeModels:
         inputs: Mapping[str, NDArray[Any]],
         outputs: Mapping[str, tuple[int, ...]],
         timeout_s: float,
+        signature: str = "",
     ) -> Prediction:
-        self.asked.append((model, dict(inputs), timeout_s))
-        await asyncio.sleep(self.delay_s.get(model, 0.0))
-        if model in self.errors:
-            raise self.errors[model]
+        asked = signature or model
+        self.asked.append((asked, dict(inputs), timeout_s))
+        await asyncio.sleep(self.delay_s.get(asked, 0.0))
+        if asked in self.errors:
+            raise self.errors[asked]
+        if signature:
+            assert (signature, self.vectors is None) == (VECTORS, False)
+            return Prediction({VECTORS: self._vectors(inputs["place_ids"])}, self.version)
         ids = inputs["place_ids"][0] if model == "candidates" else inputs["place_id"]
         known = self.scores.get(model, {})
         scores = np.array([known.get(i, self.default) for i in ids.tolist()], np.float32)
@@ -163,4 +171,11 @@ class FakeModels:
             "score": scores,
             "probability": (1 / (1 + np.exp(-scores))).astype(np.float32),
         }
-        return Prediction({name: said[name] for name in outputs}, self.version)
+        also = frozenset() if self.vectors is None else frozenset({VECTORS})
+        return Prediction({name: said[name] for name in outputs}, self.version, also)
+
+    def _vectors(self, ids: NDArray[Any]) -> NDArray[np.float32]:
+        held = {id64(place_id): vector for place_id, vector in (self.vectors or {}).items()}
+        width = max(map(len, held.values()), default=1)
+        rows = [held.get(i, [0.0] * width) for i in ids.view(np.uint64).tolist()]
+        return np.array(rows, np.float32)

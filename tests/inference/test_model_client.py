@@ -34,6 +34,11 @@ class Scale(tf.Module):  # type: ignore[misc]
         y = x * self.weight
         return {"y": y, "positive": y > 0}
 
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.float32, name="x")])  # type: ignore[untyped-decorator]
+    def add(self, x: Any) -> dict[str, Any]:
+        """Serve x + weight."""
+        return {"sum": x + self.weight}
+
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ModelServer]:
@@ -41,7 +46,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ModelServer]:
     root = tmp_path_factory.mktemp("served")
     for version in (2, 3):
         module = Scale(version)
-        tf.saved_model.save(module, str(root / "m" / str(version)), signatures=module.serve)
+        signatures = {"serving_default": module.serve, "add": module.add}
+        tf.saved_model.save(module, str(root / "m" / str(version)), signatures=signatures)
     config = root / "models.config"
     config.write_text(
         f'model_config_list {{ config {{ name: "m" base_path: "{root}/m" '
@@ -92,6 +98,17 @@ async def test_predicts(
     assert prediction.version == version
     assert prediction.outputs["y"].tolist() == [version, 2.5 * version]
     assert prediction.outputs["positive"].tolist() == [True, True]
+
+
+async def test_asks_another_signature(
+    server: ModelServer, connect: Callable[..., ModelClient]
+) -> None:
+    """By its name; one that the model does not have is a failed call."""
+    client = await loaded(connect(server.grpc_port, "stable"))
+    said = await client.predict("m", X, {"sum": (2,)}, timeout_s=20, signature="add")
+    assert said.outputs["sum"].tolist() == [3.0, 4.5]
+    with pytest.raises(ModelUnavailable, match='"vectors" not found'):
+        await client.predict("m", X, {"vectors": (2, ANY)}, timeout_s=20, signature="vectors")
 
 
 async def test_many_calls_at_once(server: ModelServer, connect: Callable[..., ModelClient]) -> None:

@@ -63,7 +63,9 @@ async def test_each_version_is_asked_once() -> None:
     for version in (1, 2, 2, 1):
         client.version = version
         if version == 1:
-            assert (await models.predict("ranker", {}, {}, 1.0)).version == 1
+            said = await models.predict("ranker", {}, {}, 1.0)
+            assert said.version == 1
+            assert said.signatures == frozenset({"serving_default", MARK})
         else:
             with pytest.raises(BadModelAnswer, match="ranker: version 2 was trained on other"):
                 await models.predict("ranker", {}, {}, 1.0)

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import grpc
 import msgspec
 import numpy as np
 import pytest
@@ -10,9 +11,10 @@ from contracts.events import PlaceDocument
 from contracts.ids import as_int64, id64
 from contracts.placestream.v1 import recommendation_pb2 as pb
 from inference.course import STAGES
+from inference.model_client import ModelUnavailable
 from online_features.context import ContextState
 from online_features.request import RANKING_COLUMNS
-from tests.inference.asking import PLACES, QUERY, SETTINGS, ask, ids
+from tests.inference.asking import PLACES, QUERY, SETTINGS, ask, ids, run
 from tests.inference.fakes import (
     NOON_S,
     FakeModels,
@@ -217,6 +219,57 @@ def test_fewer_places_than_wanted_say_why() -> None:
     filtered = ask(query=replace(QUERY, categories=("c1",)))
     assert ids(filtered) == ["p1"]
     assert filtered.shortfall == pb.SHORTFALL_FILTERED
+
+
+def test_the_candidate_models_vectors_vary_an_answer() -> None:
+    """Of four bars far apart the second is one that others visit; asked beside the ranker."""
+    places = [place(f"bar{i}", 1_200.0 * (i + 1), category="Bar") for i in range(4)]
+    models = FakeModels(vectors={f"bar{i}": [float(i < 2), float(i >= 2)] for i in range(4)})
+    bars = as_int64(np.array([id64(f"bar{i}") for i in range(4)], np.uint64)).tolist()
+    models.scores["ranker"] = dict(zip(bars, (1.0, 0.9, 0.8, 0.0), strict=True))
+    query = replace(QUERY, limit=2, diversity=0.7)
+    answer = ask(models=models, places=places, query=query)
+    assert ids(answer) == ["bar0", "bar2"]
+    assert answer.level == pb.DEGRADATION_NONE
+    (_, near, _), (_, ranked, _), (what, asked, _) = models.asked
+    assert what == "vectors"
+    assert asked["place_ids"].tolist() == ranked["place_id"].tolist()
+    assert set(asked["place_ids"].tolist()) == set(near["place_ids"][0].tolist())
+
+
+@pytest.mark.parametrize("diversity", [None, 0.0])
+def test_vectors_are_asked_for_only_where_they_count(diversity: float | None) -> None:
+    """An answer that is not to be varied asks what it always asked."""
+    models = FakeModels(vectors={})
+    ask(models=models, query=replace(QUERY, diversity=diversity))
+    assert [what for what, _, _ in models.asked] == ["candidates", "ranker"]
+
+
+def test_an_older_model_varies_by_category_alone() -> None:
+    """A version without the signature is not asked for it, and that is no degradation."""
+    models = FakeModels(vectors=None)
+    answer = ask(models=models, query=replace(QUERY, diversity=0.5))
+    assert [what for what, _, _ in models.asked] == ["candidates", "ranker"]
+    assert (answer.level, answer.causes) == (pb.DEGRADATION_NONE, ())
+
+
+@pytest.mark.parametrize("trouble", ["late", "gone"])
+def test_vectors_that_do_not_come_cost_the_variety_alone(trouble: str) -> None:
+    """The places are told apart by category, in time, and the answer says so."""
+    places = [place(f"bar{i}", 10.0 * i, category="Bar") for i in range(4)]
+    places.append(place("museum", 2_000, category="Museum"))
+    gone = ModelUnavailable("candidates", grpc.StatusCode.FAILED_PRECONDITION, "no such signature")
+    models = FakeModels(
+        vectors={},
+        delay_s={"vectors": 3_600.0} if trouble == "late" else {},
+        errors={"vectors": gone} if trouble == "gone" else {},
+    )
+    models.prefer("ranker", "bar0", "bar1", "bar2", "bar3", "museum")
+    ((answer, took_s),) = run(models=models, places=places, query=replace(QUERY, diversity=1.0))
+    assert ids(answer)[:2] == ["bar0", "museum"]
+    assert answer.level == pb.DEGRADATION_PARTIAL
+    assert "place vectors" in answer.causes[0]
+    assert took_s < 0.5
 
 
 def test_the_caller_says_how_varied() -> None:

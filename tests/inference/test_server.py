@@ -21,6 +21,7 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
 
 from contracts.events import Impression, encode
 from contracts.experiment import CANARY, Plan, plan_key, shadow_key
+from contracts.ids import id64
 from contracts.kafka import consumer_config
 from contracts.placestream.v1 import recommendation_pb2 as pb
 from contracts.settings import Settings
@@ -109,6 +110,25 @@ async def test_place_updates_reach_the_answers(client: Client, installed: Settin
 
 async def _first_is(client: Client, place_id: str) -> bool:
     return (await client.ids())[0] == place_id
+
+
+async def test_variety_by_the_models_vectors_or_by_an_older_export_without(
+    client: Client, model_process: ModelProcess
+) -> None:
+    """Of places of five categories the next is the farthest, or the one of another vector."""
+    asked = {"limit": 2, "diversity": 1.0}
+    assert [p.place_id for p in (await client.recommend(**asked)).places] == ["p0", "p4"]
+    assert [id64(f"p{i}") & 2 for i in range(5)] == [0, 0, 0, 2, 0]
+    model_process.switch(2)
+    try:
+        answer = await client.recommend(**asked)
+        assert answer.model_versions["candidates"] == 2
+        assert [p.place_id for p in answer.places] == ["p0", "p3"]
+    finally:
+        model_process.switch(1)
+    answer = await client.recommend(**asked)
+    assert [p.place_id for p in answer.places] == ["p0", "p4"]
+    assert answer.degradation == pb.DEGRADATION_NONE
 
 
 async def test_a_new_version_answers_without_a_restart(

@@ -5,7 +5,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from contracts.signatures import CROWD, PARTS, features_mark
+from contracts.signatures import CROWD, PARTS, VECTORS, features_mark
 from online_features.history import HISTORY
 from online_features.request import RANKING_COLUMNS
 
@@ -52,6 +52,12 @@ class TinyCandidates(tf.Module):  # type: ignore[misc]
             moment_s=_spec(tf.int64),
             crowd=_spec(tf.uint8, None, len(CROWD)),
         )
+
+    @tf.function  # type: ignore[untyped-decorator]
+    def vectors(self, place_ids: Any) -> dict[str, Any]:
+        """One of two directions, by the second bit of the id's hash."""
+        bit = tf.cast(tf.bitwise.bitwise_and(place_ids, 2) != 0, tf.int32)
+        return {VECTORS: tf.one_hot(bit, 2)}
 
 
 class TinyRanker(tf.Module):  # type: ignore[misc]
@@ -133,14 +139,19 @@ def export(
     candidates: type[TinyCandidates] = TinyCandidates,
     ranker: type[TinyRanker] = TinyRanker,
     feature_set: str = "",
+    vectors: bool = False,
 ) -> None:
     """Write a pair of models as one version. A factor of NaN makes a ranker that answers NaN.
 
-    With a feature set, they bear its mark.
+    With a feature set, they bear its mark. The candidate model can be asked for vectors, or not, as
+    an older export.
     """
     for name, model in (("candidates", candidates()), ("ranker", ranker(ranker_factor))):
         path = models_dir / name / str(version)
         signatures = {"serving_default": model.signature()}
         if feature_set:
             signatures[features_mark(RANKING_COLUMNS, feature_set)] = model.signature()
+        if vectors and name == "candidates":
+            place_ids = tf.TensorSpec([None], tf.int64)
+            signatures[VECTORS] = model.vectors.get_concrete_function(place_ids=place_ids)
         tf.saved_model.save(model, str(path), signatures=signatures)

@@ -12,10 +12,12 @@ import tensorflow as tf
 from scipy.special import logit
 from tensorflow_serving.apis import prediction_log_pb2
 
+from contracts.ids import as_int64
 from contracts.signatures import PARTS, features_mark
 from models.candidates import scores_alone
 from models.export import Exportable, NotExportable, export, exportables
 from models.listwise_ranker import BENEFIT, ListwiseRanker
+from models.place_vectors import WIDTH
 from models.scoring import CARD, load_scorer, next_version, versions
 from models.table_candidates import TableCandidates
 from models.train import TrainedPair
@@ -23,6 +25,7 @@ from models.warmup import WARMUP_FILE
 from online_features.definitions import FEATURE_SET, NEVER_S
 from online_features.request import RANKING_COLUMNS
 from online_features.rings import HOUR_S
+from tests.models.conftest import Data
 
 
 def _both(pair: TrainedPair) -> tuple[Exportable, Exportable]:
@@ -37,10 +40,12 @@ def exported(pair: TrainedPair, tmp_path_factory: pytest.TempPathFactory) -> Pat
     return models_dir
 
 
-def _signature(models_dir: Path, name: str) -> tuple[dict[str, Any], dict[str, Any]]:
+def _signature(
+    models_dir: Path, name: str, which: str = "serving_default"
+) -> tuple[dict[str, Any], dict[str, Any]]:
     loaded = tf.saved_model.load(str(models_dir / name / "1"))
     assert features_mark(RANKING_COLUMNS, FEATURE_SET) in loaded.signatures  # what it learned from
-    signature = loaded.signatures["serving_default"]
+    signature = loaded.signatures[which]
     takes, gives = signature.structured_input_signature[1], signature.structured_outputs
     return tuple(  # type: ignore[return-value]
         {n: (spec.dtype.name, spec.shape.as_list()) for n, spec in side.items()}
@@ -65,6 +70,9 @@ def test_the_signatures_are_the_promised_ones(exported: Path) -> None:
         "best": ("int32", [None, None]),
         "parts": ("float32", [None, None, len(PARTS)]),
     }
+    takes, gives = _signature(exported, "candidates", "vectors")
+    assert takes == {"place_ids": ("int64", [None])}
+    assert gives == {"vectors": ("float32", [None, WIDTH])}
     takes, gives = _signature(exported, "ranker")
     assert takes == {
         "features": ("float32", [None, len(RANKING_COLUMNS)]),
@@ -76,25 +84,27 @@ def test_the_signatures_are_the_promised_ones(exported: Path) -> None:
     assert gives == {"probability": ("float32", [None]), "score": ("float32", [None])}
 
 
-@pytest.mark.parametrize("name", ["candidates", "ranker"])
-def test_warm_up_records_are_calls_that_the_model_answers(exported: Path, name: str) -> None:
-    """Read back as TensorFlow Serving does, and asked."""
+@pytest.mark.parametrize(("name", "beside"), [("candidates", ["vectors"]), ("ranker", [])])
+def test_warm_up_records_are_calls_that_the_model_answers(
+    exported: Path, name: str, beside: list[str]
+) -> None:
+    """Read back as TensorFlow Serving does, and asked; each signature is warmed."""
     directory = exported / name / "1"
-    signature = tf.saved_model.load(str(directory)).signatures["serving_default"]
+    loaded = tf.saved_model.load(str(directory))
     records = list(tf.data.TFRecordDataset(str(directory / WARMUP_FILE)).as_numpy_iterator())
-    assert len(records) == 3
+    asked = []
     for record in records:
         request = prediction_log_pb2.PredictionLog.FromString(record).predict_log.request
-        assert (request.model_spec.name, request.model_spec.signature_name) == (
-            name,
-            "serving_default",
-        )
+        assert request.model_spec.name == name
+        asked.append(request.model_spec.signature_name)
+        signature = loaded.signatures[asked[-1]]
         # TensorFlow writes a tensor of one value as a value.
         one = [name for name in request.inputs if name == "moment_s"]
         others = (t for n, t in request.inputs.items() if n not in one)
         assert all(tensor.tensor_content for tensor in others)
         answer = signature(**{n: tf.make_ndarray(t) for n, t in request.inputs.items()})
         assert all(np.isfinite(values.numpy()).all() for values in answer.values())
+    assert asked == ["serving_default"] * 3 + beside
 
 
 @pytest.mark.parametrize("name", ["candidates", "ranker"])
@@ -122,6 +132,20 @@ def test_a_loaded_pair_scores_like_the_one_in_memory(exported: Path, pair: Train
         expected = pair.ranker.serve(**{n: tf.constant(v) for n, v in call.items()})["probability"]
         found = scorer.rank(**call)["probability"]
         np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
+
+
+def test_exported_vectors_are_those_of_the_places(
+    exported: Path, pair: TrainedPair, data: Data
+) -> None:
+    """Row by row of the catalogue, for most places of a visited city; 0 for an unknown place."""
+    assert isinstance(pair.candidates, TableCandidates)
+    expected = pair.candidates._vectors.numpy()
+    hashes = np.r_[data.catalogue.hash, np.uint64(12_345)][::-1]
+    loaded = tf.saved_model.load(str(exported / "candidates" / "1"))
+    found = loaded.signatures["vectors"](place_ids=tf.constant(as_int64(hashes)))["vectors"].numpy()
+    np.testing.assert_array_equal(found, expected[::-1])
+    assert (found[0] == 0).all()
+    assert (np.linalg.norm(found[1:], axis=1) > 0).mean() > 0.5
 
 
 def test_versions_count_up_past_whatever_either_model_had(
@@ -159,6 +183,10 @@ class _Broken(tf.Module):  # type: ignore[misc]
         del history_ids, history_age_s, history_kind, place_ids, moment_s, crowd
         said = {n: self.weight * 0.0 + distance_m * by for n, by in self._outputs.items()}
         return scores_alone(distance_m) | said if "scores" in said else said
+
+    def vectors(self, place_ids: Any) -> dict[str, Any]:
+        """Tell nothing of any place."""
+        return {"vectors": tf.zeros([tf.shape(place_ids)[0], 1])}
 
 
 def _with(pair: TrainedPair, module: Any) -> Sequence[Exportable]:
@@ -201,8 +229,9 @@ def test_a_ranker_with_nan_weights_is_not_exported(pair: TrainedPair, tmp_path: 
 def test_nothing_to_check_with_is_refused(pair: TrainedPair, tmp_path: Path) -> None:
     """An export that nobody asked anything has not been tried."""
     candidates, ranker = _both(pair)
+    untried = [replace(candidates.signatures[0], calls=()), *candidates.signatures[1:]]
     with pytest.raises(NotExportable, match="nothing to check"):
-        export((replace(candidates, calls=()), ranker), pair.card, tmp_path)
+        export((replace(candidates, signatures=untried), ranker), pair.card, tmp_path)
 
 
 def test_the_pair_is_tables_and_a_listwise_ranker(pair: TrainedPair) -> None:

@@ -78,6 +78,14 @@ def test_a_history_is_folded_in_as_a_user_would_have_been_trained() -> None:
         np.testing.assert_allclose(_served(factors, history), expected, atol=2e-4)
 
 
+def test_vectors_are_the_factors() -> None:
+    """In whichever order places are named; an unknown place has none."""
+    _, factors = _trained()
+    asked = tf.constant(as_int64(np.r_[HASHES[[4, 2]], np.uint64(99)]))
+    vectors = ServedFactorisation(HASHES, factors, HOW).vectors(asked)["vectors"].numpy()
+    np.testing.assert_array_equal(vectors, [factors[4], factors[2], [0, 0]])
+
+
 def test_a_taste_carries_over_to_places_not_visited() -> None:
     """One visit to a place of the first half raises the others of that half."""
     _, factors = _trained()

@@ -58,7 +58,7 @@ def test_only_the_best_of_the_first_look_reach_the_network(
     coarse = Coarse()
     coarse.weight.assign(np.eye(len(COARSE), 1, -COARSE.index("metres_near")).astype(np.float32))
     network = Network(Scales.of(x, x), parts.categories, (4,), rng)
-    model = TableCandidates(parts, network, coarse)
+    model = TableCandidates(parts, network, coarse, np.eye(3, 2, dtype=np.float32))
     call = _inputs(["b"]) | {"moment_s": tf.constant([0], tf.int64)}
     whole = model.serve(**call)["scores"].numpy()[0]
     assert (whole > -BELOW / 2).all()
@@ -66,6 +66,9 @@ def test_only_the_best_of_the_first_look_reach_the_network(
     scores = model.serve(**call)["scores"].numpy()[0]
     np.testing.assert_allclose(scores[[0, 3]], whole[[0, 3]], rtol=1e-5)
     assert scores[2] < scores[1] < -BELOW / 2
+    # Each place's own vector, and none for the one that no table knows.
+    vectors = model.vectors(call["place_ids"][0])["vectors"].numpy()
+    np.testing.assert_array_equal(vectors, [[1, 0], [0, 1], [0, 0], [0, 0]])
 
 
 def test_known_places_come_first_and_strangers_get_an_order(pair: TrainedPair) -> None:

@@ -204,6 +204,18 @@ def test_what_is_served_is_what_was_trained(world: World) -> None:
     np.testing.assert_allclose(served, expected, rtol=1e-4, atol=1e-4)
 
 
+def test_vectors_are_those_of_the_place_side(world: World) -> None:
+    """Of embedding and category; an unknown place has none, though scores give it a shared one."""
+    places = Places.of(world.catalogue, world.choices)
+    rows = places.vocabulary.rows
+    trained = TwoTower(places, np.zeros(rows, np.float32), np.random.default_rng(2))
+    asked = tf.constant(as_int64(np.r_[world.catalogue.hash[[3, 0]], np.uint64(99)]))
+    vectors = ServedTwoTower(trained).vectors(asked)["vectors"].numpy()
+    expected = trained.vectors(places.row[[3, 0]], places.category[[3, 0]]).numpy()
+    np.testing.assert_allclose(vectors[:2], expected, rtol=1e-6)
+    assert (vectors[2] == 0).all()
+
+
 def test_distances_in_training_are_those_on_the_sphere(world: World) -> None:
     """Flat-earth distances around the city's middle, within half a per cent."""
     choices = world.choices.take(slice(0, 1))

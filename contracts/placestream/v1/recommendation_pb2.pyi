@@ -107,7 +107,7 @@ class _DegradationEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Degradati
     """no model: ordered by popularity and distance"""
     DEGRADATION_PARTIAL: _Degradation.ValueType  # 4
     """Between NONE and CANDIDATE_ORDER: the ranker ordered, but something before it stood in
-    (default features, no candidate model).
+    (default features, no candidate model), or a varied answer had to do without the vectors.
     """
 
 class Degradation(_Degradation, metaclass=_DegradationEnumTypeWrapper):
@@ -122,7 +122,7 @@ DEGRADATION_POPULARITY: Degradation.ValueType  # 3
 """no model: ordered by popularity and distance"""
 DEGRADATION_PARTIAL: Degradation.ValueType  # 4
 """Between NONE and CANDIDATE_ORDER: the ranker ordered, but something before it stood in
-(default features, no candidate model).
+(default features, no candidate model), or a varied answer had to do without the vectors.
 """
 Global___Degradation: _TypeAlias = Degradation  # noqa: Y015
 
@@ -358,9 +358,11 @@ class RecommendRequest(_message.Message):
     explain: _builtins.bool
     """Ask for reasons per place."""
     diversity: _builtins.float
-    """How varied the answer should be, 0 to 1: maximal marginal relevance over category, closeness to
-    each other and price. 0 is the ranker's own order, 1 the most different of the best; absent:
-    the service's light hand, which only avoids several of one category in a row.
+    """How varied the answer should be, 0 to 1: maximal marginal relevance over category, the candidate
+    model's vectors of the places (who visits them), closeness to each other and price. 0 is the
+    ranker's own order, 1 the most different of the best; absent: the service's light hand, which
+    only avoids several of one category in a row. A place that is new, and a model that was exported
+    without vectors, are told by category instead.
     """
     explore_slots: _builtins.int
     """Slots at the end of the answer, 0 to 10 and at most half of it, that go to places of which
