@@ -6,7 +6,7 @@ two whole columns, the product is the cosine of their visitors; the few directio
 bring also those together that share no visitor, but visitors of the same taste.
 
 The directions come of a randomised subspace iteration (Halko, Martinsson, Tropp, "Finding structure
-with randomness", SIAM Review 2011, algorithms 4.4 and 5.1), which asks nothing of the matrix: few
+with randomness", SIAM Review 2011, algorithm 4.4), which asks nothing of the matrix: few
 users, few places, or none.
 """
 
@@ -52,10 +52,13 @@ def place_vectors(log: EventLog, catalogue: Catalogue, seed: int) -> NDArray[np.
 
 def _shortened(columns: sparse.csr_matrix, rng: np.random.Generator) -> NDArray[Any]:
     """Each column of [m, p] in the directions where the matrix is largest, float64[p, <= WIDTH]."""
-    basis = columns.T @ rng.normal(size=(columns.shape[0], WIDTH + _BESIDE))
+    # On the side of the users, of whom there are fewer; a factorisation of the longer side of the
+    # places is spared by the eigenvectors of its small square.
+    basis = columns @ rng.normal(size=(columns.shape[1], WIDTH + _BESIDE))
     for _ in range(_ROUNDS):
         basis, _ = np.linalg.qr(basis)
-        basis = columns.T @ (columns @ basis)
+        basis = columns @ (columns.T @ basis)
     basis, _ = np.linalg.qr(basis)
-    _, size, turn = np.linalg.svd(columns @ basis, full_matrices=False)
-    return np.asarray((basis @ (turn.T * size))[:, :WIDTH])
+    rows = columns.T @ basis
+    _, turn = np.linalg.eigh(rows.T @ rows)  # ascending
+    return np.asarray(rows @ turn[:, ::-1][:, :WIDTH])
