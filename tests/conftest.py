@@ -115,6 +115,7 @@ def settings(kafka: KafkaBroker, redis_server: RedisServer, tmp_path: Path) -> S
         redis_url=SecretStr(redis_server.url),
         key_prefix=f"t{run}",
         archive_dir=tmp_path / "archive",
+        backfill_dir=tmp_path / "backfill",
         archive_flush_s=1,
         models_dir=tmp_path / "models",
         model_config_file=tmp_path / "models" / "models.config",

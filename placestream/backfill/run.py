@@ -10,6 +10,7 @@ from contracts.settings import Settings
 from models.backfilled_sets import sets_folder
 from placestream.backfill.engine import session
 from placestream.backfill.load import load
+from placestream.backfill.one_writer import writer
 from placestream.backfill.steps import BY_TIME, read_log
 from placestream.backfill.tables import TABLES, write_table
 from placestream.backfill.training_sets import write_sets
@@ -55,13 +56,14 @@ def run(
         ValueError: a bad day, or an empty span.
         TooFewEvents: the archive holds too little to train on.
         NoSpark: it is not installed.
+        BeingWritten: another backfill, or an erasure, writes the tables.
         Refused, TakenOver, KafkaSilent: of Redis, as `placestream rebuild`.
     """
     since_s, until_s = midnight_s(since, -math.inf), midnight_s(until, math.inf)
     if since_s >= until_s:
         raise ValueError(f"{since} does not lie before {until}")
     if tables or training_sets:
-        with session(settings) as spark:
+        with writer(settings.backfill_dir), session(settings) as spark:
             if tables:
                 _write_tables(spark, settings, console, since_s, until_s)
             if training_sets:

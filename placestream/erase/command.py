@@ -22,14 +22,15 @@ def erase_user(
         Path | None, typer.Option("--proof", help="Write the proof there too.", dir_okay=False)
     ] = None,
 ) -> None:
-    """Remove people from Redis, the archive and every later training; print a proof.
+    """Remove people from Redis, archive, tables and every later training; print a proof.
 
     What they did until now is gone, and stays gone: events that are still in Kafka, or come late,
     are not folded, archived or trained on. What they do from now on counts as a new person's.
     Workers, services and the trainer may go on meanwhile. The proof says what was found and
     removed, what a second look found, and what remains where and until when.
 
-    Needs Redis, and the archive to write (so run it where `stream` runs).
+    Needs Redis, and to write the archive and what `backfill` has made of it (so run it where
+    `stream` runs, with PLACESTREAM_BACKFILL_DIR of the backfill, while no backfill runs).
 
     Example: `placestream erase-user 12345 --yes --proof erased.json`
     """

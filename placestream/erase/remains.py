@@ -56,6 +56,11 @@ def remains(
             "the positions in Kafka of their interactions, by which a rebuild knows that nothing "
             "is missing",
         ),
+        (
+            "backfill, tables of places",
+            "counts, which cannot be taken apart, until their days are computed again "
+            "(`placestream backfill` passes over them)",
+        ),
         ("the list", "a salted hash of each id, so that nothing of them comes back"),
         (
             "models",
@@ -64,7 +69,8 @@ def remains(
         ),
         (
             "backups",
-            "of Redis and of the archive that were made before: erase again after playing one back",
+            "of Redis, the archive and the backfill's tables that were made before, and tables on "
+            "other machines: erase again after playing one back",
         ),
     )
 

@@ -11,10 +11,12 @@ from contracts.settings import Settings
 from online_features.erased import erase as put_on_list
 from online_features.keys import Keys
 from online_features.redis_client import blocking_client_of
+from placestream.backfill.one_writer import BeingWritten
 from placestream.dlq.letters import Letter, TopicName
 from placestream.dlq.reader import DeadLetterReader, Unreadable
 from placestream.erase.in_archive import InArchive
 from placestream.erase.in_redis import InRedis
+from placestream.erase.in_tables import InTables
 from placestream.erase.proof import Left, Proof
 from placestream.erase.remains import Letters, remains
 
@@ -38,26 +40,32 @@ def run(settings: Settings, user_ids: Sequence[str], clock: Callable[[], float])
 
     Raises:
         ValueError: an id that can be nobody's.
-        NotErased: Redis does not answer.
-        OSError: the archive cannot be written.
+        NotErased: Redis does not answer, or a backfill writes its tables.
+        OSError: the archive or the tables cannot be written.
     """
     ids = [_checked(user_id) for user_id in dict.fromkeys(user_ids)]
     erased_s = clock()
     listed = put_on_list(settings.archive_dir, ids, erased_s)
     archive = InArchive(settings.archive_dir, ids, erased_s)
+    tables = InTables(settings.backfill_dir, ids)
     try:
         with blocking_client_of(settings, socket_timeout=REDIS_TIMEOUT_S) as client:
             states = InRedis(client, Keys.of(settings))
             from_redis, from_archive = states.remove(ids), archive.remove()
-            left = Left(*states.left(ids, erased_s), *archive.left())
+            from_tables = tables.remove()
+            left = Left(*states.left(ids, erased_s), *archive.left(), tables.left())
     except RedisError as error:
         raise NotErased(f"Redis failed ({error}); they are on the list, run this again") from error
+    except BeingWritten as error:
+        raise NotErased(f"{error}; till then they are gone from all but its tables") from error
     erased_at, letters = datetime.fromtimestamp(erased_s, UTC), _letters(settings, ids)
     return Proof(
         erased_at=erased_at,
         people=tuple(listed.digest(user_id) for user_id in ids),
         redis=from_redis,
         archive=from_archive,
+        tables_in=str(settings.backfill_dir),
+        tables=from_tables,
         left=left,
         letters=letters,
         remains=remains(settings, erased_at, letters),

@@ -20,6 +20,7 @@ from online_features.replay import Queries, point_in_time
 from placestream.backfill.engine import session
 from placestream.backfill.steps import BY_TIME, read_log
 from placestream.backfill.tables import PLACE_HOURLY, TABLES, USER_DAILY, Table, write_table
+from placestream.erase.in_tables import InTables
 from placestream.simulation.checkins import load_checkins
 from placestream.simulation.to_archive import write_archive
 from tests.placestream.backfill.archives import write_history
@@ -131,6 +132,28 @@ def test_a_run_again_changes_nothing_and_a_span_replaces_its_days_alone(
             assert inside.any()
     backfilled(spark, tmp_path)
     assert_equals_the_replay(PLACE_HOURLY, tmp_path)
+
+
+def test_erased_people_are_gone_and_spark_reads_what_is_left(
+    spark: "SparkSession", tmp_path: Path
+) -> None:
+    """Files that an erasure put in the place of some are Spark's as well, and others' rows stay;
+    a backfill after it brings nobody back."""
+    write_history(tmp_path / "archive", seed=5, size=800, users=7)
+    backfilled(spark, tmp_path)
+    folder = USER_DAILY.folder(tmp_path / "tables")
+    before = spark.read.parquet(str(folder)).count()
+    theirs = rows_of(USER_DAILY, tmp_path)[0].count("user 3")
+    people = InTables(tmp_path / "tables", ["user 3"])
+    done = people.remove()
+    assert theirs == sum(file.rows_removed for file in done.rewritten) > 0
+    left = spark.read.parquet(str(folder))
+    assert left.count() == before - theirs
+    assert left.where("user_id = 'user 3'").count() == 0
+    erase(tmp_path / "archive", ["user 3"], 1e12)
+    backfilled(spark, tmp_path)
+    assert people.left() == 0
+    assert_equals_the_replay(USER_DAILY, tmp_path)
 
 
 @pytest.mark.skipif(not CHECKINS, reason="CHECKINS names no file of real check-ins")

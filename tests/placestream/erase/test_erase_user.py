@@ -25,10 +25,13 @@ from online_features.definitions import USER
 from online_features.history import history
 from online_features.keys import Keys
 from online_features.replay import fold_all
+from placestream.backfill.one_writer import writer
+from placestream.backfill.tables import USER_DAILY
 from placestream.cli import app
 from placestream.rebuild.plan import make_plan
 from placestream.stack.environment import environment
 from placestream.stack.ports import LOCALHOST, free_port
+from tests.placestream.erase.test_in_tables import daily, part, rows
 from tests.streams.stream import good_interactions, interaction, offsets, send, worker
 
 #: Ids as `interaction` makes them: odd ones are integers, even ones texts.
@@ -74,10 +77,10 @@ def until(condition: Callable[[], bool], timeout_s: float = 120) -> None:
 def raw_rows(archive_dir: Path, user_id: str) -> int:
     """How many rows of all files say anything of somebody."""
     tables = [pq.ParquetFile(file).read() for file in archive_dir.rglob("*.parquet")]
-    rows = [row for table in tables for row in table.to_pylist()]
+    found = [row for table in tables for row in table.to_pylist()]
     return sum(
         row["user_id"] == user_id or row["user"] == id64(user_id) or _of(row["raw"]) == user_id
-        for row in rows
+        for row in found
     )
 
 
@@ -172,13 +175,20 @@ def test_the_proof_says_what_was_done_and_what_remains(
     """For people on the terminal, as a file for whoever asked."""
     key = Keys.of(settings).entity("i", "ann")
     redis_client.set(key, b"a state")
+    day = USER_DAILY.folder(settings.backfill_dir) / "day=2025-06-15"
+    file = part(day, 0, daily("ann", "bob"))
     result = run(settings, "ann", "--yes", "--proof", str(tmp_path / "proof.json"))
     assert result.exit_code == 0, result.output
     said = " ".join(result.stdout.split())
     assert "1 states removed" in said
+    assert "1 rows removed, 1 of 1 files rewritten" in said
+    assert [row["user_id"] for row in rows(settings.backfill_dir)] == ["bob"]
     assert topics.interactions.name in said
     proof = json.loads((tmp_path / "proof.json").read_text())
     assert proof["is_clean"]
+    assert proof["left"]["table_rows"] == 0
+    (rewritten,) = proof["tables"]["rewritten"]
+    assert settings.backfill_dir / rewritten["before"] == file
     assert proof["redis"]["found"] == {Keys.of(settings).version("i"): 1}
     assert "no letter names them" in proof["remains"][topics.dlq(topics.interactions).name]
     assert "ann" not in proof["people"]
@@ -211,6 +221,20 @@ def test_nobody_is_erased_by_mistake(
     assert not settings.archive_dir.exists()
     assert run(settings, "ann", input="y\n").exit_code == 0
     assert not redis_client.exists(key)
+
+
+def test_beside_a_backfill_it_is_not_done(
+    settings: Settings, redis_client: redis.Redis, run: Run
+) -> None:
+    """It says so and names the next step; Redis is cleared all the same."""
+    key = Keys.of(settings).entity("i", "ann")
+    redis_client.set(key, b"a state")
+    with writer(settings.backfill_dir):
+        result = run(settings, "ann", "--yes")
+    assert result.exit_code == 1
+    assert "run this again" in result.output
+    assert not redis_client.exists(key)
+    assert run(settings, "ann", "--yes").exit_code == 0
 
 
 def test_without_redis_it_is_not_done(settings: Settings, run: Run) -> None:
