@@ -52,14 +52,25 @@ export function onTokenWanted(ask) {
   askForToken = ask;
 }
 
-export const read = (path) => call(path, {});
+/** An id that nobody else has. (`crypto.randomUUID` is not there over plain HTTP under a host name.) */
+export function newId() {
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
 
-export const send = (path, body) =>
-  call(path, {
+export const read = async (path) => (await call(path, {})).said;
+
+/** What is there, and its version: `{ said, tag }`. */
+export const readTagged = (path) => call(path, {});
+
+export async function send(path, body) {
+  const options = {
     method: "POST",
     headers: { "Content-Type": "application/json" },
     body: JSON.stringify(body),
-  });
+  };
+  return (await call(path, options)).said;
+}
 
 async function call(path, options) {
   const headers = { ...options.headers, Authorization: `Bearer ${token}` };
@@ -70,7 +81,7 @@ async function call(path, options) {
     throw new Problem(0, AWAY);
   }
   const said = await response.json().catch(() => null);
-  if (response.ok && said !== null) return said;
+  if (response.ok && said !== null) return { said, tag: response.headers.get("ETag") };
   const problem = new Problem(response.status, said?.error ?? AWAY);
   if (response.status === 401) askForToken(problem);
   throw problem;

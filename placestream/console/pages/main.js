@@ -1,6 +1,6 @@
 // Wires the page: what is asked, what is sent, and what is read again and again.
 
-import { onTokenWanted, Problem, read, readAddress, send, useToken, writeAddress } from "./api.js";
+import { newId, onTokenWanted, Problem, read, readAddress, readTagged, send, useToken, writeAddress } from "./api.js";
 import { AnswerList, difference } from "./answer.js";
 import { announce, el, find, seconds, showProblem } from "./dom.js";
 import { showDrift } from "./drift.js";
@@ -88,12 +88,12 @@ function remember({ user_id, lat, lng }) {
 /** Send what the user does with a place, and ask again for an answer that holds it. */
 async function tell(place, kind, rating) {
   const before = list.answer;
-  const event = {
-    user_id: userId(), place_id: place.place_id, event_type: kind, ...at, event_id: crypto.randomUUID(),
-    request_id: before.request_id, ...(rating ? { rating } : {}),
-  };
   const began = performance.now();
   try {
+    const event = {
+      user_id: userId(), place_id: place.place_id, event_type: kind, ...at, event_id: newId(),
+      request_id: before.request_id, ...(rating ? { rating } : {}),
+    };
     const receipt = await send("/api/events", event);
     const answer = await ask({ written: [receipt.position] });
     if (!answer) return;
@@ -147,21 +147,20 @@ async function refreshExperiments() {
   }
 }
 
-let placesShown = 0;
+let placesShown = null; // which version of them
 
 /** Read the places; the first time, wait until there are some. */
 async function refreshPlaces() {
   const state = find("map-state");
   try {
-    const columns = await read("/api/places");
+    const { said: columns, tag } = await readTagged("/api/places");
     if (!columns.ids.length) throw new Problem(200, { text: "No place has been sent yet.", advice: "Send some: `placestream simulate`." });
     state.hidden = true;
-    const index = new PlaceIndex(columns);
-    if (index.n !== placesShown) showPlaces(index);
-    placesShown = index.n;
+    if (tag !== placesShown) showPlaces(new PlaceIndex(columns));
+    placesShown = tag;
     return true;
   } catch (problem) {
-    if (!placesShown) state.textContent = problem.words;
+    if (placesShown === null) state.textContent = problem.words;
     return false;
   }
 }

@@ -32,6 +32,8 @@ from tests.chromium import chromium
 from tests.inference.tiny_models import export
 
 START_S = 120.0
+#: A host name of this machine: over plain HTTP, browsers trust it less than `localhost`.
+NAME = "console.test"
 ROLES = ("stream", "model-server", "serve", "console")
 #: PSI by column, as the trainer would show them: one steady, one to look at, one beyond the
 #: threshold, and one that follows the sky.
@@ -146,6 +148,7 @@ def _settings(
         serve_metrics_port=serve,
         stream_metrics_port=stream,
         console_port=free_port(),
+        console_name=NAME,
         console_token=SecretStr("open-sesame"),
         console_metrics=",".join(f"{role}={url}" for role, url in pages.items()),
     )
@@ -154,7 +157,7 @@ def _settings(
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """A headless Chromium of the system."""
-    with chromium() as browser:
+    with chromium(f"--host-resolver-rules=MAP {NAME} {LOCALHOST}") as browser:
         yield browser
 
 

@@ -4,14 +4,17 @@ import re
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import redis
 from playwright.sync_api import Browser, Page, expect
 
+from placestream.stack.ports import LOCALHOST
 from retrain.experiments import Experiments
 from retrain.keys import ControllerKeys
 from retrain.lease import Lease
-from tests.placestream.console.conftest import PSI, Stack
+from tests.placestream.console.conftest import NAME, PSI, Stack
+from tests.streams.stream import send
 
 expect.set_options(timeout=30_000)
 
@@ -129,6 +132,49 @@ def test_what_a_stranger_does_is_known_at_once(page: Page, stack: Stack) -> None
     assert "Rating of" in act(page, "[data-rating='5']")
     expect(page.locator("[data-feature=ratings_1h]")).to_contain_text("1")
     expect(page.locator(".about-user")).to_contain_text("5.00 on average, 1 time")
+
+
+def test_events_are_sent_from_a_page_under_a_host_name_too(page: Page, stack: Stack) -> None:
+    """Over plain HTTP that is no secure context, in which browsers leave functions out."""
+    page.goto(stack.url().replace(LOCALHOST, NAME))
+    expect(page.locator("#places li").first).to_be_visible()
+    assert not page.evaluate("isSecureContext")
+    assert "is in this answer" in act(page, "[data-kind=view]")
+
+
+def test_ids_of_events_are_not_the_same_twice(page: Page, stack: Stack) -> None:
+    """128 bits, in hexadecimal digits."""
+    page.goto(stack.url())
+    ids = page.evaluate(
+        """async () => {
+          const { newId } = await import("/pages/api.js");
+          return Array.from({ length: 1_000 }, newId);
+        }"""
+    )
+    assert len(set(ids)) == 1_000
+    assert all(re.fullmatch("[0-9a-f]{32}", one) for one in ids)
+
+
+def test_a_place_that_is_changed_is_drawn_anew(page: Page, stack: Stack) -> None:
+    """Though there are as many places as before."""
+    page.clock.install()
+    opened(page, stack)
+    before, place = page.locator("#map").get_attribute("aria-label"), listed(page)[-1]
+    update = {"place_id": place, "updates": {"category": "observatory"}}
+    named = page.locator("#category option[value=observatory]")
+    expect(named).to_have_count(0)
+    send(
+        stack.settings,
+        stack.settings.topics.place_updates.name,
+        [(place, msgspec.json.encode(update))],
+    )
+    for _ in range(300):
+        page.clock.fast_forward(31_000)  # the page reads the places every 30 s
+        page.wait_for_timeout(100)  # while the update is on its way
+        if named.count():
+            break
+    expect(named).to_have_count(1)
+    assert page.locator("#map").get_attribute("aria-label") == before
 
 
 def test_events_from_elsewhere_are_followed(page: Page, browser: Browser, stack: Stack) -> None:
