@@ -1,8 +1,17 @@
 """How every librdkafka client of placestream is configured."""
 
+from confluent_kafka import KafkaError, KafkaException
+
 from contracts.settings import Settings
 
 Config = dict[str, str | int | float | bool]
+#: For clients whose errors are raised: librdkafka would say them too, ten times a second.
+QUIET: Config = {"log_level": 2}
+
+
+def silence() -> KafkaException:
+    """What librdkafka raises when Kafka does not answer in time, for those who wait themselves."""
+    return KafkaException(KafkaError(KafkaError._TIMED_OUT))
 
 
 def client_config(settings: Settings) -> Config:

@@ -14,7 +14,7 @@ from placestream import try_it
 from placestream.audit.command import audit
 from placestream.backfill.command import backfill
 from placestream.capacity.command import plan
-from placestream.command import EXIT_FAILED, give_up, load_settings, run_role, run_task
+from placestream.command import EXIT_FAILED, load_settings, run_role, run_task
 from placestream.dlq import command as dlq
 from placestream.drift import command as drift
 from placestream.erase.command import erase_user
@@ -137,12 +137,8 @@ def retrain(
         return
     if now is not None:
         from placestream.request_retrain import request_retrain
-        from retrain.publish import NotPublished
 
-        try:
-            typer.echo(request_retrain(settings, now))
-        except NotPublished as error:
-            give_up(f"Kafka at {settings.kafka_bootstrap} did not take the request: {error}")
+        typer.echo(run_task(lambda: request_retrain(settings, now)))
         return
     from retrain.daemon import run
 

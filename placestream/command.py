@@ -37,15 +37,20 @@ def run_role(run: Callable[[], object]) -> None:
 
 
 def run_task(run: Callable[[], Result]) -> Result:
-    """Run something that a person waits for; what stands in its way is said in a line.
+    """Run something that a person waits for; what stands in its way is said, and what to do next.
 
     With the log level DEBUG the traceback is logged too.
     """
     try:
         return run()
-    except (ValueError, RuntimeError, OSError) as error:
+    except Exception as error:
+        from placestream.next_step import explained  # it loads the servers' clients
+
+        words = explained(error)
+        if words is None:
+            raise
         _log.debug("failed", exc_info=True)
-        give_up(error)
+        give_up(words)
 
 
 def give_up(reason: object) -> NoReturn:

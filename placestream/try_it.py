@@ -126,11 +126,8 @@ def recommend(
         explore_slots=explore,
         page_token=page,
     )
-    try:
-        caller = Caller.of(settings)
-        answer = ask.ask(address or f"{host}:{settings.serve_port}", question, timeout_ms, caller)
-    except (ask.Refused, OSError) as error:
-        give_up(error)
+    where = address or f"{host}:{settings.serve_port}"
+    answer = run_task(lambda: ask.ask(where, question, timeout_ms, Caller.of(settings)))
     ask.show(answer, Console(), explain=explain)
 
 

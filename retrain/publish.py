@@ -6,7 +6,7 @@ import confluent_kafka
 from msgspec import Struct
 
 from contracts.events import encode
-from contracts.kafka import producer_config
+from contracts.kafka import QUIET, producer_config, silence
 from contracts.settings import Settings
 from contracts.topics import Topic
 
@@ -37,22 +37,26 @@ class Publisher:
 
     def __init__(self, settings: Settings, timeout_s: float = TIMEOUT_S) -> None:
         self._timeout_s = timeout_s
+        self._kafka = settings.kafka_bootstrap
         self._producer = confluent_kafka.Producer(
-            producer_config(settings) | {"message.timeout.ms": int(timeout_s * 1000)}
+            producer_config(settings) | QUIET | {"message.timeout.ms": int(timeout_s * 1000)}
         )
 
     def send(self, topic: Topic, key: str, event: Struct) -> None:
         """As `Outbox.send`."""
-        refused: list[str] = []
+        refused: list[confluent_kafka.KafkaError] = []
 
         def delivered(error: confluent_kafka.KafkaError | None, _: confluent_kafka.Message) -> None:
             if error is not None:
-                refused.append(error.str())
+                refused.append(error)
 
         self._producer.produce(topic.name, encode(event), key=key.encode(), on_delivery=delivered)
-        left = self._producer.flush(self._timeout_s + 1)
-        if refused or left:
-            raise NotPublished(f"{topic.name}: {refused[0] if refused else 'no answer in time'}")
+        if self._producer.flush(self._timeout_s + 1):
+            refused.append(silence().args[0])
+        if refused:
+            raise NotPublished(
+                f"Kafka at {self._kafka} did not take {topic.name}: {refused[0].str()}"
+            ) from confluent_kafka.KafkaException(refused[0])
 
     def close(self) -> None:
         """Part from Kafka."""

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from contracts.events import BadEvent, RetrainRequested, RolloutStep, decode
-from contracts.kafka import consumer_config
+from contracts.kafka import QUIET, consumer_config
 from contracts.settings import Settings
 from contracts.topics import Topic
 
@@ -55,7 +55,7 @@ def read(settings: Settings, audit_id: str) -> Story:
         requests = list(_events(settings, settings.topics.retrain, _REQUEST))
         steps = list(_events(settings, settings.topics.rollout, _STEP))
     except confluent_kafka.KafkaException as error:
-        raise ConnectionError(f"Kafka at {settings.kafka_bootstrap}: {error}") from error
+        raise _away(settings, error) from error
     ids = [request.audit_id for request in requests] + [step.audit_id for step in steps]
     newest_last = dict.fromkeys(ids)
     fitting = [known for known in newest_last if known.startswith(audit_id)]
@@ -82,13 +82,19 @@ def requests(settings: Settings) -> list[RetrainRequested]:
     try:
         asked = list(_events(settings, settings.topics.retrain, _REQUEST))
     except confluent_kafka.KafkaException as error:
-        raise ConnectionError(f"Kafka at {settings.kafka_bootstrap}: {error}") from error
+        raise _away(settings, error) from error
     return sorted(asked, key=lambda request: request.requested_at)
+
+
+def _away(settings: Settings, error: confluent_kafka.KafkaException) -> ConnectionError:
+    return ConnectionError(f"Kafka at {settings.kafka_bootstrap}: {error.args[0].str()}")
 
 
 def _events(settings: Settings, topic: Topic, decoder: msgspec.json.Decoder[E]) -> Iterator[E]:
     """All events of a topic that can be read."""
-    consumer = confluent_kafka.Consumer(consumer_config(settings, f"{settings.topic_prefix}.audit"))
+    consumer = confluent_kafka.Consumer(
+        consumer_config(settings, f"{settings.topic_prefix}.audit") | QUIET
+    )
     try:
         for partition in range(topic.partitions):
             at = TopicPartition(topic.name, partition, 0)

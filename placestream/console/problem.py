@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import grpc
 
+from placestream import next_step
 from placestream.client import CallFailed
 
 
@@ -29,38 +30,21 @@ class Problem(Exception):
         return {"error": {"text": self.text, "advice": self.advice, "faults": faults}}
 
 
-_ADVICE: dict[grpc.StatusCode, tuple[int, str, str]] = {
-    grpc.StatusCode.INVALID_ARGUMENT: (400, "The service refused it.", "Mend what is named."),
-    grpc.StatusCode.UNAUTHENTICATED: (
-        502,
-        "The service does not know the console.",
-        "Make a token with `placestream token new` and give it as PLACESTREAM_CLIENT_TOKEN.",
-    ),
-    grpc.StatusCode.PERMISSION_DENIED: (
-        502,
-        "The service does not let the console do that.",
-        "Give its token the right to it: `placestream token --help`.",
-    ),
-    grpc.StatusCode.RESOURCE_EXHAUSTED: (
-        503,
-        "The service has too much to do.",
-        "Try again in a moment.",
-    ),
-    grpc.StatusCode.DEADLINE_EXCEEDED: (
-        504,
-        "The service did not answer in time.",
-        "Try again; if it stays, look at the latency below and at its log.",
-    ),
-    grpc.StatusCode.UNAVAILABLE: (
-        503,
-        "The service cannot be reached, or is not ready.",
-        "Start `placestream serve`, or wait until it is ready; this page asks again by itself.",
-    ),
+_SAID: dict[grpc.StatusCode, tuple[int, str]] = {
+    grpc.StatusCode.INVALID_ARGUMENT: (400, "The service refused it."),
+    grpc.StatusCode.UNAUTHENTICATED: (502, "The service does not know the console."),
+    grpc.StatusCode.PERMISSION_DENIED: (502, "The service does not let the console do that."),
+    grpc.StatusCode.RESOURCE_EXHAUSTED: (503, "The service has too much to do."),
+    grpc.StatusCode.DEADLINE_EXCEEDED: (504, "The service did not answer in time."),
+    grpc.StatusCode.UNAVAILABLE: (503, "The service cannot be reached, or is not ready."),
 }
-_OTHER = (502, "The service failed.", "Its log says more, under the code that is named here.")
+_OTHER = (502, "The service failed.")
 
 
 def of_call(failed: CallFailed, address: str) -> Problem:
     """A call that brought no answer, as the page tells it."""
-    status, text, advice = _ADVICE.get(failed.code, _OTHER)
+    status, text = _SAID.get(failed.code, _OTHER)
+    advice = next_step.of_service(failed.code)
+    if failed.code is grpc.StatusCode.UNAVAILABLE:
+        advice += " This page asks again by itself."
     return Problem(status, f"{text} ({address}: {failed})", advice, failed.faults)

@@ -8,7 +8,7 @@ from typing import Self
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from contracts.kafka import Config, consumer_config
+from contracts.kafka import QUIET, Config, consumer_config, silence
 from contracts.settings import Settings
 from placestream.dlq.letters import Letter, LetterId, TopicName, read_letter
 
@@ -113,7 +113,9 @@ class DeadLetterReader:
                 message = self._consumer.poll(_POLL_S)
                 silent_s = silent_s + _POLL_S if message is None else 0.0
                 if silent_s >= SILENCE_S:
-                    raise Unreadable(f"Kafka at {self._kafka} sends nothing more of {name}")
+                    raise Unreadable(
+                        f"Kafka at {self._kafka} sends nothing more of {name}"
+                    ) from silence()
                 if message is None:
                     continue
                 if (offset := self._offset(message)) is None or offset >= end:
@@ -132,7 +134,7 @@ class DeadLetterReader:
             return message.offset()
         if error.code() == KafkaError._PARTITION_EOF:
             return None
-        raise Unreadable(f"Kafka at {self._kafka}: {error.str()}")
+        raise Unreadable(f"Kafka at {self._kafka}: {error.str()}") from KafkaException(error)
 
     def _spans_of(self, name: str) -> dict[int, tuple[int, int]]:
         """First offset and end of each partition."""
@@ -156,7 +158,9 @@ class DeadLetterReader:
                     raise
                 time.sleep(_NEW_LEADER_S)
         if ends is None:
-            raise Unreadable(f"Kafka at {self._kafka} does not say where {name} ends")
+            raise Unreadable(
+                f"Kafka at {self._kafka} does not say where {name} ends"
+            ) from silence()
         return ends[0], ends[1]
 
     @contextmanager
@@ -168,10 +172,13 @@ class DeadLetterReader:
 
 
 def _config(settings: Settings) -> Config:
-    return consumer_config(settings, f"{settings.topic_prefix}-dlq") | {
-        "enable.partition.eof": True,
-        # A fetch that still waits for news holds up the next assignment (0.5 s by default).
-        "fetch.wait.max.ms": 10,
-        "queued.max.messages.kbytes": 16_384,  # what is read ahead; the default is 64 MB
-        "log_level": 2,  # what goes wrong is said once, by us
-    }
+    return (
+        consumer_config(settings, f"{settings.topic_prefix}-dlq")
+        | QUIET
+        | {
+            "enable.partition.eof": True,
+            # A fetch that still waits for news holds up the next assignment (0.5 s by default).
+            "fetch.wait.max.ms": 10,
+            "queued.max.messages.kbytes": 16_384,  # what is read ahead; the default is 64 MB
+        }
+    )

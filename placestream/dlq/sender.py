@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
-from contracts.kafka import producer_config
+from contracts.kafka import QUIET, producer_config, silence
 from contracts.settings import Settings
 from contracts.topics import LARGEST_LETTER_BYTES
 from placestream.dlq.check import Ready
@@ -41,12 +41,12 @@ class Sender:
         self._timeout_s = timeout_s
         self._producer = Producer(
             producer_config(settings)
+            | QUIET
             | {
                 "message.timeout.ms": int(timeout_s * 1_000),
                 "linger.ms": 0,  # each batch is waited for
                 # It came in somehow; how large an event may be is the broker's to say.
                 "message.max.bytes": LARGEST_LETTER_BYTES,
-                "log_level": 2,  # what goes wrong is said once, by us
             }
         )
 
@@ -66,9 +66,13 @@ class Sender:
         left = self._producer.flush(self._timeout_s + 1)
         if failed:
             outgoing, why = failed[0]
-            raise NotSent(f"Kafka at {self._kafka} did not take {outgoing.letter.id}: {why.str()}")
+            raise NotSent(
+                f"Kafka at {self._kafka} did not take {outgoing.letter.id}: {why.str()}"
+            ) from KafkaException(why)
         if left:
-            raise NotSent(f"Kafka at {self._kafka} did not answer within {self._timeout_s:.0f} s")
+            raise NotSent(
+                f"Kafka at {self._kafka} did not answer within {self._timeout_s:.0f} s"
+            ) from silence()
 
     def _produce(
         self,

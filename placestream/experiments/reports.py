@@ -33,9 +33,7 @@ def told_of_redis(settings: Settings) -> Iterator[None]:
     try:
         yield
     except redis.RedisError as error:
-        raise ConnectionError(
-            f"Redis does not answer ({error}); see PLACESTREAM_REDIS_URL in `placestream settings`"
-        ) from error
+        raise ConnectionError(f"Redis does not answer ({error})") from error
 
 
 @contextmanager

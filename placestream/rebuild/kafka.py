@@ -9,7 +9,7 @@ import stamina
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from contracts.kafka import client_config, consumer_config
+from contracts.kafka import QUIET, client_config, consumer_config, silence
 from contracts.settings import Settings
 from contracts.topics import Topic
 
@@ -45,7 +45,9 @@ class KafkaFacts:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._consumer = Consumer(consumer_config(settings, f"{settings.topic_prefix}-rebuild"))
+        self._consumer = Consumer(
+            consumer_config(settings, f"{settings.topic_prefix}-rebuild") | QUIET
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -89,7 +91,7 @@ class KafkaFacts:
         """
         group = f"{self._settings.topic_prefix}-stream"
         with self._named():
-            admin = AdminClient(client_config(self._settings))
+            admin = AdminClient(client_config(self._settings) | QUIET)
             asked = admin.describe_consumer_groups([group], request_timeout=TIMEOUT_S)
             return len(asked[group].result(TIMEOUT_S).members)
 
@@ -98,7 +100,7 @@ class KafkaFacts:
         where = TopicPartition(topic.name, partition)
         found = self._consumer.get_watermark_offsets(where, timeout=TIMEOUT_S)
         if found is None:
-            raise KafkaSilent(f"Kafka does not say where {topic.name} ends")
+            raise KafkaSilent(f"Kafka does not say where {topic.name} ends") from silence()
         return found
 
     @contextmanager

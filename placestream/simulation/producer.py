@@ -22,7 +22,7 @@ from rich.progress import (
 )
 
 from contracts.events import encode
-from contracts.kafka import producer_config
+from contracts.kafka import producer_config, silence
 from contracts.settings import Settings
 from placestream.simulation.source import Message, Stream
 
@@ -87,6 +87,7 @@ class _Errors:
     def note(self, error: KafkaError | None, message: Delivery) -> None:
         if error is not None and self.first is None:
             self.first = DeliveryFailed(str(message.topic()), error.str())
+            self.first.__cause__ = KafkaException(error)
 
     def check(self) -> None:
         if self.first is not None:
@@ -170,7 +171,9 @@ class Sender:
                 left = producer.flush(FLUSH_S)
         errors.check()
         if left:
-            raise DeliveryFailed("Kafka", f"{left} messages not taken within {FLUSH_S:.0f} s")
+            raise DeliveryFailed(
+                "Kafka", f"{left} messages not taken within {FLUSH_S:.0f} s"
+            ) from silence()
         return Sent(dict(counts), self.clock() - start_s)
 
     def _paced(
@@ -201,7 +204,7 @@ class Sender:
             except BufferError:
                 producer.poll(_POLL_S)
             except KafkaException as error:
-                raise DeliveryFailed(topic, str(error)) from error
+                raise DeliveryFailed(topic, error.args[0].str()) from error
             else:
                 return
 
@@ -218,7 +221,9 @@ class Sender:
                 existing = producer.list_topics(timeout=self.probe_s).topics
                 for topic in self.settings.topics.inputs():
                     if topic.name not in existing:
-                        raise DeliveryFailed(topic.name, "there is no such topic")
+                        raise DeliveryFailed(
+                            topic.name, "there is no such topic"
+                        ) from KafkaException(KafkaError(KafkaError._UNKNOWN_TOPIC))
 
     def _topic(self, stream: Stream) -> str:
         topics = self.settings.topics

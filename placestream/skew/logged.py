@@ -12,7 +12,7 @@ from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 from numpy.typing import NDArray
 
 from contracts.events import BadEvent, Impression, decode
-from contracts.kafka import consumer_config
+from contracts.kafka import QUIET, consumer_config, silence
 from contracts.settings import Settings
 from contracts.topics import Topic
 from models.served_columns import served_columns
@@ -65,7 +65,9 @@ class AnswerLog:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         # The stream's own group, only asked how far it has come: nothing is subscribed.
-        self._consumer = Consumer(consumer_config(settings, f"{settings.topic_prefix}-stream"))
+        self._consumer = Consumer(
+            consumer_config(settings, f"{settings.topic_prefix}-stream") | QUIET
+        )
         self._erased = Erased.read(settings.archive_dir)
         self.passed_over: Counter[str] = Counter()
         self._columns = cache(lambda version: served_columns(settings.models_dir, version))
@@ -118,7 +120,7 @@ class AnswerLog:
         where = TopicPartition(topic.name, partition)
         span = self._consumer.get_watermark_offsets(where, timeout=TIMEOUT_S)
         if span is None:
-            raise Unreadable(f"Kafka does not say where {topic.name} ends")
+            raise Unreadable(f"Kafka does not say where {topic.name} ends") from silence()
         return span
 
     def _offsets_at(self, topic: Topic, time_s: float, ends: dict[int, int]) -> dict[int, int]:
@@ -133,7 +135,9 @@ class AnswerLog:
         try:
             message = self._consumer.poll(TIMEOUT_S)
             if message is None or message.error() is not None:
-                raise Unreadable(f"Kafka does not give {topic} {partition} at offset {offset}")
+                raise Unreadable(
+                    f"Kafka does not give {topic} {partition} at offset {offset}"
+                ) from silence()
             return message.timestamp()[1] / 1_000
         finally:
             self._consumer.unassign()
@@ -157,7 +161,7 @@ class AnswerLog:
                 messages = self._consumer.consume(500, timeout=1.0)
                 silent_s = 0.0 if messages else silent_s + 1.0
                 if silent_s >= SILENCE_S:
-                    raise Unreadable(f"Kafka sends nothing more of {topic.name}")
+                    raise Unreadable(f"Kafka sends nothing more of {topic.name}") from silence()
                 for message in messages:
                     partition, offset = _position(message)
                     if offset < stops[partition]:

@@ -277,12 +277,13 @@ def test_settings_are_listed_with_secrets_hidden(run: Run, monkeypatch: pytest.M
 
 
 def test_recommend_without_a_service_says_where_it_looked(run: Run) -> None:
-    """Exit code 1, one line, no traceback."""
+    """Exit code 1, what to do next, no traceback."""
     address = f"127.0.0.1:{free_port()}"
     where = ["--lat", "1", "--lng", "2", "--address", address]
     result = run("recommend", "--user", "42", *where)
     assert result.exit_code == 1
     assert result.output.startswith(f"{address} answered UNAVAILABLE")
+    assert "Start `placestream serve`" in result.output
 
 
 def test_up_knows_its_roles(run: Run) -> None:
