@@ -170,11 +170,12 @@ def up(
     ] = "auto",
     roles: Annotated[
         str, typer.Option(help="Which roles, with commas.")
-    ] = "stream,model-server,serve,retrain",
+    ] = "stream,model-server,serve,retrain,console",
 ) -> None:
     """Start servers and roles on this machine, print where they are, and stay until Ctrl-C.
 
-    Kafka, Redis, and every role as a process of its own. Data is kept for the next time (not with
+    Kafka, Redis, and every role as a process of its own, the console too, whose address with its
+    token is printed. Data is kept for the next time (not with
     the broker in memory). The usual ports are taken where they are free. The file `env` in the
     directory makes another shell's `placestream` talk to this stack.
 

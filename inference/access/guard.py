@@ -11,6 +11,7 @@ import structlog
 from contracts.followed_file import FollowedFile
 from contracts.settings import Settings
 from inference import errors
+from inference.access.cost import COSTS
 from inference.access.known import Client, Clients, ClientsFile, Clock
 from inference.access.rights import HEALTH_METHODS
 from inference.metrics import Metrics
@@ -109,12 +110,21 @@ class Guard(grpc.aio.ServerInterceptor):
         token = _bearer(handler_call_details.invocation_metadata)
         if token is None and clients.knows_certificates:
             handler = await continuation(handler_call_details)
-            return _checked(handler, lambda context: self._admit_certificate(method, context))
+            return _checked(handler, lambda *call: self._admit_certificate(method, *call))
         try:
-            self._admit(self._owner(token, clients), method)
+            client = self._owner(token, clients)
+            _check_right(client, method)
+            counted = method in COSTS and client.bucket is not None
+            if counted:  # by what is in its message, which is not parsed yet
+                self._check_rate(client)
+            else:
+                self._charge(client, 1)
         except _Refusal as refusal:
             return _refusing(self._noted(refusal))
-        return await continuation(handler_call_details)
+        handler = await continuation(handler_call_details)
+        if not counted:
+            return handler
+        return _checked(handler, lambda *call: self._counted(client, method, *call))
 
     def _owner(self, token: str | None, clients: Clients) -> Client:
         if token is None:
@@ -127,7 +137,15 @@ class Guard(grpc.aio.ServerInterceptor):
             raise _unauthenticated(TOKEN_EXPIRED, "this token has expired", client.name)
         return client
 
-    def _admit_certificate(self, method: str, context: Context) -> grpc.Status | None:
+    def _counted(self, client: Client, method: str, request: Any, _: Context) -> grpc.Status | None:
+        """What a call that asks for too many things is told; None: let it through."""
+        try:
+            self._charge(client, COSTS[method](request))
+        except _Refusal as refusal:
+            return self._noted(refusal)
+        return None
+
+    def _admit_certificate(self, method: str, request: Any, context: Context) -> grpc.Status | None:
         """What a call with a certificate and no token is told; None: let it through."""
         try:
             names = _names(context)
@@ -137,26 +155,26 @@ class Guard(grpc.aio.ServerInterceptor):
                     raise _token_missing()
                 text = "send a token: neither does your certificate stand for a client here"
                 raise _unauthenticated(CERTIFICATE_UNKNOWN, text)
-            self._admit(client, method)
+            _check_right(client, method)
+            self._charge(client, COSTS[method](request) if method in COSTS else 1)
         except _Refusal as refusal:
             return self._noted(refusal)
         return None
 
-    def _admit(self, client: Client, method: str) -> None:
-        if method not in client.methods:
-            rights = ", ".join(client.rights) or "none"
-            text = f"client {client.name} may not call this method; it has the rights: {rights}"
-            raise _Refusal(grpc.StatusCode.PERMISSION_DENIED, RIGHT_MISSING, text, client.name)
-        wait_s = 0.0 if client.bucket is None else client.bucket.take()
-        if client.bucket is not None and wait_s:
-            text = f"client {client.name} may make {client.bucket.rate_per_s:g} requests a second"
-            code = grpc.StatusCode.RESOURCE_EXHAUSTED
-            raise _Refusal(code, RATE_LIMITED, text, client.name, wait_s)
+    def _charge(self, client: Client, cost: int) -> None:
+        if client.bucket is not None and (wait_s := client.bucket.take(cost)):
+            raise _rate_limited(client, wait_s)
         admitted = self._admitted.get(client.name)
         if admitted is None:
             admitted = self._metrics.access.labels(client.name, "admitted")
             self._admitted[client.name] = admitted
         admitted.inc()
+
+    @staticmethod
+    def _check_rate(client: Client) -> None:
+        """Refuse what has no token left, before its message is parsed; takes none."""
+        if client.bucket is not None and (wait_s := client.bucket.wait_s()):
+            raise _rate_limited(client, wait_s)
 
     def _noted(self, refusal: _Refusal) -> grpc.Status:
         self._metrics.access.labels(refusal.client, refusal.reason.lower()).inc()
@@ -166,6 +184,20 @@ class Guard(grpc.aio.ServerInterceptor):
 
 def _unauthenticated(reason: str, text: str, client: str = _NOBODY) -> _Refusal:
     return _Refusal(grpc.StatusCode.UNAUTHENTICATED, reason, text, client)
+
+
+def _check_right(client: Client, method: str) -> None:
+    if method not in client.methods:
+        rights = ", ".join(client.rights) or "none"
+        text = f"client {client.name} may not call this method; it has the rights: {rights}"
+        raise _Refusal(grpc.StatusCode.PERMISSION_DENIED, RIGHT_MISSING, text, client.name)
+
+
+def _rate_limited(client: Client, wait_s: float) -> _Refusal:
+    rate = 0.0 if client.bucket is None else client.bucket.rate_per_s
+    text = f"client {client.name} may make {rate:g} requests a second, of a batch each counted"
+    code = grpc.StatusCode.RESOURCE_EXHAUSTED
+    return _Refusal(code, RATE_LIMITED, text, client.name, wait_s)
 
 
 def _token_missing() -> _Refusal:
@@ -201,8 +233,8 @@ def _refusing(status: grpc.Status) -> Any:
     return grpc.stream_stream_rpc_method_handler(_behaviour(refuse))
 
 
-def _checked(handler: Any, check: Callable[[Context], grpc.Status | None]) -> Any:
-    """The handler of a method, behind a check that needs the call's context."""
+def _checked(handler: Any, check: Callable[[Any, Context], grpc.Status | None]) -> Any:
+    """The handler of a method, behind a check that needs the call's request or its context."""
     if handler is None:
         return None
     kind = ("stream" if handler.request_streaming else "unary") + (
@@ -211,7 +243,7 @@ def _checked(handler: Any, check: Callable[[Context], grpc.Status | None]) -> An
     behaviour = getattr(handler, kind)
 
     async def checked(request: Any, context: Context) -> Any:
-        status = check(context)
+        status = check(request, context)
         if status is not None:
             await context.abort_with_status(status)
         answer = behaviour(request, context)

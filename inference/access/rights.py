@@ -14,17 +14,18 @@ _REFLECTION = frozenset(
 )
 
 
-def _paths(*methods: str) -> frozenset[str]:
+def paths(*methods: str) -> frozenset[str]:
+    """Methods of the service as paths of HTTP/2."""
     return frozenset(f"/{_SERVICE.full_name}/{method}" for method in methods)
 
 
 #: Right to the methods that it opens, as paths of HTTP/2. A method that stands in none of these
 #: can be called by nobody until somebody decides whose it is.
 RIGHTS: dict[str, frozenset[str]] = {
-    "recommend": _paths("Recommend", "BatchRecommend"),
-    "feedback": _paths("Feedback"),
+    "recommend": paths("Recommend", "BatchRecommend"),
+    "feedback": paths("Feedback"),
     # Shows what is known of any person: for those who keep the service up.
-    "debug": _paths("GetFeatures") | _REFLECTION,
+    "debug": paths("GetFeatures") | _REFLECTION,
     "health": HEALTH_METHODS,
 }
 
@@ -40,7 +41,7 @@ def methods_of(rights: Iterable[str]) -> frozenset[str]:
         if right in RIGHTS:
             opened |= RIGHTS[right]
         elif right in _SERVICE.methods_by_name:
-            opened |= _paths(right)
+            opened |= paths(right)
         else:
             known = ", ".join([*RIGHTS, *_SERVICE.methods_by_name])
             raise ValueError(f"there is no right {right!r} (there are {known})")

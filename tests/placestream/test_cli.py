@@ -1,5 +1,6 @@
 """The `placestream` command: help for newcomers, clear errors, and who is called with what."""
 
+import inspect
 import json
 import logging
 import re
@@ -21,6 +22,7 @@ from contracts.events import RetrainRequested
 from contracts.kafka import consumer_config
 from contracts.settings import Settings
 from contracts.topics import Topics
+from placestream import try_it, up
 from placestream.cli import app
 from placestream.skew.comparison import Asked
 from placestream.skew.report import ColumnSkew, Skew
@@ -291,6 +293,12 @@ def test_up_knows_its_roles(run: Run) -> None:
     result = run("up", "--roles", "stream,cook")
     assert result.exit_code == 1
     assert "no such role: cook" in result.output
+
+
+def test_up_starts_every_role() -> None:
+    """The console too, as docs/console.md says."""
+    roles = inspect.signature(try_it.up).parameters["roles"].default
+    assert roles.split(",") == list(up.ROLES)
 
 
 def test_retrain_now_sends_one_request(

@@ -17,6 +17,7 @@ from grpc_reflection.v1alpha import reflection, reflection_pb2, reflection_pb2_g
 from grpc_status import rpc_status
 from structlog.testing import capture_logs
 
+from contracts.placestream.v1 import recommendation_pb2 as pb
 from contracts.settings import Settings
 from inference.access.clients import (
     BadClients,
@@ -35,6 +36,7 @@ from tests.certificates import Authority
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
 RECOMMEND, FEATURES = f"/{SERVICE}/Recommend", f"/{SERVICE}/GetFeatures"
+BATCH, FEEDBACK = f"/{SERVICE}/BatchRecommend", f"/{SERVICE}/Feedback"
 BACKEND, OPS, OLD = NewToken.made(), NewToken.made(), NewToken.made()
 CLIENTS = ClientList(
     [
@@ -70,7 +72,7 @@ class Guarded:
         guards = interceptors(used, self.metrics, clock=self.clock, monotonic=self.clock)
         self._server = grpc.aio.server(interceptors=guards)
 
-        async def answer(_request: bytes, _context: object) -> bytes:
+        async def answer(_request: Any, _context: object) -> bytes:
             self.calls += 1
             return b"ok"
 
@@ -78,6 +80,14 @@ class Guarded:
         handlers: dict[str, Any] = {
             name: grpc.unary_unary_rpc_method_handler(handler)
             for name in ("Recommend", "GetFeatures")
+        }
+        parsed: dict[str, Any] = {
+            "BatchRecommend": pb.BatchRecommendRequest,
+            "Feedback": pb.FeedbackRequest,
+        }
+        handlers |= {
+            name: grpc.unary_unary_rpc_method_handler(handler, request_deserializer=kind.FromString)
+            for name, kind in parsed.items()
         }
         self._server.add_generic_rpc_handlers(
             (grpc.method_handlers_generic_handler(SERVICE, handlers),)
@@ -99,13 +109,17 @@ class Guarded:
         return grpc.aio.secure_channel(address, credentials)
 
     async def call(
-        self, method: str, *metadata: tuple[str, str], credentials: Any = None
+        self,
+        method: str,
+        *metadata: tuple[str, str],
+        credentials: Any = None,
+        request: bytes = b"",
     ) -> grpc.aio.AioRpcError | None:
         """Call a method; returns the error, if that is the answer."""
         async with self.channel(credentials) as channel:
             call: Any = channel.unary_unary(method)
             try:
-                assert await call(b"", metadata=metadata, timeout=10) == b"ok"
+                assert await call(request, metadata=metadata, timeout=10) == b"ok"
             except grpc.aio.AioRpcError as error:
                 return error
         return None
@@ -231,6 +245,46 @@ async def test_too_often_is_told_when_to_come_back(serve: Serve) -> None:
     assert server.counted("few", "rate_limited") == 1
 
 
+def batch(size: int) -> bytes:
+    """So many requests in one."""
+    return pb.BatchRecommendRequest(requests=[pb.RecommendRequest()] * size).SerializeToString()
+
+
+def retry_ms(error: grpc.aio.AioRpcError | None) -> int:
+    """When it is to come back."""
+    assert told(error) == ("RESOURCE_EXHAUSTED", "RATE_LIMITED")
+    hint = error_details_pb2.RetryInfo()
+    rpc_status.from_call(error).details[1].Unpack(hint)
+    return int(hint.retry_delay.ToMilliseconds())
+
+
+async def test_a_batch_costs_as_much_as_what_is_in_it(serve: Serve) -> None:
+    """Requests and events alike; one that is refused takes nothing, so that to come back when told
+    is enough; one that is too long for the service is one bad request."""
+    entry = ClientEntry("few", ["recommend", "feedback"], [TokenEntry(OLD.sha256)], [], 2.0, 10)
+    server = await serve(ClientList([entry]))
+    assert await server.call(BATCH, bearer(OLD), request=batch(7)) is None
+    assert retry_ms(await server.call(BATCH, bearer(OLD), request=batch(5))) == 1_000
+    assert retry_ms(await server.call(BATCH, bearer(OLD), request=batch(5))) == 1_000
+    events = pb.FeedbackRequest(events=[pb.Interaction()] * 3).SerializeToString()
+    assert await server.call(FEEDBACK, bearer(OLD), request=events) is None
+    assert retry_ms(await server.call(RECOMMEND, bearer(OLD))) == 500
+    assert retry_ms(await server.call(BATCH, bearer(OLD), request=batch(1))) == 500
+    server.clock.now_s += 0.5
+    assert await server.call(BATCH, bearer(OLD), request=batch(10_000)) is None
+    assert retry_ms(await server.call(BATCH, bearer(OLD), request=batch(1))) == 500
+    assert server.counted("few", "admitted") == 3
+    assert server.calls == 3
+
+
+async def test_without_a_rate_a_batch_may_hold_what_it_will(serve: Serve) -> None:
+    """As a single request."""
+    server = await serve()
+    for _ in range(5):
+        assert await server.call(BATCH, bearer(BACKEND), request=batch(16)) is None
+    assert server.counted("backend", "admitted") == 5
+
+
 async def test_a_denied_call_takes_nothing_of_the_rate(serve: Serve) -> None:
     """It costs the service nothing."""
     entry = ClientEntry("few", ["recommend"], [TokenEntry(OLD.sha256)], [], 1.0, 1)
@@ -304,7 +358,7 @@ async def test_a_certificate_stands_for_a_client(serve: Serve, tmp_path: Path) -
     authority = Authority()
     certificate, key = authority.issue("serve").write(tmp_path, "serve")
     entries = [
-        ClientEntry("backend", ["recommend"], [], ["backend.example"], 1.0, 2),
+        ClientEntry("backend", ["recommend"], [], ["backend.example"], 1.0, 5),
         ClientEntry("ops", ["debug"], [TokenEntry(OPS.sha256)], ["ops"]),
     ]
     server = await serve(
@@ -322,7 +376,7 @@ async def test_a_certificate_stands_for_a_client(serve: Serve, tmp_path: Path) -
     assert await server.call(RECOMMEND, credentials=backend) is None
     denied = await server.call(FEATURES, credentials=backend)
     assert told(denied) == ("PERMISSION_DENIED", "RIGHT_MISSING")
-    assert await server.call(RECOMMEND, credentials=backend) is None
+    assert await server.call(BATCH, credentials=backend, request=batch(4)) is None
     assert told(await server.call(RECOMMEND, credentials=backend))[1] == "RATE_LIMITED"
     assert await server.call(FEATURES, credentials=shown("ops")) is None
     assert await _list(server, shown("ops")) == SERVICE
