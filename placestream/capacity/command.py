@@ -38,9 +38,10 @@ def plan(
     import numpy as np
 
     from placestream.capacity.constants import Prices, load
+    from placestream.capacity.load import Load
     from placestream.capacity.scenario import simulate
     from placestream.capacity.show import show
-    from placestream.capacity.sizing import Load, make_plan
+    from placestream.capacity.sizing import make_plan
 
     constants, prices = load()
     chosen = {"core_hour": core_hour, "gib_hour": gib_hour, "disk_gib_month": disk_gib_month}
@@ -50,6 +51,6 @@ def plan(
     made = make_plan(wanted, constants, prices)
     outcome = simulate(made, constants, np.random.default_rng(seed))
     if as_json:
-        typer.echo(json.dumps(asdict(made) | {"simulated": asdict(outcome)}))
+        typer.echo(json.dumps(made.as_dict() | {"simulated": asdict(outcome)}))
     else:
         show(made, outcome, Console())

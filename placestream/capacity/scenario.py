@@ -1,12 +1,14 @@
 """A plan put to the test: how long requests take, and what the loss of a shard does."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 
 from placestream.capacity.constants import Constants
+from placestream.capacity.redis_shards import read_us
 from placestream.capacity.simulation import Outage, Station, Visit, behind, flow
-from placestream.capacity.sizing import Plan, redis_busy
+from placestream.capacity.sizing import Plan
 
 #: Requests that are simulated: the 99th percentile of so many is known within a few per cent.
 REQUESTS = 20_000
@@ -49,9 +51,6 @@ def simulate(plan: Plan, per: Constants, rng: np.random.Generator) -> Outcome:
     seed = int(rng.integers(2**32))
     whole, lost = (_latencies_ms(plan, per, np.random.default_rng(seed), n) for n in (0, 1))
     most, caught_up_s = _failover(plan, per, rng)
-    # Of the shard that is lost a request needs one of its places, or its user.
-    asked = per.places_per_request + 1
-    touched = 1 - (1 - 1 / plan.shards) ** asked
     return Outcome(
         p50_ms=float(np.quantile(whole, 0.5)),
         p99_ms=float(np.quantile(whole, 0.99)),
@@ -59,8 +58,16 @@ def simulate(plan: Plan, per: Constants, rng: np.random.Generator) -> Outcome:
         failover_s=per.failover_s,
         backlog_events=most,
         caught_up_s=caught_up_s,
-        degraded_ratio=touched,
+        degraded_ratio=_met_ratio(plan, per),
     )
+
+
+def _met_ratio(plan: Plan, per: Constants) -> float:
+    """Share of requests of which a place, or the user, lies on the shard with the most pieces."""
+    where = plan.redis.where
+    lost = int(np.argmax(where.tags))
+    places, users = where.places[lost] / where.partitions, where.users[lost] / where.partitions
+    return float(1 - (1 - places) ** per.places_per_request * (1 - users))
 
 
 def _latencies_ms(plan: Plan, per: Constants, rng: np.random.Generator, lost: int) -> np.ndarray:
@@ -77,14 +84,14 @@ def _latencies_ms(plan: Plan, per: Constants, rng: np.random.Generator, lost: in
         drawn: np.ndarray = mean_s * rng.lognormal(-(SPREAD**2) / 2, SPREAD, REQUESTS)
         return drawn
 
-    # The shard works for all cells: it is met as busy as it is, so its own work is drawn out.
-    busy = min(redis_busy(plan.load, per, plan.shards), 0.95)
-    read_s = per.redis_us_per_command + per.places_per_request * per.redis_us_per_key
-    read_s = read_s / 1e6 / (1 - busy)
+    # A request waits for the busiest shard. That works for all cells and for the stream, so its
+    # work is drawn out by how busy it is, and has no queue of this cell's own.
+    read_s = float(np.max(read_us(per, plan.redis.where) / (1 - plan.redis.busy.clip(0, 0.95))))
+    read_s /= 1e6
     serve_s, model_s = per.serve_ms_per_request / 1e3, per.model_ms_per_request / 1e3
     stations = [
         Station(servers("serve")),
-        Station(max(round(plan.shards / cells), 1)),
+        Station(REQUESTS),
         Station(servers("model servers")),
     ]
     visits = [
@@ -101,11 +108,10 @@ def _latencies_ms(plan: Plan, per: Constants, rng: np.random.Generator, lost: in
 def _failover(plan: Plan, per: Constants, rng: np.random.Generator) -> tuple[float, float]:
     """A worker whose states lie on the lost shard: it stands still, then it catches up.
 
-    As many workers as there are share the load evenly but for the hottest place, whose worker is
-    the one that is looked at.
+    It has as many partitions as any has, and the hottest place is in one of them.
     """
-    number = plan.part("stream workers").number
-    even = (1 - plan.load.hot_share / 2) / number
+    its_share = math.ceil(plan.partitions / plan.part("stream workers").number) / plan.partitions
+    even = (1 - plan.load.hot_share / 2) * its_share
     rate = plan.load.events_per_s * (even + plan.load.hot_share / 2)
     if rate == 0:
         return 0.0, 0.0
