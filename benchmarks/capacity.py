@@ -1,7 +1,8 @@
 """`python -m benchmarks.capacity`: constants of `placestream plan`, and its simulation tested.
 
 On a real Kafka and a real Redis, one `stream` worker. First it folds as fast as it can: processor
-time of an event in the worker and in Redis, bytes of states, log and archive. Then it folds a
+time of an event in the worker and in Redis, bytes of states, log and archive; of a served answer,
+too, which the worker only archives. Then it folds a
 steady load, and Redis stands still for some seconds, as while a shard fails over, twice: the first
 tells how long a worker takes to go on, the second is foretold: the backlog at the worst moment and
 the time until it is caught up with, beside what the simulation says from that and from the rate.
@@ -23,6 +24,7 @@ from typing import Any
 import numpy as np
 from pydantic import SecretStr
 
+from benchmarks.capacity_answers import answers_cost, archive_bytes_per_row, kafka_bytes
 from benchmarks.capacity_outage import (
     OUTAGE_S,
     STEADY_SHARE,
@@ -38,6 +40,7 @@ from benchmarks.stream import Places, folded, produce, rate_of, running, users_f
 from benchmarks.stream_parts import states_after
 from contracts.settings import Settings
 from online_features.archive import read_catalogue
+from online_features.archive_schema import INTERACTIONS
 from online_features.keys import Keys, ShardKind
 from placestream.capacity.simulation import Backlog
 from placestream.simulation.city import City
@@ -86,9 +89,12 @@ def stored_bytes(here: Installation, kafka_dir: Path, events: int) -> dict[str, 
 
     States are those of users after 100 events at places all different, and of places after 200.
     """
-    logs = sum(f.stat().st_size for f in kafka_dir.rglob("*.log") if f.is_file())
-    files = sum(f.stat().st_size for f in here.settings.archive_dir.rglob("*.parquet"))
-    found = {"kafka bytes/event": logs / events, "archive bytes/event": files / events}
+    topics = here.settings.topics
+    found = {
+        "kafka bytes/event": kafka_bytes(kafka_dir, topics.interactions) / events,
+        "kafka bytes/event by place": kafka_bytes(kafka_dir, topics.by_place) / events,
+        "archive bytes/event": archive_bytes_per_row(here.settings.archive_dir, INTERACTIONS),
+    }
     client, keys = here.client, Keys.of(here.settings)
     for _, features, states in states_after(100, 0):
         kind: ShardKind = "i" if features.entity == "user" else "b"
@@ -137,6 +143,7 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--events", type=int, default=150_000, help="folded flat out")
+    parser.add_argument("--answers", type=int, default=10_000, help="served, to be archived")
     parser.add_argument("--users", type=int, default=10_000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--json", action="store_true", help="end in a line of JSON")
@@ -172,6 +179,9 @@ def main() -> None:
                 costs.setdefault("resumes in s", []).append(first.resumed_s)
                 measured.append(second.backlog)
                 simulated.append(foretold(found["rate"], per_s, first, second))
+                cost = answers_cost(kafka, server, root, core, given.answers)
+                for name, value in cost.items():
+                    costs.setdefault(name, []).append(value)
     costs["catalogue bytes/place"] = [catalogue_bytes()]
     publish("What a plan is reckoned from", *_figures(costs, measured, simulated, given))
 
@@ -187,7 +197,12 @@ def _figures(
         real = Figure(f"outage {what}", unit, tuple(getattr(b, what) for b in measured))
         said = Figure(f"outage {what} simulated", unit, tuple(getattr(b, what) for b in simulated))
         found += [real, said, ratio(f"outage {what} simulated / measured", said, real)]
-    facts = {"events": given.events, "users": given.users, "outage_s": OUTAGE_S}
+    facts = {
+        "events": given.events,
+        "answers": given.answers,
+        "users": given.users,
+        "outage_s": OUTAGE_S,
+    }
     return found, facts | {"steady_share": STEADY_SHARE, "rounds": given.rounds}
 
 

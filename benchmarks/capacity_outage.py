@@ -115,7 +115,7 @@ def through_outages(
             seen = []
             for seconds in (FIRST_OUTAGE_S, OUTAGE_S):
                 time.sleep(LEAD_S)
-                _until(lambda: already < users_folded(client, settings) and waiting() <= least)
+                until(lambda: already < users_folded(client, settings) and waiting() <= least)
                 seen.append(_outage(here, waiting, seconds, least))
             return seen
         finally:
@@ -139,12 +139,12 @@ def _outage(here: Installation, waiting: Callable[[], int], seconds: float, leas
             resumed_s = time.monotonic() - ended_s
         return now <= least
 
-    _until(caught_up)
+    until(caught_up)
     backlog = Backlog(float(most), time.monotonic() - began_s)
     return Seen(backlog, ended_s - began_s, resumed_s, usual)
 
 
-def _until(true: Callable[[], bool]) -> None:
+def until(true: Callable[[], bool]) -> None:
     deadline_s = time.monotonic() + PATIENCE_S
     while not true():
         if time.monotonic() > deadline_s:

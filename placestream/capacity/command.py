@@ -18,6 +18,9 @@ def plan(
     hot_share: Annotated[
         float, typer.Option(help="Share of all events that happen at the hottest place.")
     ] = 0.001,
+    mean_ratio: Annotated[
+        float, typer.Option(help="The average of a week to the busiest time: what disks fill with.")
+    ] = 1 / 3,
     core_hour: Annotated[float | None, typer.Option(help="Price of a core for an hour.")] = None,
     gib_hour: Annotated[float | None, typer.Option(help="Of a GiB of memory.")] = None,
     disk_gib_month: Annotated[float | None, typer.Option(help="Of a GiB of disk.")] = None,
@@ -47,7 +50,9 @@ def plan(
     chosen = {"core_hour": core_hour, "gib_hour": gib_hour, "disk_gib_month": disk_gib_month}
     given = {name: price for name, price in chosen.items() if price is not None}
     prices = Prices(**(asdict(prices) | given))
-    wanted = run_task(lambda: Load(users, places, events_per_s, requests_per_s, hot_share))
+    wanted = run_task(
+        lambda: Load(users, places, events_per_s, requests_per_s, hot_share, mean_ratio)
+    )
     made = make_plan(wanted, constants, prices)
     outcome = simulate(made, constants, np.random.default_rng(seed))
     if as_json:

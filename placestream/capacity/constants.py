@@ -30,7 +30,8 @@ class Constants:
         worker_gib: memory of a worker.
         serve_gib: of a `serve`, without its catalogue.
         model_gib: of a model server.
-        kafka_bytes_per_event: on a broker's disk, one replica, with its re-keyed copy.
+        kafka_bytes_per_event: on a broker's disk, one replica, as it was sent.
+        kafka_bytes_per_event_by_place: of its copy by place, which is kept longer.
         archive_bytes_per_event: in Parquet.
         failover_s: from a shard's death until its replica answers.
         resume_s: from then on, until a worker folds again.
@@ -50,6 +51,7 @@ class Constants:
     serve_gib: float
     model_gib: float
     kafka_bytes_per_event: float
+    kafka_bytes_per_event_by_place: float
     archive_bytes_per_event: float
     failover_s: float
     resume_s: float

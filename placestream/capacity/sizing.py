@@ -10,15 +10,15 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from placestream.capacity.constants import Constants, Prices
+from placestream.capacity.kafka import BROKER_CORES, BROKER_GIB, DAY_S, LEAST_BROKERS, brokers
 from placestream.capacity.load import Load
 from placestream.capacity.redis_shards import BUSY, GIB, Sharding, find
 from placestream.capacity.slots import layout_by_hand
 
 #: Bounds of the setting `partitions`.
 LEAST_PARTITIONS, MOST_PARTITIONS = 8, 1_024
-KAFKA_REPLICAS, KAFKA_DAYS, LEAST_BROKERS = 3, 7.0, 3
-#: What a broker writes and passes on without effort.
-BROKER_BYTES_PER_S = 100e6
+#: The archive grows; so much of it is paid for.
+ARCHIVE_DAYS = 365
 HOURS_A_MONTH = 730.0
 #: The fullest shard may hold so many times the mean of pieces; beyond it, machines stand idle.
 UNEVEN = 2.0
@@ -97,7 +97,7 @@ def make_plan(load: Load, per: Constants, prices: Prices) -> Plan:
     catalogue_gib = load.places * per.catalogue_bytes_per_place / GIB
     served = _with_spare(load.requests_per_s * per.serve_ms_per_request / 1e3)
     models = _with_spare(load.requests_per_s * per.model_ms_per_request / 1e3)
-    brokers, kafka_gib = _brokers(load, per)
+    kafka = brokers(load, per)
     events = f"{load.events_per_s:,.0f} events/s"
     requests = f"{load.requests_per_s:,.0f} requests/s"
     parts = (
@@ -106,7 +106,14 @@ def make_plan(load: Load, per: Constants, prices: Prices) -> Plan:
         Part("Redis replicas", redis.shards, 1, fullest_gib, fullest_gib, "one a shard"),
         Part("serve", served, 1, per.serve_gib + catalogue_gib, 0, requests),
         Part("model servers", models, 1, per.model_gib, 0, requests),
-        Part("Kafka brokers", brokers, 2, 8, kafka_gib / brokers, "disk and bytes/s"),
+        Part(
+            "Kafka brokers",
+            kafka.number,
+            BROKER_CORES,
+            BROKER_GIB,
+            kafka.disk_gib,
+            "three replicas" if kafka.number == LEAST_BROKERS else "bytes/s",
+        ),
     )
     warnings = tuple(_warnings(load, per, workers, redis, catalogue_gib))
     return Plan(load, redis, parts, warnings, _month(load, per, parts, prices))
@@ -121,12 +128,6 @@ def _partitions(workers: int) -> tuple[int, ...]:
     least = max(1 << math.ceil(math.log2(2 * workers)), LEAST_PARTITIONS)
     powers = range(int(math.log2(MOST_PARTITIONS)) + 1)
     return tuple(1 << n for n in powers if 1 << n >= least) or (MOST_PARTITIONS,)
-
-
-def _brokers(load: Load, per: Constants) -> tuple[int, float]:
-    bytes_per_s = load.events_per_s * per.kafka_bytes_per_event * KAFKA_REPLICAS
-    gib = bytes_per_s * KAFKA_DAYS * 86_400 / GIB
-    return max(LEAST_BROKERS, math.ceil(bytes_per_s / BROKER_BYTES_PER_S / BUSY) + 1), gib
 
 
 def _warnings(
@@ -158,8 +159,9 @@ def _warnings(
 
 
 def _month(load: Load, per: Constants, parts: tuple[Part, ...], prices: Prices) -> float:
-    """Everything for a month; the archive grows, and a year of it is counted."""
-    archive_gib = load.events_per_s / 3 * 365 * 86_400 * per.archive_bytes_per_event / GIB
+    """Everything for a month, the archive after a year."""
+    archived = load.events_per_s * per.archive_bytes_per_event
+    archive_gib = archived * load.mean_ratio * ARCHIVE_DAYS * DAY_S / GIB
     total = archive_gib * prices.disk_gib_month
     for part in parts:
         hourly = part.cores * prices.core_hour + part.gib * prices.gib_hour
