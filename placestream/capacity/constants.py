@@ -18,6 +18,7 @@ class Constants:
 
     Attributes:
         worker_us_per_event: processor time of a `stream` worker, microseconds.
+        worker_us_per_answer: of a worker, to archive a served answer.
         redis_us_per_event: of Redis, for an event that is folded into its user and its place.
         redis_us_per_command: of Redis, for a read, whatever it reads.
         redis_us_per_key: of Redis, for each state of a read.
@@ -32,12 +33,15 @@ class Constants:
         model_gib: of a model server.
         kafka_bytes_per_event: on a broker's disk, one replica, as it was sent.
         kafka_bytes_per_event_by_place: of its copy by place, which is kept longer.
+        kafka_bytes_per_answer: of a served answer.
         archive_bytes_per_event: in Parquet.
+        archive_bytes_per_answer: of a served answer.
         failover_s: from a shard's death until its replica answers.
         resume_s: from then on, until a worker folds again.
     """
 
     worker_us_per_event: float
+    worker_us_per_answer: float
     redis_us_per_event: float
     redis_us_per_command: float
     redis_us_per_key: float
@@ -52,7 +56,9 @@ class Constants:
     model_gib: float
     kafka_bytes_per_event: float
     kafka_bytes_per_event_by_place: float
+    kafka_bytes_per_answer: float
     archive_bytes_per_event: float
+    archive_bytes_per_answer: float
     failover_s: float
     resume_s: float
 

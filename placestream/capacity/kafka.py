@@ -56,6 +56,7 @@ def kept(load: Load, per: Constants) -> tuple[Kept, ...]:
     return (
         Kept(topics.interactions, load.events_per_s * per.kafka_bytes_per_event),
         Kept(topics.by_place, load.events_per_s * per.kafka_bytes_per_event_by_place),
+        Kept(topics.impressions, load.requests_per_s * per.kafka_bytes_per_answer),
     )
 
 

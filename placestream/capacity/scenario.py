@@ -116,6 +116,9 @@ def _failover(plan: Plan, per: Constants, rng: np.random.Generator) -> tuple[flo
     if rate == 0:
         return 0.0, 0.0
     service_s = per.worker_us_per_event / 1e6
+    # Answers to archive come beside, to all workers alike.
+    answers_s = plan.load.requests_per_s * its_share * per.worker_us_per_answer / 1e6
+    service_s /= max(1 - answers_s, 0.01)
     free = 1 - rate * service_s
     if free <= 0:
         return float("inf"), float("inf")

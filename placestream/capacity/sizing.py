@@ -91,7 +91,10 @@ class Plan:
 
 def make_plan(load: Load, per: Constants, prices: Prices) -> Plan:
     """Size everything for a load."""
-    workers = _with_spare(load.events_per_s * per.worker_us_per_event / 1e6)
+    # A worker folds events, and archives what was served.
+    worker_us = load.events_per_s * per.worker_us_per_event
+    worker_us += load.requests_per_s * per.worker_us_per_answer
+    workers = _with_spare(worker_us / 1e6)
     redis = find(load, per, _partitions(workers))
     fullest_gib = float(redis.gib.max())
     catalogue_gib = load.places * per.catalogue_bytes_per_place / GIB
@@ -101,7 +104,7 @@ def make_plan(load: Load, per: Constants, prices: Prices) -> Plan:
     events = f"{load.events_per_s:,.0f} events/s"
     requests = f"{load.requests_per_s:,.0f} requests/s"
     parts = (
-        Part("stream workers", workers, 1, per.worker_gib, 0, events),
+        Part("stream workers", workers, 1, per.worker_gib, 0, f"{events}, {requests}"),
         Part("Redis shards", redis.shards, 1, fullest_gib, fullest_gib, redis.why),
         Part("Redis replicas", redis.shards, 1, fullest_gib, fullest_gib, "one a shard"),
         Part("serve", served, 1, per.serve_gib + catalogue_gib, 0, requests),
@@ -161,6 +164,7 @@ def _warnings(
 def _month(load: Load, per: Constants, parts: tuple[Part, ...], prices: Prices) -> float:
     """Everything for a month, the archive after a year."""
     archived = load.events_per_s * per.archive_bytes_per_event
+    archived += load.requests_per_s * per.archive_bytes_per_answer
     archive_gib = archived * load.mean_ratio * ARCHIVE_DAYS * DAY_S / GIB
     total = archive_gib * prices.disk_gib_month
     for part in parts:

@@ -13,6 +13,15 @@ def test_topics_are_kept_as_long_as_they_are_declared() -> None:
     names = {topic.topic.name.split(".")[1]: topic.days for topic in kept(LOAD, constants())}
     assert names["interactions"] == 28
     assert names["interactions-by-place"] == 35
+    assert names["impressions"] == 28
+
+
+def test_answers_are_kept_too() -> None:
+    """1,000 a second of 5,000 bytes for 28 days, three times."""
+    per = constants(kafka_bytes_per_answer=5_000)
+    found = brokers(Load(1, 1, 0, 1_000, mean_ratio=1.0), per)
+    stored = 3 * 5e6 * 86_400 * 28 / 0.7 / GIB
+    assert found.number * found.disk_gib == pytest.approx(stored)
 
 
 def test_disks_by_hand() -> None:

@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from placestream.capacity.constants import FILE, BadConstants, Constants, Prices, load
 from placestream.capacity.load import Load
+from placestream.capacity.redis_shards import GIB
 from placestream.capacity.scenario import simulate
 from placestream.capacity.sizing import make_plan
 from placestream.cli import app
@@ -53,6 +54,21 @@ def test_a_hot_place_is_warned_of() -> None:
     assert make_plan(Load(1, 1, 1e6, 0, 0.01), per, PRICES).warnings == ()
     (warning,) = make_plan(Load(1, 1, 1e6, 0, 0.1), per, PRICES).warnings
     assert "keeps 1.0 cores busy" in warning
+
+
+def test_answers_are_work_for_workers_and_fill_the_archive() -> None:
+    """2,000 answers/s of 300 us are 0.6 cores; 10,000 bytes each, a year of them at 1 a GiB."""
+    per = constants(worker_us_per_answer=300, archive_bytes_per_answer=10_000)
+    asked = Load(1, 1, 0, 2_000, mean_ratio=1.0)
+    assert make_plan(asked, per, PRICES).part("stream workers").number == 2
+    more = make_plan(Load(1, 1, 0, 2_001), per, PRICES)
+    assert more.part("stream workers").number == 3
+    disk = Prices(core_hour=0, gib_hour=0, disk_gib_month=1)
+    disks = [
+        make_plan(asked, dataclasses.replace(per, archive_bytes_per_answer=b), disk).month
+        for b in (0.0, 10_000.0)
+    ]
+    assert disks[1] - disks[0] == pytest.approx(2_000 * 10_000 * 365 * 86_400 / GIB)
 
 
 def test_shards_that_stand_idle_are_warned_of() -> None:
