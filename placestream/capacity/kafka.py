@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from contracts.topics import DAY_MS, Topic, Topics
 from placestream.capacity.constants import Constants
 from placestream.capacity.load import Load
-from placestream.capacity.redis_shards import BUSY, GIB
+from placestream.capacity.redis_shards import GIB
+from placestream.capacity.spare import BUSY
 
 REPLICAS, LEAST_BROKERS = 3, 3
 #: Of each broker; not measured.

@@ -12,12 +12,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from inference.crowd_watch import AT_ONCE
 from placestream.capacity.constants import Constants
+from placestream.capacity.crowds import reads_per_s
 from placestream.capacity.load import Load
 from placestream.capacity.slots import Layout, layout
+from placestream.capacity.spare import BUSY, serves
 
-#: Share of its time that a process may be busy: beyond it, waiting grows faster than load.
-BUSY = 0.6
 #: Memory of a Redis shard: beyond it, a copy to a new replica takes minutes.
 SHARD_GIB = 24.0
 #: Redis's own: fragmentation, buffers, and pages that change while a copy is written.
@@ -77,7 +78,7 @@ def find(
     for number in partitions:
         most = MOST_SHARDS if best is None else int(best.shards * (1 - WORTH_IT))
         best = _fewest(load, per, number, most, spread) or best
-    return best or sharding(load, per, spread(partitions[-1], MOST_SHARDS), "too much")
+    return best or sharding(load, per, spread(partitions[-1], MOST_SHARDS), "commands")
 
 
 def _fewest(
@@ -111,10 +112,10 @@ def commands_of(places: float, where: Layout) -> float:
     return where.partitions * float(1 - (1 - 1 / where.partitions) ** places)
 
 
-def read_us(per: Constants, where: Layout) -> Amounts:
-    """float64[shards]: microseconds of each shard for the places of one request."""
-    commands = commands_of(per.places_per_request, where) * per.redis_us_per_command
-    keys = per.places_per_request * per.redis_us_per_key
+def read_us(per: Constants, where: Layout, places: float) -> Amounts:
+    """float64[shards]: microseconds of each shard for a read of so many places."""
+    commands = commands_of(places, where) * per.redis_us_per_command
+    keys = places * per.redis_us_per_key
     return np.asarray(where.places / where.partitions * (commands + keys))
 
 
@@ -125,6 +126,13 @@ def _busy(load: Load, per: Constants, where: Layout) -> Amounts:
     ask_us = load.requests_per_s * per.redis_us_per_command
     of_users = where.users / where.partitions * (fold_us + ask_us)
     of_places = where.places / where.partitions * fold_us * (1 - load.hot_share)
-    busy = of_users + of_places + load.requests_per_s * read_us(per, where)
+    asked = load.requests_per_s * read_us(per, where, per.places_per_request)
+    busy = of_users + of_places + asked + _crowds_us(load, per, where)
     busy[np.argmax(busy)] += fold_us * load.hot_share
     return np.asarray(busy / 1e6)
+
+
+def _crowds_us(load: Load, per: Constants, where: Layout) -> Amounts:
+    """float64[shards]: microseconds a second for what all of `serve` reads by itself."""
+    at_once = min(AT_ONCE, load.places)
+    return serves(load, per) * reads_per_s(load) * read_us(per, where, at_once)

@@ -86,7 +86,12 @@ def _latencies_ms(plan: Plan, per: Constants, rng: np.random.Generator, lost: in
 
     # A request waits for the busiest shard. That works for all cells and for the stream, so its
     # work is drawn out by how busy it is, and has no queue of this cell's own.
-    read_s = float(np.max(read_us(per, plan.redis.where) / (1 - plan.redis.busy.clip(0, 0.95))))
+    read_s = float(
+        np.max(
+            read_us(per, plan.redis.where, per.places_per_request)
+            / (1 - plan.redis.busy.clip(0, 0.95))
+        )
+    )
     read_s /= 1e6
     serve_s, model_s = per.serve_ms_per_request / 1e3, per.model_ms_per_request / 1e3
     stations = [

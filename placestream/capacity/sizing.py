@@ -9,11 +9,14 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from online_features.crowds import Crowds
 from placestream.capacity.constants import Constants, Prices
+from placestream.capacity.crowds import round_s
 from placestream.capacity.kafka import BROKER_CORES, BROKER_GIB, DAY_S, LEAST_BROKERS, brokers
 from placestream.capacity.load import Load
-from placestream.capacity.redis_shards import BUSY, GIB, Sharding, find
+from placestream.capacity.redis_shards import GIB, Sharding, find
 from placestream.capacity.slots import layout_by_hand
+from placestream.capacity.spare import BUSY, serves, with_spare
 
 #: Bounds of the setting `partitions`.
 LEAST_PARTITIONS, MOST_PARTITIONS = 8, 1_024
@@ -94,12 +97,12 @@ def make_plan(load: Load, per: Constants, prices: Prices) -> Plan:
     # A worker folds events, and archives what was served.
     worker_us = load.events_per_s * per.worker_us_per_event
     worker_us += load.requests_per_s * per.worker_us_per_answer
-    workers = _with_spare(worker_us / 1e6)
+    workers = with_spare(worker_us / 1e6)
     redis = find(load, per, _partitions(workers))
     fullest_gib = float(redis.gib.max())
     catalogue_gib = load.places * per.catalogue_bytes_per_place / GIB
-    served = _with_spare(load.requests_per_s * per.serve_ms_per_request / 1e3)
-    models = _with_spare(load.requests_per_s * per.model_ms_per_request / 1e3)
+    served = serves(load, per)
+    models = with_spare(load.requests_per_s * per.model_ms_per_request / 1e3)
     kafka = brokers(load, per)
     events = f"{load.events_per_s:,.0f} events/s"
     requests = f"{load.requests_per_s:,.0f} requests/s"
@@ -120,10 +123,6 @@ def make_plan(load: Load, per: Constants, prices: Prices) -> Plan:
     )
     warnings = tuple(_warnings(load, per, workers, redis, catalogue_gib))
     return Plan(load, redis, parts, warnings, _month(load, per, parts, prices))
-
-
-def _with_spare(cores: float) -> int:
-    return max(math.ceil(cores / BUSY), 1) + 1
 
 
 def _partitions(workers: int) -> tuple[int, ...]:
@@ -155,6 +154,12 @@ def _warnings(
             f"{redis.shards} Redis shards hold nothing, and the fullest {tags.max()} of "
             f"{tags.sum()} pieces. {by_hand.shards} do, with {by_hand.where.partitions} "
             "partitions, if you deal out the slots so that all hold as many (docs/capacity.md)"
+        )
+    if (crowds_s := round_s(load)) > Crowds.STALE_S:
+        found.append(
+            f"a `serve` takes {crowds_s / 60:.0f} minutes to read the crowd of all places once, "
+            f"and one older than {Crowds.STALE_S / 60:.0f} counts for nothing: split by region, or "
+            "raise PLACES_A_SECOND (inference/crowd_watch.py), which Redis has to bear"
         )
     if catalogue_gib > 8:
         found.append("each `serve` holds all places in memory: split the service by region")
