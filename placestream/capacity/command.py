@@ -41,6 +41,7 @@ def plan(
     import numpy as np
 
     from placestream.capacity.constants import Prices, load
+    from placestream.capacity.held_to import told
     from placestream.capacity.load import Load
     from placestream.capacity.scenario import simulate
     from placestream.capacity.show import show
@@ -58,4 +59,4 @@ def plan(
     if as_json:
         typer.echo(json.dumps(made.as_dict() | {"simulated": asdict(outcome)}))
     else:
-        show(made, outcome, Console())
+        show(made, outcome, told(constants), Console())

@@ -24,6 +24,9 @@ class Constants:
         redis_us_per_key: of Redis, for each state of a read.
         serve_ms_per_request: processor time of `serve`, milliseconds.
         model_ms_per_request: of a model server, both models.
+        waited_ratio: share of `serve`'s time that an answer waits for; the rest is its own.
+        service_spread: of the time of each step: the standard deviation of its logarithm.
+        around_ms: of a request, outside of all stages: client, gRPC on both sides.
         places_per_request: places whose states a request reads.
         user_bytes: a user's state as it lies in Redis, with its key.
         place_bytes: a place's state as it lies in Redis, with its key.
@@ -47,6 +50,9 @@ class Constants:
     redis_us_per_key: float
     serve_ms_per_request: float
     model_ms_per_request: float
+    waited_ratio: float
+    service_spread: float
+    around_ms: float
     places_per_request: float
     user_bytes: float
     place_bytes: float

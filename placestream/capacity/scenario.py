@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from placestream.capacity.constants import Constants
 from placestream.capacity.redis_shards import read_us
@@ -16,11 +17,10 @@ REQUESTS = 20_000
 #: evenly, each cell sees what all see.
 CELL_PER_S = 500.0
 EVENTS = 200_000
-#: Spread of service times: the standard deviation of their logarithm.
-SPREAD = 0.3
 #: An event waits for so long at any time, for the rest of its batch.
 BATCH_S = 0.1
 SERVE, REDIS, MODELS = range(3)
+Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -70,43 +70,52 @@ def _met_ratio(plan: Plan, per: Constants) -> float:
     return float(1 - (1 - places) ** per.places_per_request * (1 - users))
 
 
-def _latencies_ms(plan: Plan, per: Constants, rng: np.random.Generator, lost: int) -> np.ndarray:
+def _latencies_ms(plan: Plan, per: Constants, rng: np.random.Generator, lost: int) -> Floats:
     rate = plan.load.requests_per_s
     if rate == 0:
         return np.zeros(1)
     cells = max(rate / CELL_PER_S, 1.0)
-    arrivals_s = np.cumsum(rng.exponential(cells / rate, REQUESTS))
 
     def servers(name: str) -> int:
         return max(round(plan.part(name).number / cells) - lost, 1)
 
-    def times(mean_s: float) -> np.ndarray:
-        drawn: np.ndarray = mean_s * rng.lognormal(-(SPREAD**2) / 2, SPREAD, REQUESTS)
-        return drawn
-
     # A request waits for the busiest shard. That works for all cells and for the stream, so its
     # work is drawn out by how busy it is, and has no queue of this cell's own.
-    read_s = float(
-        np.max(
-            read_us(per, plan.redis.where, per.places_per_request)
-            / (1 - plan.redis.busy.clip(0, 0.95))
-        )
-    )
-    read_s /= 1e6
-    serve_s, model_s = per.serve_ms_per_request / 1e3, per.model_ms_per_request / 1e3
-    stations = [
-        Station(servers("serve")),
-        Station(REQUESTS),
-        Station(servers("model servers")),
-    ]
+    alone_us = read_us(per, plan.redis.where, per.places_per_request)
+    read_s = float(np.max(alone_us / (1 - plan.redis.busy.clip(0, 0.95)))) / 1e6
+    return latencies_ms(rate / cells, servers("serve"), servers("model servers"), read_s, per, rng)
+
+
+def latencies_ms(
+    per_s: float, serves: int, models: int, read_s: float, per: Constants, rng: np.random.Generator
+) -> Floats:
+    """Latency of each of `REQUESTS` requests, milliseconds: float64[REQUESTS].
+
+    Args:
+        per_s: requests a second, with Poisson arrivals.
+        serves, models: processes.
+        read_s: mean time of the read of the places.
+        per: what a request costs.
+        rng: of arrivals and of service times.
+    """
+    arrivals_s = np.cumsum(rng.exponential(1 / per_s, REQUESTS))
+    spread = per.service_spread
+
+    def times(mean_s: float) -> Floats:
+        drawn: Floats = mean_s * rng.lognormal(-(spread**2) / 2, spread, REQUESTS)
+        return drawn
+
+    serve_s = per.serve_ms_per_request / 1e3 * per.waited_ratio
+    model_s = per.model_ms_per_request / 1e3
+    stations = [Station(serves), Station(REQUESTS), Station(models)]
     visits = [
         Visit(SERVE, times(serve_s / 2)),
         Visit(MODELS, times(model_s / 2)),
         Visit(REDIS, times(read_s)),
         Visit(MODELS, times(model_s / 2)),
-        Visit(SERVE, times(serve_s / 2)),
+        Visit(SERVE, times(serve_s / 2), per.around_ms / 1e3),
     ]
-    took: np.ndarray = 1e3 * (flow(arrivals_s, stations, visits) - arrivals_s)
+    took: Floats = 1e3 * (flow(arrivals_s, stations, visits) - arrivals_s)
     return took
 
 

@@ -7,7 +7,7 @@ from placestream.capacity.scenario import Outcome
 from placestream.capacity.sizing import Plan
 
 
-def show(made: Plan, outcome: Outcome, console: Console) -> None:
+def show(made: Plan, outcome: Outcome, held_to: str, console: Console) -> None:
     """Print a plan and what came of its simulation."""
     table = Table(box=None, pad_edge=False)
     for heading in ("part", "number", "cores", "GiB", "disk GiB", "decided by"):
@@ -21,6 +21,7 @@ def show(made: Plan, outcome: Outcome, console: Console) -> None:
         f"Simulated: p50 {outcome.p50_ms:.1f} ms, p99 {outcome.p99_ms:.1f} ms; "
         f"p99 {outcome.lost_one_p99_ms:.1f} ms with one `serve` and one model server fewer."
     )
+    console.print(held_to)
     console.print(
         f"A shard fails over in {outcome.failover_s:g} s: {outcome.backlog_events:,.0f} events "
         f"of a worker wait, and are caught up with {outcome.caught_up_s:.1f} s after the loss; "

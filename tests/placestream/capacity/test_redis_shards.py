@@ -50,7 +50,7 @@ def test_a_read_takes_a_command_for_each_partition() -> None:
 
 
 def test_work_of_a_shard_by_hand() -> None:
-    """Of 10,000 requests, crowds beside: 10 us for the user, 8 x 10 us and 200 x 1 us for places; shared by 8."""
+    """Of 10,000 requests: 10 us for the user, 8 x 10 us and 200 x 1 us for places; by eight."""
     load, per = Load(1, 1, 0, 10_000), constants(redis_us_per_command=10, redis_us_per_key=1)
     evenly = sharding(load, per, layout_by_hand(8, 8), "")
     assert evenly.busy == pytest.approx(np.full(8, 10_000 * 290e-6 / 8), rel=1e-3)

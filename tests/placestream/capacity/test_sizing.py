@@ -104,7 +104,7 @@ def test_a_plan_holds_in_the_simulation() -> None:
     plan = make_plan(Load(100_000, 10_000, 3_000, 100), per, prices)
     found = simulate(plan, per, np.random.default_rng(1))
     work_ms = per.serve_ms_per_request + per.model_ms_per_request
-    assert work_ms * 0.7 < found.p50_ms < found.p99_ms < 3 * work_ms
+    assert work_ms * 0.7 < found.p50_ms < found.p99_ms < 5 * work_ms
     assert found.lost_one_p99_ms >= found.p99_ms
     assert per.failover_s < found.caught_up_s < 3 * per.failover_s
     assert simulate(plan, per, np.random.default_rng(1)) == found, "a run repeats to the bit"
@@ -121,4 +121,5 @@ def test_the_command_answers_programs_too() -> None:
     assert told["simulated"]["backlog_events"] == 0
     shown = CliRunner().invoke(app, ["plan", *asked])
     assert "Redis shards" in shown.stdout
+    assert "of a measured 50/s" in " ".join(shown.stdout.split())
     assert CliRunner().invoke(app, ["plan", *asked, "--hot-share", "2"]).exit_code == 1
