@@ -1,6 +1,8 @@
 """The tables of a batch pipeline: users by the day, places by the hour, in Parquet."""
 
+import shutil
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -86,7 +88,8 @@ def write_table(
 ) -> int:
     """Write the days of a table in `[since_s, until_s)`; return how many rows it has then.
 
-    Each day is replaced as a whole, others are left, so that a run again gives the same.
+    Each day is replaced as a whole, or removed if it has no row any more; others are left, so that
+    a run again gives the same.
 
     Args:
         log: by event time.
@@ -97,5 +100,16 @@ def write_table(
     rows = mapped(log.by_entity(table.features), MakeRows(table, since_s, until_s), table.schema)
     folder = table.folder(backfill_dir)
     by_day = rows.repartition(log.tasks, "day").sortWithinPartitions("day", table.id_column, "at_s")
+    before = _files(folder)
     by_day.write.mode("overwrite").partitionBy("day").parquet(str(folder))
+    # Spark leaves the days of which it has no row, though all of theirs may be erased by now.
+    for day, files in _files(folder).items():
+        begin_s = datetime.strptime(day.name, "day=%Y-%m-%d").replace(tzinfo=UTC).timestamp()
+        if since_s <= begin_s < until_s and files == before.get(day):
+            shutil.rmtree(day)
     return int(ds.dataset(folder, partitioning="hive").count_rows())
+
+
+def _files(folder: Path) -> dict[Path, set[str]]:
+    """Names of the files in each day's folder; Spark gives every run's files new ones."""
+    return {day: {file.name for file in day.iterdir()} for day in folder.glob("day=*")}

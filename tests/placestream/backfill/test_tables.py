@@ -1,5 +1,6 @@
 """The tables that Spark makes of an archive, against the replay in one process, value for value."""
 
+import datetime as dt
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -154,6 +155,20 @@ def test_erased_people_are_gone_and_spark_reads_what_is_left(
     backfilled(spark, tmp_path)
     assert people.left() == 0
     assert_equals_the_replay(USER_DAILY, tmp_path)
+
+
+def test_days_of_nobody_but_the_erased_go(spark: "SparkSession", tmp_path: Path) -> None:
+    """All days of the only user; first those of a span, then all."""
+    write_history(tmp_path / "archive", 6, 200, 1)
+    backfilled(spark, tmp_path)
+    users = sorted(USER_DAILY.folder(tmp_path / "tables").glob("day=*"))
+    assert len(users) > 4
+    erase(tmp_path / "archive", ["user 0"], 1e12)
+    third_s = dt.datetime.strptime(users[2].name, "day=%Y-%m-%d").replace(tzinfo=dt.UTC).timestamp()
+    backfilled(spark, tmp_path, since_s=third_s, until_s=third_s + 86_400)
+    assert [day.exists() for day in users] == [day != users[2] for day in users]
+    backfilled(spark, tmp_path)
+    assert not list((tmp_path / "tables").rglob("*.parquet")), "nobody is left"
 
 
 @pytest.mark.skipif(not CHECKINS, reason="CHECKINS names no file of real check-ins")
