@@ -47,6 +47,7 @@ class Airflow:
             "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
             "PLACESTREAM_COMMAND": str(home / "placestream"),
             "PYTHONPATH": "",
+            "PLACESTREAM_FIRST_DAY": "2025-01-01",
             "JAVA_TOOL_OPTIONS": JAVA_OPTIONS,
         }
         # This very tree, whatever the environment has installed.

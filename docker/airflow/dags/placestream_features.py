@@ -2,18 +2,24 @@
 
 A run computes its day and the two before it again, for events that came late. Whatever is run
 again, at whatever time, gives the same rows: the command replaces whole days. Days that were missed
-are caught up with, one after the other.
+are caught up with, one after the other, from `PLACESTREAM_FIRST_DAY` (YYYY-MM-DD) on. Without it
+from three days ago: every run folds the whole archive, and `placestream backfill` makes all days in
+one.
 """
 
+import os
 from datetime import UTC, datetime, timedelta
 
 from airflow.sdk import DAG, CronDataIntervalTimetable
 from placestream_commands import command, deadline
 
+_ago = (datetime.now(UTC) - timedelta(days=3)).strftime("%Y-%m-%d")
+FIRST_DAY = datetime.strptime(os.environ.get("PLACESTREAM_FIRST_DAY") or _ago, "%Y-%m-%d")
+
 with DAG(
     "placestream_features",
     schedule=CronDataIntervalTimetable("0 0 * * *", timezone="UTC"),
-    start_date=datetime(2025, 1, 1, tzinfo=UTC),
+    start_date=FIRST_DAY.replace(tzinfo=UTC),
     catchup=True,
     # Two at once would write the days that they share.
     max_active_runs=1,
