@@ -2,9 +2,9 @@
 
 A run computes its day and the two before it again, for events that came late. Whatever is run
 again, at whatever time, gives the same rows: the command replaces whole days. Days that were missed
-are caught up with, one after the other, from `PLACESTREAM_FIRST_DAY` (YYYY-MM-DD) on. Without it
-from three days ago: every run folds the whole archive, and `placestream backfill` makes all days in
-one.
+are caught up with, one after the other, from `PLACESTREAM_FIRST_DAY` (YYYY-MM-DD) on. Without it no
+day is caught up with: every run folds the whole archive, and `placestream backfill` makes all days
+in one.
 """
 
 import os
@@ -13,14 +13,14 @@ from datetime import UTC, datetime, timedelta
 from airflow.sdk import DAG, CronDataIntervalTimetable
 from placestream_commands import command, deadline
 
-_ago = (datetime.now(UTC) - timedelta(days=3)).strftime("%Y-%m-%d")
-FIRST_DAY = datetime.strptime(os.environ.get("PLACESTREAM_FIRST_DAY") or _ago, "%Y-%m-%d")
+# A moment that moves with the clock would be another one each time that Airflow reads this file.
+FIRST_DAY = os.environ.get("PLACESTREAM_FIRST_DAY")
 
 with DAG(
     "placestream_features",
     schedule=CronDataIntervalTimetable("0 0 * * *", timezone="UTC"),
-    start_date=FIRST_DAY.replace(tzinfo=UTC),
-    catchup=True,
+    start_date=datetime.strptime(FIRST_DAY or "2025-01-01", "%Y-%m-%d").replace(tzinfo=UTC),
+    catchup=FIRST_DAY is not None,
     # Two at once would write the days that they share.
     max_active_runs=1,
     deadline=deadline("placestream_features", timedelta(hours=8)),
