@@ -127,7 +127,7 @@ DRIFT = Board(
                     "Drift loop",
                     "1 while drift is watched and would lead to new models, else 0: an objective.",
                     "none",
-                    (Query("placestream_drift_loop:working", "works"),),
+                    (Query("slo:placestream_drift_loop:working", "works"),),
                     width=24,
                     bad_below=1,
                 ),
