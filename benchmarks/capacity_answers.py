@@ -50,7 +50,7 @@ def answers_cost(
     def taken() -> int:
         keys = Keys.of(settings)
         shards = [keys.shard("s", p) for p in range(settings.partitions)]
-        return sum(int(client.hget(shard, "offset") or 0) for shard in shards)  # type: ignore[arg-type]
+        return sum(int(client.hget(shard, "offset") or 0) for shard in shards)
 
     with running(["placestream", "stream"], settings, core) as worker:
         until(lambda: taken() >= WARM_SHARE * answers)
