@@ -115,9 +115,9 @@ install_python_packages() {
     return
   fi
   say "installing Python packages into $VENV (TensorFlow is large)"
-  # Not compiled: of tens of thousands of files a few thousand are ever imported.
-  "$VENV/bin/python" -m pip install --disable-pip-version-check --no-compile -c constraints.txt \
-    -e '.[dev]'
+  # Compiled now: where PYTHONDONTWRITEBYTECODE is set, every process would compile anew what it
+  # imports.
+  "$VENV/bin/python" -m pip install --disable-pip-version-check -c constraints.txt -e '.[dev]'
   digest >"$INSTALLED"
 }
 

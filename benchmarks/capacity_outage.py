@@ -11,7 +11,7 @@ import numpy as np
 import redis
 from confluent_kafka import Producer
 
-from benchmarks.stream import running, users_folded
+from benchmarks.stream import hand_over, running, users_folded
 from contracts.kafka import producer_config
 from contracts.settings import Settings
 from placestream.capacity.simulation import Backlog, Outage, behind
@@ -66,7 +66,7 @@ class Sender(threading.Thread):
             due = int(self._per_s * (time.monotonic() - began_s))
             for number in range(self.sent, due):
                 key, value = self._messages[number % known]
-                self._producer.produce(self._topic, key=key, value=value)
+                hand_over(self._producer, self._topic, key, value)
             self.sent = due
             self._producer.poll(0)
 

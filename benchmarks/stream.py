@@ -62,13 +62,18 @@ def produce(settings: Settings, messages: Mapping[str, Iterable[tuple[str, bytes
     producer = Producer(producer_config(settings))
     for topic, its_messages in messages.items():
         for key, value in its_messages:
-            while True:
-                try:
-                    producer.produce(topic, key=key, value=value)
-                    break
-                except BufferError:
-                    producer.poll(0.1)
+            hand_over(producer, topic, key, value)
     producer.flush(60)
+
+
+def hand_over(producer: Producer, topic: str, key: str, value: bytes) -> None:
+    """Give a message to a producer, and wait while it has too many."""
+    while True:
+        try:
+            producer.produce(topic, key=key, value=value)
+            return
+        except BufferError:
+            producer.poll(0.1)
 
 
 def folded(client: redis.Redis, settings: Settings) -> float:
