@@ -13,6 +13,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from models.ahead import ahead
 from models.dataset import pick
 from models.moments import Moments
 from models.set_drawing import SET as SET
@@ -90,11 +91,20 @@ def choice_sets(
         report: told the number of rows after each step.
     """
     replay = Replay(log, moments.user)
-    for drawn in draw_sets(log, catalogue, moments, rng):
-        for some in drawn.parts(AT_ONCE):
-            looks = look(replay, catalogue, some.moments, some.places, pick(at, some.at))
-            yield made(some, looks)
-            report(some.places.size)
+    drawn = (
+        some
+        for several in draw_sets(log, catalogue, moments, rng)
+        for some in several.parts(AT_ONCE)
+    )
+    # The log is played, features are read, and sets are used side by side.
+    stood = (
+        (some, _stood(replay, catalogue, some.moments, some.places, pick(at, some.at)))
+        for some in drawn
+    )
+    looked = (made(some, they.look(catalogue)) for some, they in ahead(stood))
+    for sets in ahead(looked):
+        yield sets
+        report(sets.places.size)
 
 
 @dataclass(frozen=True)
@@ -124,9 +134,30 @@ def look(
         rows: int64[m, k], catalogue rows of the places; -1 none.
         at: situations, [m].
     """
-    users, states = replay.at(Queries(asked.before, asked.user, hashes_of(catalogue, rows)))
-    crowd = crowd_of(states, np.repeat(at.now_s, rows.shape[1]))
-    return seen(users, states, crowd, rows, at, catalogue)
+    return _stood(replay, catalogue, asked, rows, at).look(catalogue)
+
+
+@dataclass(frozen=True)
+class _Stood:
+    """How users and places stood: what `seen` takes."""
+
+    users: States
+    places: States
+    crowd: NDArray[np.uint8]
+    rows: NDArray[np.int64]
+    at: Situation
+
+    def look(self, catalogue: Catalogue) -> Looks:
+        """What is known of them."""
+        return seen(self.users, self.places, self.crowd, self.rows, self.at, catalogue)
+
+
+def _stood(
+    replay: Replay, catalogue: Catalogue, asked: Moments, rows: NDArray[np.int64], at: Situation
+) -> _Stood:
+    users, places = replay.at(Queries(asked.before, asked.user, hashes_of(catalogue, rows)))
+    crowd = crowd_of(places, np.repeat(at.now_s, rows.shape[1]))
+    return _Stood(users, places, crowd, rows, at)
 
 
 def hashes_of(catalogue: Catalogue, rows: NDArray[np.int64]) -> NDArray[np.uint64]:

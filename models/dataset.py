@@ -12,6 +12,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from models.ahead import ahead
 from models.moments import Moments, find_moments
 from models.near import Neighbours
 from models.negatives import PER_POSITIVE, Sampler
@@ -233,7 +234,7 @@ def _replay(
     queries = Queries(moments.before, moments.user, catalogue.hash[drawn.places])
     features = array((len(place), len(RANKING_COLUMNS)), np.float32)
     past = _Past.empty(len(moments), array)
-    for asked, users, places in point_in_time(log, queries):
+    for asked, users, places in ahead(point_in_time(log, queries)):
         mine = np.arange(asked.start, asked.stop)
         rows = slice(EACH * asked.start, EACH * asked.stop)
         of = moment[rows] - asked.start

@@ -20,7 +20,7 @@ from models.choice_sets import SET, ChoiceSets, choice_sets
 from models.fitting import Epoch, Schedule
 from models.impressions import lessons
 from models.leaks import check_parts
-from models.listwise_ranker import NETWORKS, train_listwise
+from models.listwise_ranker import train_listwise
 from models.merged_sets import merged
 from models.mf import train_factorisation
 from models.place_vectors import place_vectors
@@ -226,8 +226,7 @@ def _train_ranker(
     held = data.validation.ranker
     if settings.ranker_model == "listwise" and sets is not None:
         how = listwise.Schedule(epochs=min(settings.train_epochs, listwise.Schedule.epochs))
-        steps = NETWORKS * how.epochs
-        with progress.stage("ranker", steps, total(sets.learn) * SET) as stage:
+        with progress.stage("ranker", how.epochs, total(sets.learn) * SET) as stage:
             ranker, curves[RANKER] = train_listwise(
                 sets.learn, sets.judge, catalogue, how, settings.seed, stage
             )

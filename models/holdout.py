@@ -16,6 +16,7 @@ from scipy.special import expit
 from contracts.ids import as_int64
 from contracts.settings import Settings
 from models import evaluation
+from models.ahead import ahead
 from models.crowd_history import CrowdHistory
 from models.dataset import pick, situations
 from models.held_rows import FARTHEST_M, JUDGED, USERS_AT_ONCE, HeldRows, history_of
@@ -282,7 +283,7 @@ class Holdout:
         hashes = np.r_[self._catalogue.hash, np.uint64(0)]
         queries = Queries(self.moments.before, self.moments.user, hashes[candidates])
         features = np.zeros((*candidates.shape, len(RANKING_COLUMNS)), np.float32)
-        for asked, users, places in point_in_time(self._log, queries):
+        for asked, users, places in ahead(point_in_time(self._log, queries)):
             of, _ = cells = np.nonzero(candidates[asked] >= 0)
             held = np.flatnonzero(candidates[asked].ravel() >= 0)
             at = pick(self._at, np.arange(asked.start, asked.stop))

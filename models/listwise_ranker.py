@@ -23,7 +23,7 @@ from models.listwise import (
     View,
     inputs_of,
     scales_of,
-    train_network,
+    train_networks,
 )
 from models.progress import Stage
 from models.rows import Columns, Rows, groups, length, total
@@ -131,9 +131,7 @@ def train_listwise(
         hidden[total(learn) :] = False
         view = View(_Hiding(hidden, scales.mean), view.category)
     model = ListwiseRanker(scales, categories, rng, NETWORKS, parts=parts)
-    epochs: list[Epoch] = []
-    for number, network in enumerate(model.networks):
-        epochs = train_network(network, learn, judge, view, schedule, seed + number, stage)
+    epochs = train_networks(model.networks, learn, judge, view, schedule, seed, stage)
     held = inputs_of(judge, view)
     logits = _logits(model, held)
     unvisited = held["rows"][:, _SINCE] > _NEVER

@@ -16,7 +16,7 @@ from contracts.signatures import VECTORS
 from models.choice_sets import ChoiceSets
 from models.fitting import Epoch
 from models.leaks import Knowledge, check_out_of_fold
-from models.listwise import Network, Schedule, View, scales_of, train_network
+from models.listwise import Network, Schedule, View, scales_of, train_networks
 from models.parts import COARSE, PARTS, WIDTH, Look, Parts
 from models.progress import SILENT, Reporter, Stage
 from models.rows import Columns, Rows
@@ -47,7 +47,11 @@ class Coarse(tf.Module):  # type: ignore[misc]  # TensorFlow is untyped
         super().__init__()
         self.weight = tf.Variable(np.zeros((len(COARSE), 1), np.float32))
 
-    def __call__(self, x: Any, category: Any) -> Any:
+    def read(self, x: Any) -> Any:
+        """What `score` takes of half[n, len(COARSE)]."""
+        return tf.cast(x, tf.float32)
+
+    def score(self, x: Any, category: Any) -> Any:
         """float[n, len(COARSE)] -> float[n]; the category does not count."""
         del category
         return tf.matmul(x, self.weight)[:, 0]
@@ -247,8 +251,8 @@ def train_tables(
     coarse, columns = Coarse(), [PARTS.index(name) for name in COARSE]
     how = Schedule(epochs=min(2, schedule.epochs), rate=0.02)
     cheap = replace(view, x=lambda sets, cells: view.x(sets, cells)[:, columns])
-    train_network(coarse, learn, judge, cheap, how, seed, stage)
-    epochs = train_network(network, learn, judge, view, schedule, seed, stage)
+    train_networks([coarse], learn, judge, cheap, how, seed, stage)
+    epochs = train_networks([network], learn, judge, view, schedule, seed, stage)
     return TableCandidates(parts, network, coarse, vectors), epochs
 
 

@@ -14,7 +14,7 @@ from models.listwise import (
     View,
     inputs_of,
     scales_of,
-    train_network,
+    train_networks,
 )
 from models.progress import SILENT
 from models.row_files import RowFile, RowWriter
@@ -68,7 +68,7 @@ def _trained(seed: int = 1, learn: Rows | None = None) -> tuple[Network, list[fl
     network = Network(scales_of(learn, VIEW, np.random.default_rng(2)), 2, (16,), _rng(seed))
     how, judge = Schedule(epochs=40, batch=32, warm_up=5), take(sets, slice(500, None))
     with SILENT.stage("test", None) as stage:
-        epochs = train_network(network, learn, judge, VIEW, how, seed, stage)
+        epochs = train_networks([network], learn, judge, VIEW, how, seed, stage)
     return network, [epoch.validation_loss for epoch in epochs]
 
 
@@ -155,4 +155,4 @@ def test_a_diverging_training_is_told() -> None:
     sets["log_expected"][7] = np.nan
     how, none = Schedule(epochs=1), take(sets, slice(0, 0))
     with SILENT.stage("test", None) as stage, pytest.raises(FloatingPointError, match="finite"):
-        train_network(network, Arrays(sets), none, VIEW, how, 1, stage)
+        train_networks([network], Arrays(sets), none, VIEW, how, 1, stage)
