@@ -65,7 +65,8 @@ def contenders(root: Path, users: int, places: int, days: int) -> tuple[Any, dic
     from contracts.settings import Settings
     from models.scoring import CANDIDATES, CARD, RANKER, load_scorer
     from models.train import export_pair, train_pair
-    from online_features.archive import read_catalogue, read_context, read_interactions
+    from online_features.archive import read_catalogue, read_context
+    from online_features.training_log import TrainingLog
     from placestream.simulation.city import City
     from placestream.simulation.plan import Plan
     from placestream.simulation.to_archive import write_archive
@@ -75,7 +76,7 @@ def contenders(root: Path, users: int, places: int, days: int) -> tuple[Any, dic
     write_archive(city, settings.archive_dir)
     archive = settings.archive_dir
     pair = train_pair(
-        read_interactions(archive), read_catalogue(archive), read_context(archive), settings
+        TrainingLog.read(archive), read_catalogue(archive), read_context(archive), settings
     )
     version = export_pair(pair, settings)
     scorer = load_scorer(settings.models_dir, version)

@@ -14,15 +14,14 @@ from models.moments import Moments
 from models.served_answers import Answers, error_of
 from models.targets import Chances
 from models.training_rows import Dataset
-from online_features.archive import EventLog
 from online_features.catalogue import Catalogue
-from online_features.columns import VISIT
+from online_features.columns import VISIT, EventColumns
 from online_features.definitions import VISITS_KEPT
 from online_features.request import RANKING_COLUMNS
 from online_features.rings import DAY_S
 
 
-def fingerprint(events: EventLog, catalogue: Catalogue, data: Dataset) -> dict[str, Any]:
+def fingerprint(events: EventColumns, catalogue: Catalogue, data: Dataset) -> dict[str, Any]:
     """What a pair was trained on: counts, times (Unix seconds) and a hash of the events."""
     identity = hashlib.sha256(np.ascontiguousarray(as_int64(events.event_hash)).tobytes())
     identity.update(events.time_s.tobytes())
@@ -48,7 +47,7 @@ SERVED_COLUMNS = (*RANKING_COLUMNS, PROBABILITY)
 
 
 def limits(
-    events: EventLog, catalogue: Catalogue, metrics: Mapping[str, float], candidates: int
+    events: EventColumns, catalogue: Catalogue, metrics: Mapping[str, float], candidates: int
 ) -> dict[str, Any]:
     """What a pair does not know, and what its figures do not say.
 

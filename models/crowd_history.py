@@ -2,9 +2,8 @@
 
 import numpy as np
 
-from online_features.archive import EventLog
 from online_features.catalogue import Catalogue
-from online_features.columns import VISIT
+from online_features.columns import VISIT, EventColumns
 from online_features.crowds import FIELD, RINGS, Codes, encoded
 from online_features.definitions import PLACE
 
@@ -20,7 +19,7 @@ class CrowdHistory:
         catalogue: whose places are told, row by row.
     """
 
-    def __init__(self, log: EventLog, catalogue: Catalogue) -> None:
+    def __init__(self, log: EventColumns, catalogue: Catalogue) -> None:
         row = catalogue.rows_of(log.place)
         _, first = np.unique(log.event_hash, return_index=True)
         once = np.zeros(len(row), bool)

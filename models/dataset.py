@@ -7,7 +7,7 @@ the catalogue as it is now.
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,7 @@ from models.near import Neighbours
 from models.negatives import PER_POSITIVE, Sampler
 from models.split import DEFAULT_SPLIT, Parting
 from models.training_rows import NO_EVENT, Choices, Dataset, Part, RankerRows
-from online_features.archive import EventLog
+from online_features.archive import MakeArray
 from online_features.catalogue import Catalogue
 from online_features.columns import EventColumns
 from online_features.context import ContextLog, Situation
@@ -35,11 +35,10 @@ NEAR_EACH, NEAR_OF = 8, 1_000
 EACH = 1 + PER_POSITIVE
 #: Given how many moments a part has, which of them are answered, or judged by.
 Judged = Callable[[int], NDArray[np.int64]]
-MakeArray = Callable[[tuple[int, ...], type[np.generic]], NDArray[Any]]
 
 
 def build(
-    log: EventLog,
+    log: EventColumns,
     catalogue: Catalogue,
     context: ContextLog,
     *,
@@ -205,7 +204,7 @@ class _Drawn:
 
     @classmethod
     def of(
-        cls, log: EventLog, catalogue: Catalogue, moments: Moments, rng: np.random.Generator
+        cls, log: EventColumns, catalogue: Catalogue, moments: Moments, rng: np.random.Generator
     ) -> Self:
         sampler = Sampler(log, catalogue, moments, rng)
         places = np.concatenate([moments.place[:, None], sampler.draw()], axis=1)
@@ -221,7 +220,7 @@ class _Drawn:
 
 
 def _replay(
-    log: EventLog,
+    log: EventColumns,
     catalogue: Catalogue,
     drawn: _Drawn,
     at: Situation,

@@ -35,8 +35,8 @@ from models.shown_features import ServedAnswers
 from models.table_candidates import PastParts, learned, train_tables
 from models.training_rows import Dataset
 from models.two_tower_training import RATE, train_two_tower
-from online_features.archive import EventLog
 from online_features.catalogue import Catalogue
+from online_features.training_log import TrainingLog
 
 #: Epochs of each model that was trained by gradients, by its name.
 Curves = dict[str, list[Epoch]]
@@ -83,7 +83,7 @@ def needs_rows(settings: Settings) -> bool:
 
 
 def fit_pair(
-    events: EventLog,
+    events: TrainingLog,
     catalogue: Catalogue,
     data: Dataset,
     settings: Settings,
@@ -116,7 +116,7 @@ def fit_pair(
 
 
 def _sets(
-    events: EventLog,
+    events: TrainingLog,
     catalogue: Catalogue,
     data: Dataset,
     settings: Settings,
@@ -148,7 +148,7 @@ def _sets(
 
 
 def _made(
-    events: EventLog, catalogue: Catalogue, plan: SetPlan, settings: Settings, stage: Stage
+    events: TrainingLog, catalogue: Catalogue, plan: SetPlan, settings: Settings, stage: Stage
 ) -> Iterator[ChoiceSets]:
     """The sets of a plan, by whom the settings say."""
     if settings.train_sets_from == "backfill":
@@ -181,7 +181,7 @@ def _parts(sets: ChoiceSets, past: PastParts) -> NDArray[np.float16]:
 
 
 def _train_candidates(
-    events: EventLog,
+    events: TrainingLog,
     catalogue: Catalogue,
     data: Dataset,
     sets: _Sets | None,

@@ -17,8 +17,8 @@ from models.crowd_history import CrowdHistory
 from models.dataset import EACH
 from models.scoring import Scorer
 from models.training_rows import Choices, Part, RankerRows
-from online_features.archive import EventLog
 from online_features.catalogue import Catalogue
+from online_features.columns import EventColumns
 from online_features.geo import distance_m
 from online_features.request import parts_at
 
@@ -39,7 +39,7 @@ class HeldRows:
         test: the part, with rows of its first `JUDGED` moments.
     """
 
-    def __init__(self, log: EventLog, catalogue: Catalogue, test: Part) -> None:
+    def __init__(self, log: EventColumns, catalogue: Catalogue, test: Part) -> None:
         self._log, self._catalogue, self._test = log, catalogue, test
 
     @property

@@ -22,9 +22,8 @@ from models.dataset import pick, situations
 from models.held_rows import FARTHEST_M, JUDGED, USERS_AT_ONCE, HeldRows, history_of
 from models.scoring import Scorer
 from models.training_rows import NO_EVENT, Part, RankerRows
-from online_features.archive import EventLog
 from online_features.catalogue import Catalogue
-from online_features.columns import VISIT
+from online_features.columns import VISIT, EventColumns
 from online_features.context import ContextLog, Situation
 from online_features.definitions import FEATURE_SET
 from online_features.replay import Queries, point_in_time
@@ -112,7 +111,7 @@ class Holdout:
 
     def __init__(
         self,
-        log: EventLog,
+        log: EventColumns,
         catalogue: Catalogue,
         context: ContextLog,
         test: Part,

@@ -22,12 +22,12 @@ from models.moments import Moments
 from models.outcomes import First, Outcomes, Windows, first_choices, join
 from models.shown_choices import Table
 from models.shown_features import ServedAnswers
-from online_features.archive import EventLog
 from online_features.catalogue import Catalogue
 from online_features.columns import CLICK
 from online_features.definitions import USER
 from online_features.impressions import ImpressionLog
 from online_features.replay import Replay
+from online_features.training_log import TrainingLog
 
 log = structlog.get_logger(__name__)
 Index = NDArray[np.int64]
@@ -47,14 +47,16 @@ class Joined:
         until_s: the cut, Unix seconds.
     """
 
-    log: EventLog
+    log: TrainingLog
     shown: ImpressionLog
     outcomes: Outcomes
     windows: Windows
     until_s: float
 
     @classmethod
-    def of(cls, events: EventLog, shown: ImpressionLog, windows: Windows, until_s: float) -> Self:
+    def of(
+        cls, events: TrainingLog, shown: ImpressionLog, windows: Windows, until_s: float
+    ) -> Self:
         """Join; what lies at or after the cut is not even looked at."""
         events = events.take(slice(0, int(np.searchsorted(events.time_s, until_s))))
         shown = shown.take(shown.time_s < until_s)
@@ -106,7 +108,7 @@ class Lessons:
     """
 
     served: ServedAnswers
-    events: EventLog
+    events: TrainingLog
     catalogue: Catalogue
     stale_s: float
     answers: ImpressionLog
@@ -183,7 +185,7 @@ class Lessons:
 
 def lessons(
     served: ServedAnswers,
-    events: EventLog,
+    events: TrainingLog,
     catalogue: Catalogue,
     settings: Settings,
     until_s: float,

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from models.moments import Moments
 from models.quality.leaks import Leak
-from online_features.archive import EventLog
+from online_features.columns import EventColumns
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Knowledge:
     newest_s: float
 
     @classmethod
-    def of(cls, log: EventLog) -> Self:
+    def of(cls, log: EventColumns) -> Self:
         """All of a log that is sorted by time."""
         return cls(len(log), float(log.time_s[-1]) if len(log) else -np.inf)
 

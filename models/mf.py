@@ -20,9 +20,8 @@ from contracts.signatures import VECTORS
 from models.candidates import scores_alone
 from models.progress import Reporter, Stage
 from models.vocabulary import Vocabulary
-from online_features.archive import EventLog
 from online_features.catalogue import Catalogue
-from online_features.columns import CLICK, RATE, VIEW, VISIT
+from online_features.columns import CLICK, RATE, VIEW, VISIT, EventColumns
 
 #: What one event of a kind counts in a user's history, in visits.
 KIND_WEIGHT = {VIEW: 0.1, CLICK: 0.3, VISIT: 1.0, RATE: 0.5}
@@ -84,7 +83,7 @@ def factorise(
 
 
 def train_factorisation(
-    log: EventLog, catalogue: Catalogue, seed: int, progress: Reporter
+    log: EventColumns, catalogue: Catalogue, seed: int, progress: Reporter
 ) -> "ServedFactorisation":
     """Factorise the visits of a log."""
     how = Factorisation()

@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 
 from models.moments import LEAD_S, Moments
 from models.near import Neighbours
-from online_features.archive import EventLog
 from online_features.catalogue import Catalogue
 from online_features.columns import VISIT, EventColumns
 from online_features.geo import distance_m
@@ -110,7 +109,7 @@ class Sampler:
     """Draws the places that were not chosen, for moments of one log."""
 
     def __init__(
-        self, log: EventLog, catalogue: Catalogue, moments: Moments, rng: np.random.Generator
+        self, log: EventColumns, catalogue: Catalogue, moments: Moments, rng: np.random.Generator
     ) -> None:
         rows = catalogue.rows_of(log.place)
         self._rng = rng

@@ -21,11 +21,12 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from contracts.ids import id64
 from contracts.settings import Settings
 from models.moments import positives
-from online_features.archive import EventLog
 from online_features.columns import CLICK
 from online_features.impressions import ImpressionLog
+from online_features.training_log import TrainingLog
 
 Index = NDArray[np.int64]
 #: An outcome that names no answer; one that names an answer we do not know.
@@ -73,11 +74,11 @@ class Outcomes:
     unknown: int
 
 
-def join(log: EventLog, shown: ImpressionLog, windows: Windows) -> Outcomes:
+def join(log: TrainingLog, shown: ImpressionLog, windows: Windows) -> Outcomes:
     """Credit the clicks, visits and good ratings of a log that is sorted by time."""
     event = np.union1d(np.flatnonzero(log.kind == CLICK), positives(log))
     time_s, user, place = log.time_s[event], log.user[event], log.place[event]
-    named, shown_name = _names(log.request_id[event], shown)
+    named, shown_name = _names(log.request[event], shown)
     answer = shown.answer
     shown_s, shown_user = shown.time_s[answer], shown.user[answer]
     row = newest((shown_user, shown.place), shown_s, (user, place), time_s)
@@ -96,11 +97,12 @@ def join(log: EventLog, shown: ImpressionLog, windows: Windows) -> Outcomes:
     return Outcomes(event[credited], row[credited], int((named == _NAMES_UNKNOWN).sum()))
 
 
-def _names(request_id: NDArray[np.object_], shown: ImpressionLog) -> tuple[Index, Index]:
+def _names(request: NDArray[np.uint64], shown: ImpressionLog) -> tuple[Index, Index]:
     """Codes of the answers that outcomes name, and of the answers themselves."""
-    codes: dict[str, int] = {}
-    own = np.array([codes.setdefault(name, len(codes)) for name in shown.request_id], np.int64)
-    named = [codes.get(n, _NAMES_UNKNOWN) if n else _NAMES_NONE for n in request_id]
+    codes: dict[int, int] = {}
+    ours = map(id64, shown.request_id)
+    own = np.array([codes.setdefault(name, len(codes)) for name in ours], np.int64)
+    named = [codes.get(n, _NAMES_UNKNOWN) if n else _NAMES_NONE for n in request.tolist()]
     return np.array(named, np.int64), own
 
 
@@ -124,7 +126,7 @@ class First:
         return type(self)(self.answer[kept], self.row[kept], self.event[kept])
 
 
-def first_choices(log: EventLog, shown: ImpressionLog, outcomes: Outcomes) -> First:
+def first_choices(log: TrainingLog, shown: ImpressionLog, outcomes: Outcomes) -> First:
     """Where the user of each answer went first, of what it showed; clicks are no choices."""
     chosen = log.kind[outcomes.event] != CLICK
     event, row = outcomes.event[chosen], outcomes.row[chosen]
@@ -132,7 +134,7 @@ def first_choices(log: EventLog, shown: ImpressionLog, outcomes: Outcomes) -> Fi
     return First(answer, row[at], event[at])
 
 
-def next_choices(log: EventLog, shown: ImpressionLog, windows: Windows) -> Index:
+def next_choices(log: TrainingLog, shown: ImpressionLog, windows: Windows) -> Index:
     """For each answer, the position of its user's next choice, wherever it went; int64[n].
 
     -1: there was none within the window, or another answer came before it, which it then follows.

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from models.tables import Visits
-from online_features.archive import EventLog
 from online_features.catalogue import Catalogue
+from online_features.columns import EventColumns
 
 #: Numbers of a vector. More would tell chance meetings; half as many blur a city's districts.
 WIDTH: Final = 32
@@ -28,7 +28,7 @@ _BESIDE, _ROUNDS = 8, 4
 LEAST_LENGTH = 0.05
 
 
-def place_vectors(log: EventLog, catalogue: Catalogue, seed: int) -> NDArray[np.float32]:
+def place_vectors(log: EventColumns, catalogue: Catalogue, seed: int) -> NDArray[np.float32]:
     """Vectors of all places of a catalogue, from the visits of a log.
 
     Args:

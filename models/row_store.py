@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from contracts.settings import Settings
 from models.row_files import POOL_GROUPS, RowFile, RowWriter, row_bytes
 from models.rows import Arrays, Columns, Rows, Stretches, length, take
+from online_features.archive import MakeArray
 
 #: A pool of rows that are mixed takes so much of the memory, and as much again while it is made.
 _POOL_SHARE = 4
@@ -54,17 +55,22 @@ class RowStore:
         pool_rows = max(self.memory_bytes // _POOL_SHARE // row_bytes(first), 1)
         return RowFile.open(self._file(all_blocks, cut), pool_rows)
 
-    def array(self, shape: tuple[int, ...], dtype: type[np.generic]) -> NDArray[Any]:
-        """An array to be filled; a large one lies in a file that is mapped into memory.
+    def array(self, shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
+        """An array to be filled; a large one lies in a file, see `arrays`."""
+        return self.arrays(math.prod(shape) * np.dtype(dtype).itemsize)(shape, dtype)
 
-        What of it is in memory then is given back when others need the room.
+    def arrays(self, size_bytes: int) -> MakeArray:
+        """What makes arrays that take so many bytes in all.
+
+        If that is more than may be in memory, each lies in a file that is mapped into it: what of
+        it is in memory then is given back when others need the room.
         """
-        size = math.prod(shape) * np.dtype(dtype).itemsize
-        if size <= self.memory_bytes:
-            return np.empty(shape, dtype)
+        return np.empty if size_bytes <= self.memory_bytes else self._mapped
+
+    def _mapped(self, shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
         self.folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=self.folder) as file:
-            return np.memmap(file, dtype, "w+", shape=shape)
+            return np.asarray(np.memmap(file, dtype, "w+", shape=shape))
 
     def mixed(self, columns: Columns) -> Rows:
         """Rows that lie in arrays, to be mixed all at once if they are few, else in pools."""

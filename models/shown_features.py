@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from contracts.settings import Settings
 from contracts.signatures import PARTS
 from models.served_columns import served_columns, served_parts
-from online_features.archive import EventLog
+from online_features.columns import EventColumns
 from online_features.context import ContextLog
 from online_features.definitions import FEATURE_SET
 from online_features.impressions import ImpressionLog, read_impressions, read_seen
@@ -55,7 +55,7 @@ class ServedAnswers:
     context: ContextLog
 
     @classmethod
-    def read(cls, settings: Settings, events: EventLog, context: ContextLog) -> Self | None:
+    def read(cls, settings: Settings, events: EventColumns, context: ContextLog) -> Self | None:
         """Those of the time of the events that a training takes its choices from.
 
         `None` where there are no events, or where no answers shall be learned from.

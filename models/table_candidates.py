@@ -21,8 +21,8 @@ from models.parts import COARSE, PARTS, WIDTH, Look, Parts
 from models.progress import SILENT, Reporter, Stage
 from models.rows import Columns, Rows
 from models.tables import Geography, Tables
-from online_features.archive import EventLog
 from online_features.catalogue import Catalogue
+from online_features.columns import EventColumns
 from online_features.geo import distance_m
 from online_features.history import HISTORY, history
 
@@ -127,7 +127,7 @@ class PastParts:
 
     def __init__(
         self,
-        log: EventLog,
+        log: EventColumns,
         catalogue: Catalogue,
         before: NDArray[np.int64],
         learn: int,
@@ -212,7 +212,7 @@ def _calling(parts: Parts) -> Any:
     return call
 
 
-def learned(log: EventLog, catalogue: Catalogue, progress: Reporter) -> Parts:
+def learned(log: EventColumns, catalogue: Catalogue, progress: Reporter) -> Parts:
     """The tables that a served model reads, of all that it may know."""
     with progress.stage("tables", None) as stage:
         parts = Parts(Tables.learn(log, catalogue, Geography.of(catalogue)))

@@ -13,9 +13,8 @@ from numpy.typing import NDArray
 from scipy import sparse
 from scipy.spatial import cKDTree
 
-from online_features.archive import EventLog
 from online_features.catalogue import Catalogue
-from online_features.columns import VISIT
+from online_features.columns import VISIT, EventColumns
 from online_features.geo import EARTH_RADIUS_M
 from online_features.rings import DAY_S, HOUR_S
 
@@ -102,7 +101,7 @@ class Tables:
     close: Neighbours
 
     @classmethod
-    def learn(cls, log: EventLog, catalogue: Catalogue, geography: "Geography") -> Self:
+    def learn(cls, log: EventColumns, catalogue: Catalogue, geography: "Geography") -> Self:
         """Tables of all visits in a log that is sorted by time."""
         visits = Visits.of(log, catalogue)
         count = np.bincount(visits.place, minlength=len(catalogue)).astype(np.float64)
@@ -183,7 +182,7 @@ class Visits:
     places: int
 
     @classmethod
-    def of(cls, log: EventLog, catalogue: Catalogue) -> Self:
+    def of(cls, log: EventColumns, catalogue: Catalogue) -> Self:
         """Those at places of the catalogue; the log is sorted by time."""
         place = catalogue.rows_of(log.place)
         kept = np.flatnonzero((log.kind == VISIT) & (place >= 0))

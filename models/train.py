@@ -43,11 +43,12 @@ from models.served_answers import Answers
 from models.shown_features import ServedAnswers
 from models.split import TooFewEvents
 from models.targets import Chances, Targets
-from online_features.archive import EventLog, read_catalogue, read_context, read_interactions
+from online_features.archive import read_catalogue, read_context
 from online_features.catalogue import Catalogue
 from online_features.context import ContextLog
 from online_features.definitions import FEATURE_SET
 from online_features.request import RANKING_COLUMNS
+from online_features.training_log import TrainingLog
 
 log = structlog.get_logger(__name__)
 #: Fewer interactions than this teach nothing; it is said at once, before any work.
@@ -92,7 +93,7 @@ class TrainedPair:
 
 
 def train_pair(
-    events: EventLog,
+    events: TrainingLog,
     catalogue: Catalogue,
     context: ContextLog,
     settings: Settings,
@@ -103,7 +104,7 @@ def train_pair(
     """Train both models on a log, and judge them on its newest part.
 
     Args:
-        events: sorted by time, as `read_interactions` gives it.
+        events: sorted by time, as `TrainingLog.read` gives it.
         served: the archive's answers, if it holds any.
         progress: where to show how far it is.
 
@@ -287,7 +288,7 @@ def train_from_archive(settings: Settings, metered: Metered) -> TrainedPair:
     """
     archive = settings.archive_dir
     with metered.stage("archive", None) as stage:
-        events = read_interactions(archive)
+        events = TrainingLog.read(archive, RowStore.of(settings).arrays)
         log.info("archive_read", interactions=len(events))
         if len(events) < LEAST_EVENTS:
             raise TooFewEvents(

@@ -9,7 +9,7 @@ over those of whoever is on the list of the erased (`online_features.erased`).
 
 import functools
 import operator
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -31,13 +31,18 @@ from online_features.archive_schema import (
     PLACE_UPDATES,
     SCHEMAS,
 )
-from online_features.arrow_columns import numpy_of
+from online_features.arrow_columns import hashes_of, numpy_of
 from online_features.catalogue import Catalogue
 from online_features.columns import EventColumns
 from online_features.context import ContextLog, ContextState
 from online_features.erased import Erased
 from online_features.erased_rows import NOBODY, WHOSE, erased_rows
 from online_features.places import document_of, merge, read_update
+
+#: Makes an array of a shape and a type, to be filled.
+MakeArray = Callable[[tuple[int, ...], Any], NDArray[Any]]
+#: What events are sorted by, the least weighty first.
+_ORDER = ("offset", "partition", "time_s")
 
 
 @dataclass(frozen=True)
@@ -87,22 +92,31 @@ def read_sorted(
     columns: list[str],
     since_s: float | None = None,
     until_s: float | None = None,
+    *,
+    hashed: Sequence[str] = (),
+    array: MakeArray = np.empty,
 ) -> dict[str, NDArray[Any]]:
     """Some columns of the interactions, in the order of `read_interactions` and as it reads.
 
     Args:
         archive_dir: root of the archive.
-        columns: time_s, partition and offset must be among them.
+        columns: which, at least one.
         since_s, until_s: only events in `[since_s, until_s)`, Unix seconds.
+        hashed: those of `columns` that are ids, and of which the hashes are wanted; 0 for null.
+        array: makes the columns that are returned.
     """
     same: dict[Any, Any] = {}
-    held = _Rising(_rows_written(archive_dir))
+    held = _Rising(rows_written(archive_dir), array)
+    wanted = list(dict.fromkeys([*columns, *_ORDER]))
     for day in _days(archive_dir / INTERACTIONS):
-        table = read_columns(archive_dir, INTERACTIONS, columns, since_s, until_s, day=day)
-        found = {name: numpy_of(table[name], same) for name in columns}
+        table = read_columns(archive_dir, INTERACTIONS, wanted, since_s, until_s, day=day)
+        found = {
+            name: hashes_of(table[name]) if name in hashed else numpy_of(table[name], same)
+            for name in wanted
+        }
         del table
-        order = np.lexsort((found["offset"], found["partition"], found["time_s"]))
-        held.append({name: values[order] for name, values in found.items()})
+        order = np.lexsort([found[name] for name in _ORDER])
+        held.append({name: found[name][order] for name in columns})
     pa.default_memory_pool().release_unused()
     return held.columns
 
@@ -114,10 +128,11 @@ class _Rising:
 
     Args:
         room: rows expected; more may come.
+        array: makes the memory of a column.
     """
 
-    def __init__(self, room: int) -> None:
-        self._room, self._done = room, 0
+    def __init__(self, room: int, array: MakeArray) -> None:
+        self._room, self._done, self._array = room, 0, array
         self._held: dict[str, NDArray[Any]] = {}
 
     @property
@@ -132,7 +147,7 @@ class _Rising:
         self._room = max(self._room, end)
         for name, values in part.items():
             if name not in self._held or grown:
-                wider = np.empty(self._room, values.dtype)
+                wider = self._array((self._room,), values.dtype)
                 if self._done:
                     wider[: self._done] = self._held[name][: self._done]
                 self._held[name] = wider
@@ -140,7 +155,7 @@ class _Rising:
         self._done = end
 
 
-def _rows_written(archive_dir: Path) -> int:
+def rows_written(archive_dir: Path) -> int:
     """Interactions in all files, repeated and erased ones too."""
     data = open_stream(archive_dir, INTERACTIONS)
     return 0 if data is None else data.count_rows()

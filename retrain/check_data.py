@@ -9,8 +9,8 @@ import structlog
 
 from contracts.settings import Settings
 from models.scoring import CARD, RANKER
-from online_features.archive import EventLog
 from online_features.catalogue import Catalogue
+from online_features.columns import EventColumns
 from retrain.reports import report_folder
 from retrain.rollout import current
 from retrain.training_data.profile import Profile, parse_profile, profile_of
@@ -54,7 +54,7 @@ class DataChecked:
 
 
 def check_data(
-    settings: Settings, events: EventLog, catalogue: Catalogue, *, audit_id: str, now_s: float
+    settings: Settings, events: EventColumns, catalogue: Catalogue, *, audit_id: str, now_s: float
 ) -> DataChecked:
     """Hold an archive to the suite, against the data of the version in service.
 

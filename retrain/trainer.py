@@ -11,12 +11,14 @@ from models.costs import Metered
 from models.export import NotExportable
 from models.holdout import OtherFeatures
 from models.progress import Logged
+from models.row_store import RowStore
 from models.scoring import NoSuchModel
 from models.shown_features import ServedAnswers
 from models.split import TooFewEvents
 from models.train import LEAST_EVENTS, TrainedPair, export_pair, judge_version, train_pair
-from online_features.archive import read_catalogue, read_context, read_interactions
+from online_features.archive import read_catalogue, read_context
 from online_features.redis_client import blocking_client_of
+from online_features.training_log import TrainingLog
 from retrain.check_data import PROFILE, check_data
 from retrain.child import FENCE, Trained
 from retrain.gate import Limits, judge
@@ -48,7 +50,8 @@ def train_judge_export(settings: Settings, audit_id: str) -> Trained:
     archive = settings.archive_dir
     progress = Metered(Logged())
     with progress.stage("archive", None) as stage:
-        events, catalogue = read_interactions(archive), read_catalogue(archive)
+        store = RowStore.of(settings)
+        events, catalogue = TrainingLog.read(archive, store.arrays), read_catalogue(archive)
         context = read_context(archive)
         served = ServedAnswers.read(settings, events, context)
         stage.advance(len(events))

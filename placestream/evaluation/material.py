@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from contracts.events import encode
 from contracts.ids import id64
 from models.quality.visits import VisitLog
-from online_features.archive import EventLog
 from online_features.catalogue import Catalogue
 from online_features.columns import VISIT, EventColumns
 from online_features.context import ContextLog
 from online_features.places import document_of, merge, read_update
+from online_features.training_log import TrainingLog
 from placestream.simulation.checkins import CheckIns
 from placestream.simulation.source import Event
 
@@ -30,7 +30,7 @@ class Known:
         region: key of the context.
     """
 
-    events: EventLog
+    events: TrainingLog
     catalogue: Catalogue
     context: ContextLog = field(default_factory=lambda: ContextLog([]))
     region: str | None = None
@@ -93,22 +93,7 @@ def catalogue_of(updates: Iterable[Event]) -> Catalogue:
     return catalogue
 
 
-def log_of(
-    columns: EventColumns, user_id: Iterable[object], place_id: Iterable[object]
-) -> EventLog:
-    """Columns as the archive gives them; ids as canonical strings."""
-    count = len(columns)
-    return EventLog(
-        **vars(columns),
-        partition=np.zeros(count, np.int32),
-        offset=np.arange(count),
-        user_id=np.array(list(user_id), object),
-        place_id=np.array(list(place_id), object),
-        request_id=np.full(count, None, object),
-    )
-
-
-def _events(visits: VisitLog, users: NDArray[np.uint64], catalogue: Catalogue) -> EventLog:
+def _events(visits: VisitLog, users: NDArray[np.uint64], catalogue: Catalogue) -> TrainingLog:
     columns = EventColumns.of(
         user=users[visits.user],
         place=catalogue.hash[visits.place],
@@ -117,5 +102,4 @@ def _events(visits: VisitLog, users: NDArray[np.uint64], catalogue: Catalogue) -
         lat=visits.lat[visits.place],
         lng=visits.lng[visits.place],
     )
-    ids = catalogue.ids
-    return log_of(columns, map(str, visits.user.tolist()), (ids[p] for p in visits.place.tolist()))
+    return TrainingLog.of_columns(columns)

@@ -22,9 +22,10 @@ from models.quality.requests import Cuts
 from online_features.columns import EventColumns
 from online_features.context import ContextLog, ContextState
 from online_features.replay import user_states
+from online_features.training_log import TrainingLog
 from placestream.evaluation.business import Business, business
 from placestream.evaluation.contestants import fitted, serve
-from placestream.evaluation.material import Known, catalogue_of, log_of
+from placestream.evaluation.material import Known, catalogue_of
 from placestream.evaluation.served import Asked
 from placestream.simulation.city import City
 from placestream.simulation.places import distance_m
@@ -73,7 +74,7 @@ def known_of(city: City) -> Known:
             for update in city.context_updates()
         ]
     )
-    events = log_of(columns, (users[u] for u in happened.user), (places[p] for p in happened.place))
+    events = TrainingLog.of_columns(columns)
     return Known(events, catalogue_of(city.place_updates()), context, city.region)
 
 

@@ -6,9 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from online_features.archive import EventLog
 from online_features.catalogue import Catalogue
-from online_features.columns import KIND_CODE
+from online_features.columns import KIND_CODE, EventColumns
 from online_features.geo import distance_m
 
 INTERACTIONS, DAYS, PLACES = "interactions", "days", "places"
@@ -18,7 +17,7 @@ RECENT_DAYS = 7
 Table = Mapping[str, NDArray[Any]]
 
 
-def tables_of(events: EventLog, catalogue: Catalogue, most: int) -> dict[str, Table]:
+def tables_of(events: EventColumns, catalogue: Catalogue, most: int) -> dict[str, Table]:
     """The tables of an archive.
 
     Args:
@@ -34,7 +33,7 @@ def tables_of(events: EventLog, catalogue: Catalogue, most: int) -> dict[str, Ta
     }
 
 
-def _interactions(events: EventLog, catalogue: Catalogue) -> Table:
+def _interactions(events: EventColumns, catalogue: Catalogue) -> Table:
     """One row an interaction; NaN is null, as is the hash 0."""
     rows = catalogue.rows_of(events.place)
     known = rows >= 0

@@ -6,9 +6,9 @@ from dataclasses import replace
 import numpy as np
 
 from contracts.ids import id64
-from online_features.archive import EventLog
 from online_features.definitions import FEATURE_SET
 from online_features.impressions import ImpressionLog
+from online_features.training_log import TrainingLog
 from tests.models.logs import START_S
 
 #: user, seconds after START_S, places in their order.
@@ -40,9 +40,9 @@ def shown_of(answers: Sequence[Answer], *, ranker: int = 1) -> ImpressionLog:
     )
 
 
-def naming(log: EventLog, names: dict[int, str]) -> EventLog:
+def naming(log: TrainingLog, names: dict[int, str]) -> TrainingLog:
     """The log, with events at some positions naming the answer that they came of."""
-    request_id = log.request_id.copy()
+    request = log.request.copy()
     for position, name in names.items():
-        request_id[position] = name
-    return replace(log, request_id=request_id)
+        request[position] = id64(name) if name else 0
+    return replace(log, request=request)

@@ -7,9 +7,10 @@ import pytest
 
 from contracts.settings import Settings
 from models.train import TrainedPair, train_pair
-from online_features.archive import EventLog, read_catalogue, read_context, read_interactions
+from online_features.archive import read_catalogue, read_context
 from online_features.catalogue import Catalogue
 from online_features.context import ContextLog
+from online_features.training_log import TrainingLog
 from placestream.simulation import City, Plan
 from placestream.simulation.to_archive import write_archive
 
@@ -21,7 +22,7 @@ class Data:
     """An archive as training reads it."""
 
     archive_dir: Path
-    log: EventLog
+    log: TrainingLog
     catalogue: Catalogue
     context: ContextLog
 
@@ -33,7 +34,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Data:
     write_archive(City(Plan(users=150, places=200, days=14), ending_s=ENDING_S), archive_dir)
     return Data(
         archive_dir,
-        read_interactions(archive_dir),
+        TrainingLog.read(archive_dir),
         read_catalogue(archive_dir),
         read_context(archive_dir),
     )

@@ -6,11 +6,11 @@ from models.choice_sets import ChoiceSets, choice_sets
 from models.dataset import situations
 from models.merged_sets import joined
 from models.moments import find_moments
-from online_features.archive import EventLog
+from online_features.training_log import TrainingLog
 from tests.models.conftest import Data
 
 
-def drawn_sets(data: Data, most: int, log: EventLog | None = None) -> ChoiceSets:
+def drawn_sets(data: Data, most: int, log: TrainingLog | None = None) -> ChoiceSets:
     """Sets of so many moments from the middle of a log on."""
     events = data.log if log is None else log
     moments = find_moments(events, data.catalogue, np.random.default_rng(1))

@@ -6,9 +6,9 @@ import numpy as np
 
 from contracts.events import EVENT_TYPES, Location, PlaceDocument
 from contracts.ids import id64
-from online_features.archive import EventLog
 from online_features.catalogue import Catalogue
 from online_features.columns import EventColumns
+from online_features.training_log import TrainingLog
 
 START_S = 1_700_000_000.0
 NONE = float("nan")
@@ -31,11 +31,10 @@ def catalogue_of(places: dict[str, tuple[float, float]], category: str = "cafe")
     return catalogue
 
 
-def log_of(rows: Sequence[Row]) -> EventLog:
+def log_of(rows: Sequence[Row]) -> TrainingLog:
     """A log of rows that are in order of time."""
     full = [(*row, *(NONE,) * (7 - len(row))) for row in rows]
     user, place, kind, after_s, rating, lat, lng = zip(*full, strict=True)
-    n = len(full)
     columns = EventColumns.of(
         user=np.array([id64(str(u)) for u in user], np.uint64),
         place=np.array([id64(str(p)) for p in place], np.uint64),
@@ -45,11 +44,4 @@ def log_of(rows: Sequence[Row]) -> EventLog:
         lat=lat,
         lng=lng,
     )
-    return EventLog(
-        **vars(columns),
-        partition=np.zeros(n, np.int32),
-        offset=np.arange(n),
-        user_id=np.array(user, object),
-        place_id=np.array(place, object),
-        request_id=np.full(n, None, object),
-    )
+    return TrainingLog.of_columns(columns)

@@ -27,7 +27,7 @@ from models.served_columns import CARD
 from models.shown_features import ServedAnswers
 from models.train import TrainedPair, train_pair
 from models.training_rows import Dataset
-from online_features.archive import EventLog
+from online_features.archive import read_interactions
 from online_features.archive_schema import IMPRESSIONS
 from online_features.columns import VISIT
 from online_features.crowds import crowd_of
@@ -35,6 +35,7 @@ from online_features.definitions import FEATURE_SET
 from online_features.impressions import read_impressions
 from online_features.replay import fold_all
 from online_features.request import RANKING_COLUMNS, ranking_features
+from online_features.training_log import TrainingLog
 from streams.archive import by_day, write_whole
 from streams.impressions import decode_impressions
 from tests.models.conftest import Data
@@ -55,7 +56,7 @@ def _answers(data: Data, count: int, seed: int) -> list[Impression]:
     What was logged is told from what is recomputed: all features are 7, all parts 5.
     """
     rng = np.random.default_rng(seed)
-    log, catalogue = data.log, data.catalogue
+    log, catalogue = read_interactions(data.archive_dir), data.catalogue
     visits = np.flatnonzero(log.kind == VISIT)
     answers = []
     for at in np.sort(rng.choice(visits, count, replace=False)).tolist():
@@ -133,7 +134,11 @@ def _settings(**changes: Any) -> Settings:
 
 
 def _lessons(
-    data: Data, served: ServedAnswers, until_s: float, log: EventLog | None = None, **changes: Any
+    data: Data,
+    served: ServedAnswers,
+    until_s: float,
+    log: TrainingLog | None = None,
+    **changes: Any,
 ) -> Lessons:
     events = data.log if log is None else log
     return lessons(served, events, data.catalogue, _settings(**changes), until_s)

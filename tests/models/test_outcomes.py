@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from contracts.ids import id64
 from contracts.settings import Settings
 from models.outcomes import (
     Outcomes,
@@ -12,9 +13,9 @@ from models.outcomes import (
     newest,
     next_choices,
 )
-from online_features.archive import EventLog
 from online_features.columns import CLICK
 from online_features.impressions import ImpressionLog
+from online_features.training_log import TrainingLog
 from tests.models.answers import naming, shown_of
 from tests.models.logs import START_S, Row, log_of
 
@@ -23,7 +24,7 @@ WINDOWS = Windows(click_s=HOUR, visit_s=24 * HOUR)
 
 
 def credited(
-    log: EventLog, shown: ImpressionLog, windows: Windows = WINDOWS
+    log: TrainingLog, shown: ImpressionLog, windows: Windows = WINDOWS
 ) -> list[tuple[int, int, int]]:
     """(position of the event, answer, position of the place in it) of each outcome."""
     found = join(log, shown, windows)
@@ -208,22 +209,22 @@ def test_the_join_equals_a_search_event_by_event() -> None:
 
 
 def _one_by_one(
-    log: EventLog, shown: ImpressionLog, windows: Windows
+    log: TrainingLog, shown: ImpressionLog, windows: Windows
 ) -> list[tuple[int, int, int]]:
     found = []
-    known = set(shown.request_id.tolist())
+    names = [id64(name) for name in shown.request_id.tolist()]
     for i in range(len(log)):
         if log.kind[i] not in (1, 2):
             continue
-        name = log.request_id[i]
-        if name is not None and name not in known:
+        name = log.request[i]
+        if name and name not in names:
             continue
         mine = [
             row
             for row, answer in enumerate(shown.answer.tolist())
             if shown.user[answer] == log.user[i] and shown.place[row] == log.place[i]
         ]
-        named = [row for row in mine if shown.request_id[shown.answer[row]] == name]
+        named = [row for row in mine if names[shown.answer[row]] == name]
         window_s = windows.click_s if log.kind[i] == CLICK else windows.visit_s
         before = [
             row for row in (named or mine) if shown.time_s[shown.answer[row]] <= log.time_s[i]

@@ -61,7 +61,7 @@ def test_a_large_array_lies_in_a_file_without_a_name(
 ) -> None:
     """It is filled and read like any other."""
     made = RowStore(tmp_path / "new", memory_bytes).array((10, 100), np.float32)
-    assert isinstance(made, np.memmap) is mapped
+    assert isinstance(made.base, np.memmap) is mapped
     made[:] = np.arange(1_000, dtype=np.float32).reshape(10, 100)
     assert made[9, 99] == 999
     assert made.sum(dtype=np.float64) == 999 * 500

@@ -76,7 +76,7 @@ def test_one_day_can_be_read_alone(tmp_path: Path) -> None:
 
 def test_columns_grow_beyond_what_was_expected() -> None:
     """A worker may write a file after the rows were counted."""
-    held = _Rising(3)
+    held = _Rising(3, np.empty)
     for start, stop in ((0, 2), (2, 5), (5, 6)):
         held.append({"n": np.arange(start, stop), "text": np.full(stop - start, "x", object)})
     assert held.columns["n"].tolist() == [0, 1, 2, 3, 4, 5]

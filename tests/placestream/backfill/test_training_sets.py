@@ -17,9 +17,10 @@ from models.moments import Moments
 from models.progress import SILENT
 from models.rows import gathered
 from models.set_plan import SetPlan, before_test, plan_of_log
-from online_features.archive import EventLog, read_catalogue, read_context, read_interactions
+from online_features.archive import read_catalogue, read_context, read_interactions
 from online_features.catalogue import Catalogue
 from online_features.duplicates import SEEN_DTYPE, mark_new
+from online_features.training_log import TrainingLog
 from placestream.backfill.engine import session
 from placestream.backfill.questions import BLOCK
 from placestream.backfill.training_sets import write_sets
@@ -51,10 +52,10 @@ def settings_of(root: Path, **more: object) -> Settings:
     return Settings(_env_file=None, **folders, models_dir=root / "models", **more)  # type: ignore[arg-type]
 
 
-def planned(settings: Settings) -> tuple[EventLog, Catalogue, SetPlan]:
+def planned(settings: Settings) -> tuple[TrainingLog, Catalogue, SetPlan]:
     """What a training on the archive would make sets of."""
     archive = settings.archive_dir
-    log, catalogue = read_interactions(archive), read_catalogue(archive)
+    log, catalogue = TrainingLog.read(archive), read_catalogue(archive)
     known, plan = plan_of_log(log, catalogue, read_context(archive), settings)
     return known, catalogue, plan
 
@@ -90,7 +91,7 @@ def test_random_histories_with_weather(messy: Settings) -> None:
     _, rows = np.unique(log.user, return_inverse=True)
     repeated = ~mark_new(np.zeros(rows.max() + 1, SEEN_DTYPE), rows, log.event_hash)
     assert repeated.mean() > 0.03
-    assert (np.diff(log.offset) < 0).mean() > 0.3
+    assert (np.diff(read_interactions(messy.archive_dir).offset) < 0).mean() > 0.3
     assert np.isfinite(plan.at.temp).mean() > 0.9
     assert (sets.moments.user == 0).any()
     assert (log.time_s[sets.moments.before] < sets.moments.time_s).any()
@@ -110,7 +111,7 @@ def test_a_skewed_key(spark: "SparkSession", tmp_path: Path) -> None:
 def test_a_training_on_them_is_the_training_on_its_own(messy: Settings) -> None:
     """The rows that both models learn from and are judged by are the same, to the bit."""
     archive, rows = messy.archive_dir, []
-    log, catalogue = read_interactions(archive), read_catalogue(archive)
+    log, catalogue = TrainingLog.read(archive), read_catalogue(archive)
     data = dataset.build(
         log,
         catalogue,

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from online_features.archive import EventLog, read_catalogue, read_interactions
+from online_features.archive import read_catalogue
 from online_features.catalogue import Catalogue
+from online_features.training_log import TrainingLog
 from placestream.simulation import City, Plan
 from placestream.simulation.to_archive import write_archive
 from retrain.training_data.profile import Profile, profile_of
@@ -23,7 +24,7 @@ MOST = 100_000
 class Read:
     """An archive as a training reads it, and how it looks."""
 
-    events: EventLog
+    events: TrainingLog
     catalogue: Catalogue
 
     @property
@@ -35,7 +36,7 @@ def read_city(folder: Path, days: int = 10, seed: int = 1) -> Read:
     """Some busy days of 60 people in a city of 250 places, up to `ENDING_S`."""
     plan = Plan(users=60, places=250, days=days, sessions_per_day=4)
     write_archive(City(plan, ending_s=ENDING_S, seed=seed), folder)
-    return Read(read_interactions(folder), read_catalogue(folder))
+    return Read(TrainingLog.read(folder), read_catalogue(folder))
 
 
 @pytest.fixture(scope="session")
@@ -51,10 +52,10 @@ def suite(city: Read) -> tuple[Check, ...]:
 
 
 @pytest.fixture
-def failed(city: Read) -> Callable[[EventLog, Sequence[Check]], list[str]]:
+def failed(city: Read) -> Callable[[TrainingLog, Sequence[Check]], list[str]]:
     """Names of the checks that a log does not meet."""
 
-    def run(events: EventLog, asked: Sequence[Check]) -> list[str]:
+    def run(events: TrainingLog, asked: Sequence[Check]) -> list[str]:
         validation = validate(tables_of(events, city.catalogue, MOST), asked)
         return [failure.check.name for failure in validation.failures]
 

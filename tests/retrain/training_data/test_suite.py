@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from online_features.archive import EventLog
 from online_features.columns import RATE, VISIT
+from online_features.training_log import TrainingLog
 from retrain.training_data.suite import (
     ODDS_FACTOR,
     SPREAD_FACTOR,
@@ -19,7 +19,7 @@ from retrain.training_data.tables import tables_of
 from retrain.training_data.validate import validate
 from tests.retrain.training_data.conftest import ENDING_S, MOST, Read, read_city
 
-Failed = Callable[[EventLog, Sequence[Check]], list[str]]
+Failed = Callable[[TrainingLog, Sequence[Check]], list[str]]
 DAY_S = 86_400.0
 
 
@@ -44,50 +44,50 @@ def test_another_city_of_other_people_is_no_defect(
     assert validation.failures == ()
 
 
-def rated_out_of_100(events: EventLog) -> EventLog:
+def rated_out_of_100(events: TrainingLog) -> TrainingLog:
     return replace(events, rating=events.rating * 20)
 
 
-def dwelt_in_ms(events: EventLog) -> EventLog:
+def dwelt_in_ms(events: TrainingLog) -> TrainingLog:
     return replace(events, dwell_s=events.dwell_s * 1_000)
 
 
-def swapped_coordinates(events: EventLog) -> EventLog:
+def swapped_coordinates(events: TrainingLog) -> TrainingLog:
     return replace(events, lat=events.lng, lng=events.lat)
 
 
-def no_visits(events: EventLog) -> EventLog:
+def no_visits(events: TrainingLog) -> TrainingLog:
     return events.take(events.kind != VISIT)
 
 
-def no_ratings_given(events: EventLog) -> EventLog:
+def no_ratings_given(events: TrainingLog) -> TrainingLog:
     return replace(events, rating=np.full_like(events.rating, np.nan))
 
 
-def unknown_places(events: EventLog) -> EventLog:
+def unknown_places(events: TrainingLog) -> TrainingLog:
     return replace(events, place=events.place + np.uint64(1))
 
 
-def nobody(events: EventLog) -> EventLog:
+def nobody(events: TrainingLog) -> TrainingLog:
     user = events.user.copy()
     user[:3] = 0
     return replace(events, user=user)
 
 
-def copied(events: EventLog) -> EventLog:
+def copied(events: TrainingLog) -> TrainingLog:
     return events.take(np.arange(len(events)).repeat(2))
 
 
-def a_day_is_missing(events: EventLog) -> EventLog:
+def a_day_is_missing(events: TrainingLog) -> TrainingLog:
     back = (events.time_s[-1] - events.time_s) / DAY_S
     return events.take((back < 2) | (back >= 3))
 
 
-def stopped_days_ago(events: EventLog) -> EventLog:
+def stopped_days_ago(events: TrainingLog) -> TrainingLog:
     return events.take(events.time_s < ENDING_S - 2 * DAY_S)
 
 
-def from_the_future(events: EventLog) -> EventLog:
+def from_the_future(events: TrainingLog) -> TrainingLog:
     return replace(events, time_s=events.time_s + 3 * DAY_S)
 
 
@@ -113,7 +113,7 @@ def test_a_defect_is_found_by_the_check_that_is_about_it(
     city: Read,
     suite: tuple[Check, ...],
     failed: Failed,
-    defect: Callable[[EventLog], EventLog],
+    defect: Callable[[TrainingLog], TrainingLog],
     named: str,
 ) -> None:
     """One defect at a time, in otherwise good data."""
