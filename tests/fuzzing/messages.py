@@ -9,6 +9,7 @@ from google.protobuf.message_factory import GetMessageClass
 from hypothesis import strategies as st
 
 M = TypeVar("M", bound=Message)
+Texts = st.SearchStrategy[str]
 
 #: More than any list may hold, in a step that makes them.
 LONG_LIST = 1_001
@@ -35,34 +36,36 @@ def messages(kind: type[M], words: Sequence[str]) -> st.SearchStrategy[M]:
         kind: the class.
         words: texts that mean something to who reads them.
     """
-    return _dicts(kind.DESCRIPTOR, _texts(words)).map(lambda fields: kind(**fields))
-
-
-def _texts(words: Sequence[str]) -> st.SearchStrategy[str]:
     # A lone surrogate cannot be put into a message; on the wire, mutations make such bytes.
     anything = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
-    return st.sampled_from(tuple(words)) | anything | st.sampled_from(LENGTHS).map("x".__mul__)
+    brief = st.sampled_from(tuple(words)) | anything
+    texts = brief | st.sampled_from(LENGTHS).map("x".__mul__)
+    return _dicts(kind.DESCRIPTOR, texts, brief).map(lambda fields: kind(**fields))
 
 
-def _dicts(described: Any, texts: st.SearchStrategy[str]) -> st.SearchStrategy[Any]:
+def _dicts(described: Any, texts: Texts, brief: Texts | None) -> st.SearchStrategy[Any]:
     return st.fixed_dictionaries(
-        {}, optional={field.name: _values(field, texts) for field in described.fields}
+        {}, optional={field.name: _values(field, texts, brief) for field in described.fields}
     )
 
 
-def _values(field: FieldDescriptor, texts: st.SearchStrategy[str]) -> st.SearchStrategy[Any]:
-    one = _value(field, texts)
+def _values(field: FieldDescriptor, texts: Texts, brief: Texts | None) -> st.SearchStrategy[Any]:
+    one = _value(field, texts, brief)
     if not field.is_repeated:
         return one
-    return st.lists(one, max_size=3) | st.tuples(one, st.just(LONG_LIST)).map(
-        lambda pair: [pair[0]] * pair[1]
-    )
+    few = st.lists(one, max_size=3)
+    if brief is None:
+        return few
+    # What is in a long list is short itself: a thousand requests with a thousand texts of 5,000
+    # letters each are 5 GB.
+    return few | _value(field, brief, None).map(lambda item: [item] * LONG_LIST)
 
 
-def _value(field: FieldDescriptor, texts: st.SearchStrategy[str]) -> st.SearchStrategy[Any]:
+def _value(field: FieldDescriptor, texts: Texts, brief: Texts | None) -> st.SearchStrategy[Any]:
+    """One value; `brief` are the texts of long lists, `None` where there may be none."""
     if field.message_type is not None:
         inner: Any = GetMessageClass(field.message_type)
-        return _dicts(field.message_type, texts).map(lambda fields: inner(**fields))
+        return _dicts(field.message_type, texts, brief).map(lambda fields: inner(**fields))
     if field.cpp_type in _INTEGERS:
         return st.integers(-1, 12) | st.integers(*_INTEGERS[field.cpp_type])
     kinds: dict[int, st.SearchStrategy[Any]] = {

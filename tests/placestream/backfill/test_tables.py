@@ -163,7 +163,7 @@ def test_days_of_nobody_but_the_erased_go(spark: "SparkSession", tmp_path: Path)
     backfilled(spark, tmp_path)
     users = sorted(USER_DAILY.folder(tmp_path / "tables").glob("day=*"))
     assert len(users) > 4
-    erase(tmp_path / "archive", ["user 0"], 1e12)
+    erase(tmp_path / "archive", ["user 1"], 1e12)
     third_s = dt.datetime.strptime(users[2].name, "day=%Y-%m-%d").replace(tzinfo=dt.UTC).timestamp()
     backfilled(spark, tmp_path, since_s=third_s, until_s=third_s + 86_400)
     assert [day.exists() for day in users] == [day != users[2] for day in users]
