@@ -57,6 +57,7 @@ class Answer:
         answered_s: Unix seconds.
         read_your_writes: value of `pb.ReadYourWrites`.
         variant: version label of the models that were asked.
+        reasons_by: value of `pb.ReasonsBy`.
     """
 
     places: tuple[AnsweredPlace, ...]
@@ -77,6 +78,7 @@ class Answer:
     read_your_writes: pb.ReadYourWrites.ValueType = pb.READ_YOUR_WRITES_UNSPECIFIED
     parts: NDArray[np.float32] | None = None
     variant: str = ""
+    reasons_by: pb.ReasonsBy.ValueType = pb.REASONS_BY_UNSPECIFIED
 
     @property
     def took_ms(self) -> float:
@@ -117,6 +119,7 @@ def response(answer: Answer, request_id: str, next_page_token: str) -> pb.Recomm
         filtered=[pb.FilterEffect(filter=f, places=n) for f, n in answer.taken_out],
         read_your_writes=answer.read_your_writes,
         next_page_token=next_page_token,
+        reasons_by=answer.reasons_by,
     )
     if answer.feature_age_s is not None:
         message.feature_age.FromNanoseconds(round(1e9 * answer.feature_age_s))
@@ -136,7 +139,7 @@ def _place(place: AnsweredPlace) -> pb.RecommendedPlace:
         score=place.score,
         probability=place.probability,
         open_state=pb.OpenState.ValueType(place.open_state),
-        reasons=[pb.Reason(code=reason.code, text=reason.text) for reason in place.reasons],
+        reasons=[pb.Reason(code=r.code, text=r.text, weight=r.weight) for r in place.reasons],
         candidate_score=place.candidate_score,
         propensity=place.propensity,
     )

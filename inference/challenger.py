@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Protocol
 
 import structlog
@@ -105,6 +106,7 @@ class Challenger:
     async def _compare(self, plan: Plan, query: Query, answer: Answer) -> None:
         budget = Budget.of(self._time_s, 0.0, self._monotonic)
         other: Answer | None = None
+        query = replace(query, explain=False)  # nobody reads its reasons
         try:
             other = await self.pipeline.recommend(query, budget, seed=answer.seed)
         except Exception:

@@ -10,6 +10,8 @@ from inference.query import Query
 
 #: Only where the caller named events that the answer is to reflect.
 OWN_WRITES = "own_writes"
+#: Only where the caller asked why.
+REASONS = "reasons"
 STAGES = ("near", "candidates", "features", "ranking", "post_processing")
 #: Those in which models are asked.
 MODEL_STAGES = ("candidates", "ranking")
@@ -23,6 +25,7 @@ class Course:
         model_versions: version that answered, by model.
         causes: why parts were stood in for, each once.
         read_your_writes: whether the user's features hold what the caller has just sent.
+        reasons_by: what the reasons were judged by.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -31,6 +34,7 @@ class Course:
         self.model_versions: dict[str, int] = {}
         self.causes: list[str] = []
         self.read_your_writes: pb.ReadYourWrites.ValueType = pb.READ_YOUR_WRITES_UNSPECIFIED
+        self.reasons_by: pb.ReasonsBy.ValueType = pb.REASONS_BY_UNSPECIFIED
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:

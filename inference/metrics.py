@@ -91,6 +91,12 @@ class Metrics:
             ["outcome"],
             registry=registry,
         )
+        self.reasons = Counter(
+            "placestream_explained_answers",
+            "Answers that were to say why, by what judged their reasons: model, or features alone",
+            ["by"],
+            registry=registry,
+        )
         self.feature_age_s = Histogram(
             "placestream_feature_age_seconds",
             "Age of the asking user's newest known event",
@@ -161,6 +167,7 @@ class Metrics:
         for counter, values in (
             (self.degraded, ("partial", "candidate_order", "popularity")),
             (self.own_writes, ("seen", "not_seen")),
+            (self.reasons, ("model", "features")),
             (self.impressions, ("delivered", "dropped")),
             (self.shadow, ("compared", "failed", "skipped")),
             (self.feedback, ("acknowledged", "unsure")),

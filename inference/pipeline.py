@@ -5,15 +5,16 @@ A stage whose part is slow or gone is stood in for by the step below it (DESIGN.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from contracts.placestream.v1 import recommendation_pb2 as pb
 from contracts.settings import Settings
 from inference.answer import Answer, AnsweredPlace
 from inference.candidates import CandidateStage, Chosen
-from inference.course import OWN_WRITES, Ask, Course
+from inference.course import OWN_WRITES, REASONS, Ask, Course
 from inference.deadline import Budget, Clock, Part
+from inference.explaining import Explaining
 from inference.features import FeatureStage, Seen
 from inference.near import Nearby, NearStage
 from inference.person import Person
@@ -22,6 +23,8 @@ from inference.ports import Models, Store
 from inference.post_processing import Logged, finish
 from inference.query import Query
 from inference.ranking import Ranked, RankingStage
+from inference.reasons import Reason
+from inference.selection import Ordered, select
 from online_features.catalogue import Catalogue
 from online_features.crowds import Crowds
 
@@ -73,6 +76,12 @@ class Pipeline:
         self._ranking = RankingStage(catalogue, models, ranker_part)
         vector_part = Part("place vectors", monotonic, fair_s=MODEL_FAIR_S)
         self._vectors = PlaceVectors(catalogue, models, vector_part)
+        reasons_part = Part(
+            "ranker, for reasons", monotonic, fair_s=MODEL_FAIR_S, most_s=patience_s
+        )
+        self._explaining = Explaining(
+            catalogue, self._ranking, reasons_part, most_copies=settings.candidates
+        )
 
     async def recommend(
         self, query: Query, budget: Budget, share: float = 1.0, seed: int | None = None
@@ -101,8 +110,21 @@ class Pipeline:
         with stage("ranking"):
             ranked = await self._ranked(ask, chosen, seen)
         with stage("post_processing"):
-            places, logged = finish(ask, chosen, seen, ranked, person, self._catalogue)
+            selection = select(ask, chosen, seen, ranked, self._catalogue)
+            ordered = Ordered(chosen, seen, ranked, selection)
+        why = await self._why(ask, ordered, person)
+        with stage("post_processing"):
+            places, logged = finish(ordered, why, self._catalogue)
         return self._answer(ask, nearby, person, places, logged)
+
+    async def _why(
+        self, ask: Ask, ordered: Ordered, person: Person
+    ) -> Sequence[tuple[Reason, ...]]:
+        """Reasons of each place, if they are wanted."""
+        if not ask.query.explain:
+            return [()] * len(ordered.selection.at)
+        with ask.course.stage(REASONS):
+            return await self._explaining.why(ask, ordered, person)
 
     async def _ranked(self, ask: Ask, chosen: Chosen, seen: Seen) -> Ranked:
         """Fourth stage, while the vectors of the places are asked for, if they are wanted."""
@@ -158,6 +180,7 @@ class Pipeline:
             stage_s=course.stage_s,
             read_your_writes=course.read_your_writes,
             variant=self._settings.model_label,
+            reasons_by=course.reasons_by,
         )
 
 

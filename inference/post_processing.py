@@ -1,4 +1,4 @@
-"""Fifth stage: the places of the answer, in order, each with what a caller wants to know."""
+"""Fifth stage, its end: each place of the answer with what a caller wants to know."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,14 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inference.answer import AnsweredPlace
-from inference.candidates import Chosen
-from inference.course import Ask
-from inference.exploration import Tries
-from inference.features import Seen
-from inference.person import Person
-from inference.ranking import Ranked, open_state
-from inference.reasons import MOST_REASONS, Evidence, Reason, explored, reasons
-from inference.selection import Selection, select
+from inference.ranking import open_state
+from inference.reasons import Reason
+from inference.selection import Ordered
 from online_features.catalogue import Catalogue
 
 
@@ -32,53 +27,28 @@ class Logged:
 
 
 def finish(
-    ask: Ask,
-    chosen: Chosen,
-    seen: Seen,
-    ranked: Ranked,
-    person: Person,
-    catalogue: Catalogue,
+    ordered: Ordered, why: Sequence[tuple[Reason, ...]], catalogue: Catalogue
 ) -> tuple[list[AnsweredPlace], Logged]:
-    """Order the places and describe the first `limit` of them.
+    """Describe the places that were selected, with their reasons.
 
     Returns:
         The places, and what the ranker saw of them.
     """
-    opening = open_state(seen.features)
-    # Training learns from what a ranker ordered; without one there is nothing to find out.
-    tries = seen.tries if ranked.probability is not None else None
-    selection = select(ask, chosen, ranked, opening, tries, catalogue)
+    chosen, seen, selection = ordered.chosen, ordered.seen, ordered.selection
     at = selection.at
-    features, rows, distance_m = seen.features[at], chosen.rows[at], chosen.distance_m[at]
-    why: Sequence[tuple[Reason, ...]] = [()] * len(at)
-    if ask.query.explain:
-        evidence = Evidence(features, rows, distance_m, ask.course.level, ask.now_s)
-        why = _with_explored(reasons(evidence, person, catalogue), selection, tries)
     columns = zip(
-        rows.tolist(),
-        distance_m.tolist(),
+        chosen.rows[at].tolist(),
+        chosen.distance_m[at].tolist(),
         selection.scores.tolist(),
-        _at(ranked.probability, at),
+        _at(ordered.ranked.probability, at),
         _at(chosen.scores, at),
-        opening[at].tolist(),
+        open_state(seen.features[at]).tolist(),
         why,
         selection.propensity.tolist(),
         strict=True,
     )
     places = [_place(catalogue, *column) for column in columns]
-    return places, Logged(features, chosen.parts[at])
-
-
-def _with_explored(
-    why: list[tuple[Reason, ...]], selection: Selection, tries: Tries | None
-) -> list[tuple[Reason, ...]]:
-    """Say first of the places that a slot explores that it does."""
-    first = len(why) - selection.explored
-    if tries is None:
-        return why
-    views = tries.at(selection.at[first:]).views.tolist()
-    found = ((explored(n), *held) for n, held in zip(views, why[first:], strict=True))
-    return why[:first] + [held[:MOST_REASONS] for held in found]
+    return places, Logged(seen.features[at], chosen.parts[at])
 
 
 def _at(values: NDArray[np.float32] | None, at: NDArray[np.int64]) -> list[float | None]:

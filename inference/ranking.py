@@ -52,7 +52,7 @@ class RankingStage:
         """Score the chosen places."""
         try:
             said = await self._part.call(
-                lambda timeout_s: self._predict(ask, chosen, features, timeout_s),
+                lambda timeout_s: self.predict(ask, chosen.rows, features, chosen.parts, timeout_s),
                 ask.budget.share_s(SHARE),
             )
         except PartFailed as failure:
@@ -65,12 +65,17 @@ class RankingStage:
         ask.course.model_versions[MODEL] = said.version
         return Ranked(said.outputs["score"], said.outputs["probability"])
 
-    def _predict(
-        self, ask: Ask, chosen: Chosen, features: NDArray[np.float32], timeout_s: float
+    def predict(
+        self,
+        ask: Ask,
+        rows: NDArray[np.int64],
+        features: NDArray[np.float32],
+        parts: NDArray[np.float32],
+        timeout_s: float,
     ) -> Awaitable[Prediction]:
-        user = id64(ask.query.user_id)
-        inputs = ranker_inputs(features, chosen.parts, user, chosen.rows, self._catalogue)
-        shapes = dict.fromkeys(OUTPUTS, (len(chosen.rows),))
+        """Have places in n catalogue rows scored for the user: `OUTPUTS`, float32[n] each."""
+        inputs = ranker_inputs(features, parts, id64(ask.query.user_id), rows, self._catalogue)
+        shapes = dict.fromkeys(OUTPUTS, (len(rows),))
         return self._models.predict(MODEL, inputs, shapes, timeout_s)
 
 

@@ -1,13 +1,15 @@
 """Why a place is in the answer: read from the very features that ordered it.
 
 A reason is only given where the figures behind it are strong enough to say it to a person, and
-only where the stage that used those figures stood behind the answer.
+only where the stage that used those figures stood behind the answer. What the ranker leaned on
+among those that hold, `inference.explaining` asks it.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,10 +27,15 @@ _AT = {column: i for i, column in enumerate(RANKING_COLUMNS)}
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """A stable code for programs and a sentence for people."""
+    """A stable code for programs and a sentence for people.
+
+    Attributes:
+        weight: what the place's score owes to it, in units of the score; None: nobody was asked.
+    """
 
     code: str
     text: str
+    weight: float | None = None
 
 
 @dataclass(frozen=True)
@@ -102,19 +109,26 @@ class _Place:
         newest = self._newest(np.isin(self._person.history.kind[0], (VISIT, RATE)))
         return newest[0] if newest is not None else ""
 
-    def usual_time(self) -> str:
-        """When the user comes here, in words, on the place's own clock."""
-        now = self._catalogue.local_time(self._row, self._now_s)
+    @cached_property
+    def visits_like_now(self) -> list[datetime]:
+        """Visits here around this hour of the day, on the place's own clock."""
         events = self._person.history
         here = events.ids[0] == self._catalogue.hash[self._row]
         here &= np.isin(events.kind[0], (VISIT, RATE))
         visits = [self._catalogue.local_time(self._row, t) for t in events.time_s[0][here].tolist()]
-        like_now = [v for v in visits if _hours_apart(v, now) <= USUAL_HOURS]
-        at_weekend = {v.weekday() in _WEEKEND for v in like_now}
-        part = _part_of_day(now.hour)
+        return [v for v in visits if _hours_apart(v, self._now) <= USUAL_HOURS]
+
+    def usual_time(self) -> str:
+        """When the user comes here, in words, on the place's own clock."""
+        at_weekend = {v.weekday() in _WEEKEND for v in self.visits_like_now}
+        part = _part_of_day(self._now.hour)
         if len(at_weekend) == 1:
             return f"on {'weekend' if at_weekend.pop() else 'weekday'} {part}s"
         return f"in the {part}" if part != "night" else "at night"
+
+    @property
+    def _now(self) -> datetime:
+        return self._catalogue.local_time(self._row, self._now_s)
 
     def _newest(self, among: NDArray[np.bool_]) -> tuple[str, int] | None:
         """Name (or nothing) and kind of the newest event, of some, at a place of this category."""
@@ -170,7 +184,8 @@ def _like_visited(p: _Place) -> bool:
 _RULES = (
     _Rule(
         "USUAL_HOUR",
-        lambda p: p["visits_here_this_hour"] >= 0.25 and p.count("visits_here_log") >= 2,
+        # The share alone is not enough: of two visits at dawn all are here, at noon too.
+        lambda p: p["visits_here_this_hour"] >= 0.25 and len(p.visits_like_now) >= 2,
         lambda p: f"You come here {p.usual_time()}",
     ),
     _Rule(
@@ -191,7 +206,7 @@ _RULES = (
     _Rule(
         "LIKE_VISITED",
         _like_visited,
-        lambda p: f"{'Near, like' if p.near else 'Like'} {p.visited_alike()} that you visited",
+        lambda p: f"Like {p.visited_alike()} that you visited",
     ),
     _Rule(
         "LIKES_CATEGORY",
@@ -218,7 +233,7 @@ _RULES = (
     ),
     _Rule(
         "NEAR",
-        lambda p: p.near and not _like_visited(p),
+        lambda p: p.near,
         lambda p: f"Near: {max(10, round(p.distance_m, -1)):.0f} m away",
     ),
     _Rule(
@@ -240,16 +255,36 @@ _SAYS = {
 }
 
 
-def reasons(evidence: Evidence, person: Person, catalogue: Catalogue) -> list[tuple[Reason, ...]]:
-    """Reasons of each place of an answer, strongest first, at most four each."""
+def holding(evidence: Evidence, person: Person, catalogue: Catalogue) -> list[list[Reason]]:
+    """All reasons that hold of each place of an answer, in the order of the rules."""
     may_say = _SAYS.get(evidence.level, set(CODES))
     rules = [rule for rule in _RULES if rule.code in may_say]
     result = []
     for i in range(len(evidence.rows)):
         place = _Place(evidence, i, person, catalogue)
-        held = [rule for rule in rules if rule.holds(place)][:MOST_REASONS]
-        result.append(tuple(Reason(rule.code, rule.text(place)) for rule in held))
+        held = [rule for rule in rules if rule.holds(place)]
+        result.append([Reason(rule.code, rule.text(place)) for rule in held])
     return result
+
+
+def strongest(held: Sequence[Reason]) -> tuple[Reason, ...]:
+    """The reasons of one place as they are told: strongest first, at most four.
+
+    Strongest is what weighs most; without weights the rules' order holds.
+    """
+    joined = _joined(held)
+    return tuple(sorted(joined, key=lambda reason: -(reason.weight or 0.0))[:MOST_REASONS])
+
+
+def _joined(held: Sequence[Reason]) -> list[Reason]:
+    """Near and like a place that was visited are told in one sentence."""
+    by_code = {reason.code: reason for reason in held}
+    like, near = by_code.get("LIKE_VISITED"), by_code.get("NEAR")
+    if like is None or near is None:
+        return list(held)
+    weight = None if like.weight is None else like.weight + (near.weight or 0.0)
+    both = Reason(like.code, f"Near, l{like.text[1:]}", weight)
+    return [both if reason is like else reason for reason in held if reason is not near]
 
 
 def explored(views: float) -> Reason:

@@ -8,9 +8,10 @@ from numpy.typing import NDArray
 from inference.candidates import Chosen
 from inference.course import Ask
 from inference.diversity import Places, varied
-from inference.exploration import POOL, Tries, explore, slots_of
+from inference.exploration import POOL, explore, slots_of
+from inference.features import Seen
 from inference.ordering import pick
-from inference.ranking import Ranked
+from inference.ranking import Ranked, open_state
 from online_features.catalogue import CLOSED, Catalogue
 
 Positions = NDArray[np.int64]
@@ -33,12 +34,21 @@ class Selection:
     explored: int = 0
 
 
+@dataclass(frozen=True)
+class Ordered:
+    """The chosen places, what is known and said of them, and which of them are answered."""
+
+    chosen: Chosen
+    seen: Seen
+    ranked: Ranked
+    selection: Selection
+
+
 def select(
     ask: Ask,
     chosen: Chosen,
+    seen: Seen,
     ranked: Ranked,
-    open_state: NDArray[np.int8],
-    tries: Tries | None,
     catalogue: Catalogue,
 ) -> Selection:
     """Order the best of the chosen places, and give the last slots to exploration.
@@ -49,18 +59,19 @@ def select(
     Args:
         ask: the request; `seed` is where the draws come from.
         chosen: n places.
+        seen: what is known of them, among it what came of showing them.
         ranked: their scores.
-        open_state: int8[n] on arrival.
-        tries: what came of showing them; None where nothing is explored.
         catalogue: of the places.
     """
     at, scores = _best(ask, chosen, ranked, catalogue)
     certain = Selection(at, scores, np.ones(len(at)))
-    if tries is None:
+    tries = seen.tries
+    # Training learns from what a ranker ordered; without one there is nothing to find out.
+    if tries is None or ranked.probability is None:
         return certain
     slots = slots_of(ask.query)
     kept = ask.query.limit - slots
-    pool = _pool(at[:kept], ranked.scores, open_state)
+    pool = _pool(at[:kept], ranked.scores, open_state(seen.features))
     if len(pool) <= slots:
         return certain  # there is nothing to choose from
     found, chance = explore(tries.at(pool), slots, np.random.default_rng(ask.seed))
@@ -82,9 +93,9 @@ def _best(
     return varied(ranked.scores, places, query.limit, query.diversity)
 
 
-def _pool(taken: Positions, scores: NDArray[np.float32], open_state: NDArray[np.int8]) -> Positions:
+def _pool(taken: Positions, scores: NDArray[np.float32], opening: NDArray[np.int8]) -> Positions:
     """The best places that are not taken and not closed on arrival, best first."""
     order = np.argsort(-scores, kind="stable")
-    free = ~np.isin(order, taken) & (open_state[order] != CLOSED)
+    free = ~np.isin(order, taken) & (opening[order] != CLOSED)
     pool: Positions = order[free][:POOL]
     return pool

@@ -209,6 +209,9 @@ class RecommendationService:
         if answer.read_your_writes != pb.READ_YOUR_WRITES_UNSPECIFIED:
             seen = answer.read_your_writes == pb.READ_YOUR_WRITES_SEEN
             metrics.own_writes.labels("seen" if seen else "not_seen").inc()
+        if answer.reasons_by != pb.REASONS_BY_UNSPECIFIED:
+            by_model = answer.reasons_by == pb.REASONS_BY_MODEL
+            metrics.reasons.labels("model" if by_model else "features").inc()
         if answer.feature_age_s is not None:
             metrics.feature_age_s.observe(answer.feature_age_s)
         if answer.variant == self._settings.model_label and answer.model_versions != self._versions:

@@ -18,6 +18,10 @@ NOVELTY = {
     "new": pb.FAMILIARITY_NEW,
     "known": pb.FAMILIARITY_KNOWN,
 }
+_REASONS = {
+    pb.REASONS_BY_MODEL: "what the ranker leaned on, most first",
+    pb.REASONS_BY_FEATURES: "all that holds; the ranker was not asked what it leaned on",
+}
 _OPEN = {pb.OPEN_STATE_OPEN: "open", pb.OPEN_STATE_CLOSED: "closed"}
 
 
@@ -141,6 +145,7 @@ def _origin(answer: pb.RecommendResponse) -> Table:
         "models": ", ".join(f"{name} {version}" for name, version in versions) or "none",
         "variant": answer.variant,
         "degradation": _degradation(answer),
+        "reasons": _REASONS.get(answer.reasons_by, ""),
         "searched": _searched(answer),
         "filtered": ", ".join(f"{f.places} by {f.filter}" for f in answer.filtered),
         "stages": ", ".join(stages),

@@ -125,8 +125,13 @@ def _place(place: pb.RecommendedPlace) -> dict[str, Any]:
         "propensity": place.propensity,
         "open": _word(pb.OpenState.Name(place.open_state)).removeprefix("state "),
         "minutes": _ms(place.travel_time) / 60_000,
-        "reasons": [{"code": r.code, "text": r.text} for r in place.reasons],
+        "reasons": [_reason(reason) for reason in place.reasons],
     }
+
+
+def _reason(reason: pb.Reason) -> dict[str, Any]:
+    weight = reason.weight if reason.HasField("weight") else None
+    return {"code": reason.code, "text": reason.text, "weight": weight}
 
 
 def decoded(body: bytes, kind: type[T]) -> T:

@@ -126,6 +126,7 @@ class FakeModels:
         version: that answers.
         vectors: by place id, what the candidate model says of places; None: it has no such
             signature, 0 for others.
+        rule: how the ranker scores features and parts, if it looks at them at all.
         asked: inputs of every call, by model.
     """
 
@@ -135,6 +136,7 @@ class FakeModels:
     default: float = 0.0
     version: int = 7
     vectors: dict[str, Sequence[float]] | None = None
+    rule: Callable[[NDArray[np.float32], NDArray[np.float32]], NDArray[np.float32]] | None = None
     asked: list[tuple[str, dict[str, NDArray[Any]], float]] = field(default_factory=list)
 
     def prefer(self, model: str, *place_ids: str) -> None:
@@ -162,6 +164,8 @@ class FakeModels:
         ids = inputs["place_ids"][0] if model == "candidates" else inputs["place_id"]
         known = self.scores.get(model, {})
         scores = np.array([known.get(i, self.default) for i in ids.tolist()], np.float32)
+        if model == "ranker" and self.rule is not None:
+            scores = self.rule(inputs["features"], inputs["parts"]).astype(np.float32)
         # It tells of every place which one it is, so that a test can follow it to the ranker.
         told = np.repeat(np.arange(len(ids), dtype=np.float32)[:, None], len(PARTS), axis=1)
         said: dict[str, NDArray[Any]] = {

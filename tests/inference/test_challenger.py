@@ -9,8 +9,10 @@ import pytest
 
 from contracts.experiment import CANARY, Plan
 from contracts.placestream.v1 import recommendation_pb2 as pb
+from inference.answer import Answer
 from inference.challenger import Challenger
 from inference.pipeline import Pipeline
+from inference.query import Query
 from online_features.crowds import Crowds
 from tests.inference.fakes import NOON_S, FakeModels, catalogue_of, place
 from tests.inference.running import SETTINGS, Running, request, running_service
@@ -201,3 +203,21 @@ async def test_a_share_of_the_answers_is_computed_twice(trial: Trial) -> None:
         await trial.reached("compared", expected)
     assert 0 < expected < 20
     assert trial.counted("compared") == expected
+
+
+async def test_nobody_reads_the_reasons_of_an_unseen_answer(
+    trial: Trial, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They would cost the ranker on trial a second call."""
+    explained = []
+    recommend = Pipeline.recommend
+
+    async def noted(pipeline: Pipeline, query: Query, *args: object, **named: object) -> Answer:
+        explained.append(query.explain)
+        return await recommend(pipeline, query, *args, **named)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Pipeline, "recommend", noted)
+    trial.plans.plan = plan("shadow", 1.0)
+    await trial.running.stub.Recommend(request(explain=True))
+    await trial.compared()
+    assert explained == [True, False]

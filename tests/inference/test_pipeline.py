@@ -187,10 +187,10 @@ def test_history_reaches_the_candidate_model() -> None:
 
 
 def test_reasons_come_only_when_asked_for() -> None:
-    """A place visited yesterday says so, wherever in the answer it is."""
+    """A place visited yesterday says so, where the ranker looks at that."""
     store = FakeStore(events(("u", "p3", "visit", 86_400.0)))
-    models = FakeModels()
-    models.prefer("ranker", "p1", "p3", "p0")
+    visits = RANKING_COLUMNS.index("visits_here_log")
+    models = FakeModels(rule=lambda features, _: features[:, visits])
     silent = ask(store=store, models=models)
     assert [p.reasons for p in silent.places] == [(), (), ()]
     told = ask(store=store, models=models, query=replace(QUERY, explain=True))

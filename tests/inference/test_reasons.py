@@ -8,7 +8,7 @@ import pytest
 from contracts.events import PlaceDocument
 from contracts.placestream.v1 import recommendation_pb2 as pb
 from inference.person import Person
-from inference.reasons import CODES, MOST_REASONS, Evidence, reasons
+from inference.reasons import CODES, MOST_REASONS, Evidence, Reason, holding, strongest
 from online_features.columns import EventColumns
 from online_features.context import situation
 from online_features.definitions import PLACE, USER
@@ -37,10 +37,10 @@ def explained(
     by_row = np.zeros(len(rows), np.float32)
     by_row[distance_m[0]] = distance_m[1]
     person = Person.of(user, known=True, latest_s=None, now_s=NOON_S)
-    said = reasons(Evidence(features, rows, by_row, level, NOON_S), person, catalogue)
+    held = holding(Evidence(features, rows, by_row, level, NOON_S), person, catalogue)
     return {
-        place_id: {reason.code: reason.text for reason in why}
-        for place_id, why in zip(catalogue.ids, said, strict=True)
+        place_id: {reason.code: reason.text for reason in strongest(why)}
+        for place_id, why in zip(catalogue.ids, held, strict=True)
     }
 
 
@@ -77,6 +77,8 @@ def test_the_usual_hour_needs_this_hour() -> None:
     said = explained([place("noon", 2_000), place("midnight", 2_000)], *noon, *midnight)
     assert said["noon"]["USUAL_HOUR"] == "You come here in the afternoon"
     assert "USUAL_HOUR" not in said["midnight"]
+    alone = explained([place("midnight", 2_000)], *midnight)["midnight"]
+    assert list(alone) == ["VISITED_BEFORE"]  # of no visits at noon, none is elsewhere
 
 
 @pytest.mark.parametrize(
@@ -229,6 +231,27 @@ def test_every_rule_reads_columns_that_exist() -> None:
         evidence = Evidence(
             features, np.array([0]), np.ones(1, np.float32), pb.DEGRADATION_NONE, NOON_S
         )
-        (said,) = reasons(evidence, nobody, catalogue)
-        assert {reason.code for reason in said} <= set(CODES)
-        assert len(said) == (MOST_REASONS if value else 1)
+        (held,) = holding(evidence, nobody, catalogue)
+        assert {reason.code for reason in held} <= set(CODES)
+        assert len(strongest(held)) == (MOST_REASONS if value else 1)
+
+
+def test_what_weighs_most_is_told_first() -> None:
+    """By weight, whatever the rules' order, and at most four; near and alike weigh together."""
+    held = [
+        Reason("VISITED_BEFORE", "You have been here once", 0.5),
+        Reason("LIKE_VISITED", "Like Ann's that you visited", 0.3),
+        Reason("LIKES_CATEGORY", "A kind of place that you often visit: Café", 0.1),
+        Reason("BUSY_NOW", "Busy now: 3 visits in the last hour", 2.0),
+        Reason("NEAR", "Near: 250 m away", 0.4),
+        Reason("POPULAR", "Popular: 20 visits this week", 0.2),
+    ]
+    said = strongest(held)
+    assert [reason.code for reason in said] == [
+        "BUSY_NOW",
+        "LIKE_VISITED",
+        "VISITED_BEFORE",
+        "POPULAR",
+    ]
+    assert said[1].text == "Near, like Ann's that you visited"
+    assert said[1].weight == pytest.approx(0.3 + 0.4)

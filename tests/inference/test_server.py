@@ -1,6 +1,7 @@
 """The service on a real Kafka, Redis and model server."""
 
 import asyncio
+import math
 import time
 import urllib.request
 from typing import Any
@@ -59,7 +60,14 @@ async def test_an_answer_from_real_parts(
     assert answer.user_known
     assert answer.feature_age.ToTimedelta().total_seconds() >= 9
     assert answer.places[0].candidate_score == pytest.approx(10 - 1.2, abs=0.01)
-    assert "VISITED_BEFORE" in [reason.code for reason in answer.places[0].reasons]
+    # p3 was looked at, too, which this ranker does not look at. The usual place is p2 at 900 m.
+    assert answer.reasons_by == pb.REASONS_BY_MODEL
+    weights = [{reason.code: reason.weight for reason in p.reasons} for p in answer.places]
+    assert weights == [
+        {"VISITED_BEFORE": pytest.approx(10 * math.log(2), rel=1e-3)},
+        {"NEAR": pytest.approx(math.log(1.9 / 1.3), rel=0.01)},
+        {},
+    ]
     assert await client.ids(user_id="somebody else") == ["p0", "p1", "p2"]
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from contracts.placestream.v1 import recommendation_pb2 as pb
 from inference.answer import Answer
+from inference.course import REASONS, STAGES
 from inference.pipeline import Pipeline
 from inference.service import SERVICE
 from online_features.definitions import FEATURE_SET, PLACE, USER
@@ -39,7 +40,9 @@ async def test_an_answer_tells_all_of_itself(running: Running) -> None:
     assert said.feature_age.ToSeconds() == 30
     assert said.user_known
     assert said.radius_m == SETTINGS.radius_m
-    assert len(said.stages) == 5
+    assert [stage.stage for stage in said.stages] == [*STAGES, REASONS]
+    assert said.reasons_by == pb.REASONS_BY_FEATURES  # two places are too few to compare
+    assert not first.reasons[0].HasField("weight")
     assert said.answered_at.ToSeconds() == NOON_S
 
 
@@ -65,8 +68,10 @@ async def test_the_callers_request_id_comes_back(running: Running) -> None:
 
 async def test_answers_are_counted_and_logged(running: Running) -> None:
     """One request: one count, one impression, each stage timed, each model's version told."""
-    await running.stub.Recommend(request())
+    await running.stub.Recommend(request(explain=True))
     assert await running.counted("Recommend", "OK") == 1
+    assert running.sample("explained_answers_total", by="features") == 1
+    assert running.sample("explained_answers_total", by="model") == 0
     assert running.sample("request_seconds_count", method="Recommend") == 1
     assert running.sample("stage_seconds_count", stage="ranking") == 1
     assert running.sample("feature_age_seconds_sum") == pytest.approx(30)

@@ -190,6 +190,20 @@ def test_reasons_are_shown_only_when_asked_for() -> None:
     assert "two minutes away" not in printed(FULL, explain=False)
 
 
+@pytest.mark.parametrize(
+    ("by", "shown"),
+    [
+        (pb.REASONS_BY_MODEL, "what the ranker leaned on, most first"),
+        (pb.REASONS_BY_FEATURES, "all that holds; the ranker was not asked"),
+        (pb.REASONS_BY_UNSPECIFIED, None),
+    ],
+)
+def test_what_judged_the_reasons_is_shown(by: pb.ReasonsBy.ValueType, shown: str | None) -> None:
+    """So that a list that grows or shrinks does not puzzle; nothing where nobody asked why."""
+    text = printed(pb.RecommendResponse(reasons_by=by), explain=True)
+    assert (shown in text) if shown else ("reasons" not in text)
+
+
 def test_an_empty_answer_says_why() -> None:
     """No empty table; an unknown user is told apart from a known one."""
     answer = pb.RecommendResponse(shortfall=pb.SHORTFALL_NO_PLACES_NEAR, radius_m=50_000)

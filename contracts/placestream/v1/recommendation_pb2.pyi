@@ -92,6 +92,34 @@ OPEN_STATE_OPEN: OpenState.ValueType  # 1
 OPEN_STATE_CLOSED: OpenState.ValueType  # 2
 Global___OpenState: _TypeAlias = OpenState  # noqa: Y015
 
+class _ReasonsBy:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ReasonsByEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ReasonsBy.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    REASONS_BY_UNSPECIFIED: _ReasonsBy.ValueType  # 0
+    """the request did not ask for reasons, or there is no place"""
+    REASONS_BY_FEATURES: _ReasonsBy.ValueType  # 1
+    """The features alone: the ranker was not asked, because it or a part before it is away, little
+    time was left, the service is busy, or there are fewer than five candidates to compare.
+    """
+    REASONS_BY_MODEL: _ReasonsBy.ValueType  # 2
+    """The ranker: only what a place's score owes something to is given, strongest first."""
+
+class ReasonsBy(_ReasonsBy, metaclass=_ReasonsByEnumTypeWrapper):
+    """What the reasons of an answer were judged by. What they say is true of the place either way."""
+
+REASONS_BY_UNSPECIFIED: ReasonsBy.ValueType  # 0
+"""the request did not ask for reasons, or there is no place"""
+REASONS_BY_FEATURES: ReasonsBy.ValueType  # 1
+"""The features alone: the ranker was not asked, because it or a part before it is away, little
+time was left, the service is busy, or there are fewer than five candidates to compare.
+"""
+REASONS_BY_MODEL: ReasonsBy.ValueType  # 2
+"""The ranker: only what a place's score owes something to is given, strongest first."""
+Global___ReasonsBy: _TypeAlias = ReasonsBy  # noqa: Y015
+
 class _Degradation:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -356,7 +384,9 @@ class RecommendRequest(_message.Message):
     back as `request_id` with the events that the answer leads to.
     """
     explain: _builtins.bool
-    """Ask for reasons per place."""
+    """Ask for reasons per place. Costs another call of the ranker, which is asked what each place would
+    score without what a reason speaks of; `RecommendResponse.reasons_by` says whether it was.
+    """
     diversity: _builtins.float
     """How varied the answer should be, 0 to 1: maximal marginal relevance over category, the candidate
     model's vectors of the places (who visits them), closeness to each other and price. 0 is the
@@ -428,23 +458,32 @@ class Reason(_message.Message):
 
     CODE_FIELD_NUMBER: _builtins.int
     TEXT_FIELD_NUMBER: _builtins.int
+    WEIGHT_FIELD_NUMBER: _builtins.int
     code: _builtins.str
     """Stable, for programs: USUAL_HOUR, JUST_LOOKED, SIMILAR_TO_RECENT, VISITED_BEFORE, LIKE_VISITED,
     LIKES_CATEGORY, BUSY_NOW, TRENDING, WELL_RATED, NEAR, POPULAR; EXPLORED where a slot explores.
     """
     text: _builtins.str
     """For people, in English."""
+    weight: _builtins.float
+    """By how much the ranker's score of the place would fall were it like the usual candidate in what
+    the reason speaks of, always above 0; comparable only within one answer. Absent where the ranker
+    was not asked, which is so for the last places of a long answer, and for EXPLORED.
+    """
     def __init__(
         self,
         *,
         code: _builtins.str = ...,
         text: _builtins.str = ...,
+        weight: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_weight", b"_weight", "weight", b"weight"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "text", b"text"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_weight", b"_weight", "code", b"code", "text", b"text", "weight", b"weight"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__weight: _TypeAlias = _typing.Literal["weight"]  # noqa: Y015
+    _WhichOneofArgType__weight: _TypeAlias = _typing.Literal["_weight", b"_weight"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__weight) -> _WhichOneofReturnType__weight | None: ...
 
 Global___Reason: _TypeAlias = Reason  # noqa: Y015
 
@@ -552,7 +591,8 @@ class StageTime(_message.Message):
     DURATION_FIELD_NUMBER: _builtins.int
     stage: _builtins.str
     """"near", "candidates", "features", "ranking", "post_processing"; where the request named events
-    in `written` also "own_writes": how long the answer waited for them.
+    in `written` also "own_writes": how long the answer waited for them; where it asked for reasons
+    also "reasons".
     """
     @_builtins.property
     def duration(self) -> _duration_pb2.Duration: ...
@@ -610,6 +650,7 @@ class RecommendResponse(_message.Message):
     RADIUS_WIDENED_FIELD_NUMBER: _builtins.int
     FILTERED_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    REASONS_BY_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     degradation: Global___Degradation.ValueType
     degradation_cause: _builtins.str
@@ -626,6 +667,7 @@ class RecommendResponse(_message.Message):
     """For `RecommendRequest.page_token`; empty: there is no further page. The next page holds the best
     of what no page has shown, by what is known then. Paging ends after 1,000 places.
     """
+    reasons_by: Global___ReasonsBy.ValueType
     @_builtins.property
     def places(self) -> _containers.RepeatedCompositeFieldContainer[Global___RecommendedPlace]: ...
     @_builtins.property
@@ -663,10 +705,11 @@ class RecommendResponse(_message.Message):
         radius_widened: _builtins.bool = ...,
         filtered: _abc.Iterable[Global___FilterEffect] | None = ...,
         next_page_token: _builtins.str = ...,
+        reasons_by: Global___ReasonsBy.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["answered_at", b"answered_at", "feature_age", b"feature_age"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["answered_at", b"answered_at", "degradation", b"degradation", "degradation_cause", b"degradation_cause", "feature_age", b"feature_age", "filtered", b"filtered", "model_versions", b"model_versions", "next_page_token", b"next_page_token", "places", b"places", "radius_m", b"radius_m", "radius_widened", b"radius_widened", "read_your_writes", b"read_your_writes", "request_id", b"request_id", "shortfall", b"shortfall", "stages", b"stages", "user_known", b"user_known", "variant", b"variant"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answered_at", b"answered_at", "degradation", b"degradation", "degradation_cause", b"degradation_cause", "feature_age", b"feature_age", "filtered", b"filtered", "model_versions", b"model_versions", "next_page_token", b"next_page_token", "places", b"places", "radius_m", b"radius_m", "radius_widened", b"radius_widened", "read_your_writes", b"read_your_writes", "reasons_by", b"reasons_by", "request_id", b"request_id", "shortfall", b"shortfall", "stages", b"stages", "user_known", b"user_known", "variant", b"variant"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -152,6 +152,8 @@ function scores(place, i, byCandidates) {
   const pair = (name, value) => el("div", {}, el("dt", {}, name), el("dd", {}, value));
   const candidate = place.candidate_score === null ? "no model answered"
     : `${figures(place.candidate_score)} (${ordinal(byCandidates.get(place.place_id))} of these)`;
+  const weighed = place.reasons.filter((reason) => reason.weight !== null)
+    .map((reason) => `${words(reason.code.toLowerCase())} +${figures(reason.weight)}`);
   return el(
     "dl",
     { class: "scores" },
@@ -160,6 +162,7 @@ function scores(place, i, byCandidates) {
     pair("Ordered by", `${figures(place.score)} (${ordinal(i + 1)})`),
     pair("On the way", place.minutes < 1 ? "under a minute" : `${number(place.minutes)} min`),
     pair("Chance to be shown", percent(place.propensity)),
+    ...weighed.length ? [pair("Score owed to", weighed.join(", "))] : [],
   );
 }
 
