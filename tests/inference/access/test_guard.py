@@ -1,8 +1,6 @@
 """Who is let through to the methods, on a real gRPC server."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -10,158 +8,37 @@ import grpc
 import grpc.aio
 import pytest
 import structlog
-from google.rpc import error_details_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from grpc_health.v1.health import aio as health_aio
-from grpc_reflection.v1alpha import reflection, reflection_pb2, reflection_pb2_grpc
-from grpc_status import rpc_status
+from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from structlog.testing import capture_logs
 
-from contracts.placestream.v1 import recommendation_pb2 as pb
 from contracts.settings import Settings
 from inference.access.clients import (
     BadClients,
     ClientEntry,
     ClientList,
-    NewToken,
     TokenEntry,
     write,
 )
 from inference.access.guard import interceptors
-from inference.access.tls import add_port
 from inference.metrics import Metrics
 from inference.service import SERVICE
-from placestream.stack.ports import LOCALHOST
 from tests.certificates import Authority
-
-NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
-RECOMMEND, FEATURES = f"/{SERVICE}/Recommend", f"/{SERVICE}/GetFeatures"
-BATCH, FEEDBACK = f"/{SERVICE}/BatchRecommend", f"/{SERVICE}/Feedback"
-BACKEND, OPS, OLD = NewToken.made(), NewToken.made(), NewToken.made()
-CLIENTS = ClientList(
-    [
-        ClientEntry("backend", ["recommend"], [TokenEntry(BACKEND.sha256)], ["backend.example"]),
-        ClientEntry("ops", ["debug"], [TokenEntry(OPS.sha256)]),
-        ClientEntry(
-            "old", ["recommend"], [TokenEntry(OLD.sha256, expires=NOW + timedelta(seconds=60))]
-        ),
-    ]
+from tests.inference.access.guarded import (
+    BACKEND,
+    BATCH,
+    CLIENTS,
+    FEATURES,
+    OLD,
+    OPS,
+    RECOMMEND,
+    Clock,
+    Guarded,
+    Serve,
+    batch,
+    bearer,
+    told,
 )
-
-
-class Clock:
-    """A clock that a test moves; the one for both Unix time and what only grows."""
-
-    now_s = NOW.timestamp()
-
-    def __call__(self) -> float:
-        return self.now_s
-
-
-class Guarded:
-    """A server behind the guard, whose methods answer `ok`."""
-
-    def __init__(self, path: Path, clock: Clock) -> None:
-        self.path, self.clock, self.metrics = path, clock, Metrics()
-        self.port = 0
-        self.calls = 0
-        self._server: Any = None
-
-    async def start(self, **settings: Any) -> None:
-        used = Settings(_env_file=None, serve_clients_file=self.path, serve_port=0, **settings)
-        guards = interceptors(used, self.metrics, clock=self.clock, monotonic=self.clock)
-        self._server = grpc.aio.server(interceptors=guards)
-
-        async def answer(_request: Any, _context: object) -> bytes:
-            self.calls += 1
-            return b"ok"
-
-        handler: Any = answer
-        handlers: dict[str, Any] = {
-            name: grpc.unary_unary_rpc_method_handler(handler)
-            for name in ("Recommend", "GetFeatures")
-        }
-        parsed: dict[str, Any] = {
-            "BatchRecommend": pb.BatchRecommendRequest,
-            "Feedback": pb.FeedbackRequest,
-        }
-        handlers |= {
-            name: grpc.unary_unary_rpc_method_handler(handler, request_deserializer=kind.FromString)
-            for name, kind in parsed.items()
-        }
-        self._server.add_generic_rpc_handlers(
-            (grpc.method_handlers_generic_handler(SERVICE, handlers),)
-        )
-        health = health_aio.HealthServicer()
-        health_pb2_grpc.add_HealthServicer_to_server(health, self._server)
-        await health.set("", health_pb2.HealthCheckResponse.SERVING)
-        reflection.enable_server_reflection((SERVICE,), self._server)
-        self.port = add_port(self._server, used)
-        await self._server.start()
-
-    async def stop(self) -> None:
-        await self._server.stop(None)
-
-    def channel(self, credentials: grpc.ChannelCredentials | None = None) -> grpc.aio.Channel:
-        address = f"{LOCALHOST}:{self.port}"
-        if credentials is None:
-            return grpc.aio.insecure_channel(address)
-        return grpc.aio.secure_channel(address, credentials)
-
-    async def call(
-        self,
-        method: str,
-        *metadata: tuple[str, str],
-        credentials: Any = None,
-        request: bytes = b"",
-    ) -> grpc.aio.AioRpcError | None:
-        """Call a method; returns the error, if that is the answer."""
-        async with self.channel(credentials) as channel:
-            call: Any = channel.unary_unary(method)
-            try:
-                assert await call(request, metadata=metadata, timeout=10) == b"ok"
-            except grpc.aio.AioRpcError as error:
-                return error
-        return None
-
-    def counted(self, client: str, outcome: str) -> float | None:
-        labels = {"client": client, "outcome": outcome}
-        return self.metrics.registry.get_sample_value("placestream_access_total", labels)
-
-
-Serve = Callable[..., Awaitable[Guarded]]
-
-
-@pytest.fixture
-async def serve(tmp_path: Path) -> AsyncIterator[Serve]:
-    """Starts guarded servers with `CLIENTS`, or others."""
-    started: list[Guarded] = []
-
-    async def serve(clients: ClientList = CLIENTS, **settings: Any) -> Guarded:
-        path = tmp_path / "clients.json"
-        write(path, clients)
-        server = Guarded(path, Clock())
-        await server.start(**settings)
-        started.append(server)
-        return server
-
-    yield serve
-    for server in started:
-        await server.stop()
-
-
-def bearer(token: NewToken) -> tuple[str, str]:
-    """What a client sends."""
-    return ("authorization", f"Bearer {token.token}")
-
-
-def told(error: grpc.aio.AioRpcError | None) -> tuple[str, str]:
-    """Status code and reason of a refusal."""
-    assert error is not None
-    info = error_details_pb2.ErrorInfo()
-    rpc_status.from_call(error).details[0].Unpack(info)
-    assert info.domain == "placestream"
-    return error.code().name, info.reason
 
 
 async def test_a_token_opens_the_methods_of_its_rights_only(serve: Serve) -> None:
@@ -223,74 +100,6 @@ async def test_a_token_ends(serve: Serve) -> None:
     assert await server.call(RECOMMEND, bearer(OLD)) is None
     server.clock.now_s += 0.1
     assert told(await server.call(RECOMMEND, bearer(OLD))) == ("UNAUTHENTICATED", "TOKEN_EXPIRED")
-
-
-async def test_too_often_is_told_when_to_come_back(serve: Serve) -> None:
-    """RESOURCE_EXHAUSTED with RetryInfo; another client is not held back."""
-    entries = [
-        ClientEntry("few", ["recommend"], [TokenEntry(OLD.sha256)], [], 2.0, 3),
-        *CLIENTS.clients[:2],
-    ]
-    server = await serve(ClientList(entries))
-    for _ in range(3):
-        assert await server.call(RECOMMEND, bearer(OLD)) is None
-    error = await server.call(RECOMMEND, bearer(OLD))
-    assert told(error) == ("RESOURCE_EXHAUSTED", "RATE_LIMITED")
-    hint = error_details_pb2.RetryInfo()
-    rpc_status.from_call(error).details[1].Unpack(hint)
-    assert hint.retry_delay.ToMilliseconds() == 500
-    assert await server.call(RECOMMEND, bearer(BACKEND)) is None
-    server.clock.now_s += 0.5
-    assert await server.call(RECOMMEND, bearer(OLD)) is None
-    assert server.counted("few", "rate_limited") == 1
-
-
-def batch(size: int) -> bytes:
-    """So many requests in one."""
-    return pb.BatchRecommendRequest(requests=[pb.RecommendRequest()] * size).SerializeToString()
-
-
-def retry_ms(error: grpc.aio.AioRpcError | None) -> int:
-    """When it is to come back."""
-    assert told(error) == ("RESOURCE_EXHAUSTED", "RATE_LIMITED")
-    hint = error_details_pb2.RetryInfo()
-    rpc_status.from_call(error).details[1].Unpack(hint)
-    return int(hint.retry_delay.ToMilliseconds())
-
-
-async def test_a_batch_costs_as_much_as_what_is_in_it(serve: Serve) -> None:
-    """Requests and events alike; one that is refused takes nothing, so that to come back when told
-    is enough; one that is too long for the service is one bad request."""
-    entry = ClientEntry("few", ["recommend", "feedback"], [TokenEntry(OLD.sha256)], [], 2.0, 10)
-    server = await serve(ClientList([entry]))
-    assert await server.call(BATCH, bearer(OLD), request=batch(7)) is None
-    assert retry_ms(await server.call(BATCH, bearer(OLD), request=batch(5))) == 1_000
-    assert retry_ms(await server.call(BATCH, bearer(OLD), request=batch(5))) == 1_000
-    events = pb.FeedbackRequest(events=[pb.Interaction()] * 3).SerializeToString()
-    assert await server.call(FEEDBACK, bearer(OLD), request=events) is None
-    assert retry_ms(await server.call(RECOMMEND, bearer(OLD))) == 500
-    assert retry_ms(await server.call(BATCH, bearer(OLD), request=batch(1))) == 500
-    server.clock.now_s += 0.5
-    assert await server.call(BATCH, bearer(OLD), request=batch(10_000)) is None
-    assert retry_ms(await server.call(BATCH, bearer(OLD), request=batch(1))) == 500
-    assert server.counted("few", "admitted") == 3
-    assert server.calls == 3
-
-
-async def test_without_a_rate_a_batch_may_hold_what_it_will(serve: Serve) -> None:
-    """As a single request."""
-    server = await serve()
-    for _ in range(5):
-        assert await server.call(BATCH, bearer(BACKEND), request=batch(16)) is None
-    assert server.counted("backend", "admitted") == 5
-
-
-async def test_a_denied_call_takes_nothing_of_the_rate(serve: Serve) -> None:
-    """It costs the service nothing."""
-    entry = ClientEntry("few", ["recommend"], [TokenEntry(OLD.sha256)], [], 1.0, 1)
-    server = await serve(ClientList([entry]))
-    assert told(await server.call(FEATURES, bearer(OLD)))[1] == "RIGHT_MISSING"
-    assert await server.call(RECOMMEND, bearer(OLD)) is None
 
 
 async def test_a_changed_file_counts_within_a_second(serve: Serve) -> None:
