@@ -13,7 +13,7 @@ import os
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
@@ -46,7 +46,8 @@ HOW = {
     "its answer or error: queueing counts",
     "own_work": "p50 of a stage less p50 of the call it waits for, as the floor measures it: "
     "candidates less its model call, features less the MGET, ranking less its model call; near "
-    "and post_processing wait for nothing",
+    "and post_processing wait for nothing. The calls that --diversity (beside the ranker's, within "
+    "ranking) and --explain (in reasons) add are not the floor's, and stay in",
     "around_the_stages": "p50 of latency less all stages of that answer: client, gRPC on both "
     "sides, waiting",
     "floor": "one GET, the candidate model, one MGET, the ranker, one after the other, with the "
@@ -65,6 +66,19 @@ class Options:
     rounds: int
     warm_up_s: float
     seed: int
+    diversity: float | None = None
+    explain: bool = False
+
+    def wanted(self, asked: Sequence[pb.RecommendRequest]) -> list[pb.RecommendRequest]:
+        """The same requests, that want to be varied, or reasons, if the options say so."""
+        more = pb.RecommendRequest(diversity=self.diversity, explain=self.explain)
+        result = []
+        for request in asked:
+            wanting = pb.RecommendRequest()
+            wanting.CopyFrom(request)
+            wanting.MergeFrom(more)
+            result.append(wanting)
+        return result
 
 
 async def measure(
@@ -80,7 +94,8 @@ async def measure(
     rates = sorted(options.rates)
     by_rate: dict[float, list[Round]] = {rate: [] for rate in rates}
     floors: list[Slice[FloorTimes]] = []
-    client = ServiceClient(f"{settings.serve_host}:{settings.serve_port}", asked)
+    wanted = options.wanted(asked)
+    client = ServiceClient(f"{settings.serve_host}:{settings.serve_port}", wanted)
     floor = Floor(settings, errands)
     # What is loaded lives as long as the run: a look at it would only delay answers.
     gc.collect()
@@ -129,6 +144,8 @@ def _facts(
         "places_ranked_median": median([e.shapes["ranker"][-1] for e in errands]),
         "redis_bytes_median": median(read),
         "model_request_bytes_median": median([sum(map(len, e.requests.values())) for e in errands]),
+        "diversity": "light hand" if options.diversity is None else options.diversity,
+        "explain": options.explain,
         "rounds": options.rounds,
         "round_s": options.seconds,
         "left_out_before_each_round_s": LEAD_IN_S,
@@ -147,7 +164,15 @@ def _rates(text: str) -> tuple[float, ...]:
     return rates
 
 
-def _parsed() -> argparse.Namespace:
+def _diversity(text: str) -> float:
+    diversity = float(text)
+    if not 0 <= diversity <= 1:
+        raise argparse.ArgumentTypeError("from 0 to 1")
+    return diversity
+
+
+def parsed(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """The arguments, of the command line if none are given."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--users", type=int, default=500)
     parser.add_argument("--places", type=int, default=2_000)
@@ -158,14 +183,21 @@ def _parsed() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--warm-up-s", type=float, default=WARM_UP_S)
     parser.add_argument("--seed", type=int, default=17)
+    parser.add_argument("--diversity", type=_diversity, help="that requests ask for, 0 to 1")
+    parser.add_argument("--explain", action="store_true", help="requests ask for reasons")
     parser.add_argument("--json", action="store_true", help="end in a line of JSON")
-    return parser.parse_args()
+    return parser.parse_args(arguments)
+
+
+def options_of(given: argparse.Namespace) -> Options:
+    """What of the arguments is no matter of the city."""
+    return Options(**{field.name: getattr(given, field.name) for field in fields(Options)})
 
 
 def main() -> None:
     """Measure and print."""
-    given = _parsed()
-    options = Options(given.rates, given.seconds, given.rounds, given.warm_up_s, given.seed)
+    given = parsed()
+    options = options_of(given)
     base = Settings(
         _env_file=None, archive_flush_s=3, train_epochs=given.epochs, log_level="WARNING"
     )

@@ -4,6 +4,8 @@ from typing import Any
 
 import pytest
 
+from benchmarks.recommend import options_of, parsed
+from contracts.placestream.v1 import recommendation_pb2 as pb
 from tests.benchmarks.printed import printed_by
 
 TINY = (
@@ -23,6 +25,8 @@ PLAIN = {
     "places_ranked_median",
     "redis_bytes_median",
     "model_request_bytes_median",
+    "diversity",
+    "explain",
     "rounds",
     "client_channels",
     "causes_of_errors_and_degradation",
@@ -39,6 +43,35 @@ def figures(said: dict[str, Any]) -> dict[str, float]:
     """What was measured, least and greatest left out."""
     names = {key.removesuffix("_min") for key in said if key.endswith("_min")}
     return {name: said[name] for name in names}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "more"),
+    [
+        ("", {}),
+        ("--diversity 0.3", {"diversity": 0.3}),
+        ("--diversity 0", {"diversity": 0.0}),
+        ("--explain", {"explain": True}),
+    ],
+)
+def test_the_service_is_asked_for_what_the_arguments_say(
+    arguments: str, more: dict[str, Any]
+) -> None:
+    """Each request as it was, and what else it wants; the floor goes on with those as they were."""
+    asked = [pb.RecommendRequest(user_id=user, limit=10) for user in ("a", "b")]
+    wanted = options_of(parsed(arguments.split())).wanted(asked)
+    assert wanted == [pb.RecommendRequest(user_id=u, limit=10, **more) for u in ("a", "b")]
+    assert asked == [pb.RecommendRequest(user_id=u, limit=10) for u in ("a", "b")]
+
+
+@pytest.mark.parametrize("arguments", ["--diversity 1.1", "--diversity -0.1", "--diversity much"])
+def test_a_diversity_that_there_is_not_is_refused(
+    arguments: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Before anything is started for it."""
+    with pytest.raises(SystemExit):
+        parsed(arguments.split())
+    assert "argument --diversity" in capsys.readouterr().err
 
 
 @pytest.mark.slow
