@@ -22,9 +22,9 @@ from inference.reasons import Reason
 Floats = NDArray[np.float32]
 #: Among fewer places than this none is the usual one.
 LEAST_PLACES = 5
-#: Of the spread of the candidates' scores (standard deviation), what a reason weighs at the least:
-#: less than that hardly ever exchanges two places.
-LEAST_RATIO = 0.01
+#: Of the spread of the candidates' scores (standard deviation), what a reason weighs at the least.
+#: A choice: a twentieth of what candidates differ by is no answer to "why this one".
+LEAST_RATIO = 0.05
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,8 @@
 
 A group holds all that would read otherwise were the reason not true, so that a place without it is
 one that could be: without the user's visits there is no share of them at this hour either. Where
-the groups of two reasons lie in each other, the wider one is given only for what the narrower one
-does not tell (`beyond`).
+the group of a reason holds that of another, it is given only for what the other does not tell
+(`beyond`); one that tells the same in other words only where the other is not true.
 """
 
 from collections.abc import Callable
@@ -29,7 +29,7 @@ class Group:
     Attributes:
         columns: names of ranking columns.
         parts: names of parts of the candidate model.
-        beyond: code of a reason whose group lies in this one; empty: none does.
+        beyond: code of a reason whose group lies in this one, or is this one; empty: none.
     """
 
     columns: tuple[str, ...]
@@ -59,7 +59,7 @@ def _of_weight(kind: Kind, among: str, weights: Callable[[str], bool]) -> bool:
 _VISITS = _of(
     lambda kind: isinstance(kind, OfHere) or _of_weight(kind, "here", lambda w: w != _INTENT)
 )
-_KIND = Group(
+_KIND = (
     _of(lambda kind: _of_weight(kind, "alike", lambda w: w != _INTENT)),
     ("kind", "kind_hour", "kind_distinct"),
 )
@@ -76,8 +76,8 @@ GROUPS = {
         ("here", "here_hour", "here_lately"),
         beyond="USUAL_HOUR",
     ),
-    "LIKE_VISITED": _KIND,
-    "LIKES_CATEGORY": _KIND,
+    "LIKE_VISITED": Group(*_KIND),
+    "LIKES_CATEGORY": Group(*_KIND, beyond="LIKE_VISITED"),
     "BUSY_NOW": Group(("place_visits_1h_log",), ("crowd_1h",)),
     "TRENDING": Group(("place_trend_log",)),
     "WELL_RATED": Group(("rating", "rating_known", "rating_difference")),

@@ -78,6 +78,13 @@ def test_a_narrower_reason_that_is_not_given_takes_nothing_off() -> None:
     assert weights(reasons("VISITED_BEFORE"), 1.0) == {"VISITED_BEFORE": 1.0}
 
 
+def test_what_is_told_already_is_not_told_again() -> None:
+    """A kind of place that one likes, and like a place of that kind: the same inputs."""
+    held = reasons("LIKE_VISITED", "LIKES_CATEGORY")
+    assert weights(held, 0.5, 0.5) == {"LIKE_VISITED": 0.5}
+    assert weights(reasons("LIKES_CATEGORY"), 0.5) == {"LIKES_CATEGORY": 0.5}
+
+
 def test_falls_are_taken_one_for_each_reason() -> None:
     """So that the places of an answer share one list of them."""
     falls = iter([1.0, 2.0, 3.0])
