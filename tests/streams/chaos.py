@@ -31,7 +31,7 @@ from tests.streams.stream import assert_equals_recompute, good_interactions, rea
 
 WORKERS, SLOTS = 3, 4
 TICK_S = 0.05
-SETTLE_S = 90.0
+SETTLE_S = 180.0
 
 
 class Chaos:
