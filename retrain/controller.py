@@ -10,14 +10,12 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import UTC, datetime
 
 import confluent_kafka
 import redis
 import structlog
 
-from contracts.events import RolloutStep
-from contracts.experiment import CANARY, Plan
+from contracts.experiment import CANARY
 from contracts.settings import Settings
 from retrain import metrics
 from retrain.canary_feed import CanaryFeed
@@ -25,10 +23,11 @@ from retrain.canary_watch import CanaryWatch, NewFeed
 from retrain.experiments import FINAL, Experiment, Experiments, State, shadow_means
 from retrain.keys import ControllerKeys
 from retrain.lease import TTL_S, Lease, LeaseLost
-from retrain.model_config import MODELS
-from retrain.orders import check_order
+from retrain.orders import NotNow, check_order
 from retrain.publish import NotPublished, Outbox
 from retrain.rollout import DRAIN_S, RolloutFailed, current, relabel
+from retrain.steps import plan_of, step_of
+from retrain.way_back import WayBack, way_back_from
 
 _log = structlog.get_logger(__name__)
 
@@ -131,10 +130,19 @@ class Controller:
         try:
             one = self.experiments.get(experiment_id)
             check_order(one, wanted, current(self._settings), self.experiments.all())
+            self._check_way_back(one, note)
             one = self._move(one, wanted, note)
             return self._tell(self._finish(one))
         finally:
             self._lease.release()
+
+    def _check_way_back(self, one: Experiment, note: str) -> None:
+        """Refuse to leave a promoted pair for nothing; the history tells that it was wished."""
+        back = self._way_back(one)
+        if one.state == "promoted" and back.lost:
+            told = f"{note}: not rolled back, for {back.note}"
+            self.experiments.save(one.change(note=told), moved=True, at_s=self._clock())
+            raise NotNow(f"{one.id} stays in service: {back.note}")
 
     def _choose(self) -> Experiment | None:
         """The one under way, else the newest that waits; older ones that wait are passed over."""
@@ -184,7 +192,7 @@ class Controller:
         return self._keep(one)
 
     def _look_at_canary(self, one: Experiment) -> Experiment:
-        plan = self._plan(one)
+        plan = plan_of(self._settings, one)
         if plan is None:
             raise AssertionError("a canary has a plan")
         verdict = self._canary.look(one, plan, self._clock())
@@ -198,33 +206,55 @@ class Controller:
         return self._finish(self._move(one, state, verdict.note))
 
     def _finish(self, one: Experiment) -> Experiment:
-        """Move the labels, and only then the users who follow them, and only then unload.
-
-        Of a pair that lost, the users go first: that needs no label, and to move one may fail.
-        """
-        promoting = one.state == "promoting"
-        if not promoting:
-            self.experiments.save(one, moved=False, plan=None)
-        wins = one.version if promoting else one.baseline
-        labels: dict[str, int | None] = {CANARY: wins}
-        stable = self._settings.model_label
-        if promoting or current(self._settings) == one.version:
-            labels[stable] = wins
+        """Move the labels, and only then the users who follow them, and only then unload."""
+        if one.state != "promoting":
+            return self._roll_back(one)
         try:
-            if wins is not None:
-                self._relabel(labels)
+            self._relabel({CANARY: one.version, self._settings.model_label: one.version})
         except RolloutFailed as error:
-            if not promoting:
-                raise
             metrics.ROLLBACKS.labels(cause="not_promoted").inc()
-            return self._finish(self._move(one, "rolling_back", f"could not be promoted: {error}"))
+            note = f"could not be promoted: {error}"
+            return self._roll_back(self._move(one, "rolling_back", note))
+        return self._let_go(one, "promoted", one.note)
+
+    def _roll_back(self, one: Experiment) -> Experiment:
+        """Of a pair that lost, the users go first: that needs no label, and to move one may fail.
+
+        The version to go back to may be gone from disk. That is an end too, and told as such: to
+        try again would bring nothing back, and no other pair would have its turn.
+        """
+        self.experiments.save(one, moved=False, plan=None)
+        back = self._way_back(one)
+        serves = current(self._settings) == one.version
+        if back.version is not None:
+            labels: dict[str, int | None] = {CANARY: back.version}
+            if serves or back.gone is not None:
+                labels[self._settings.model_label] = back.version
+            self._relabel(labels)
+        note = "; ".join(part for part in (one.note, back.note) if part)
+        state: State = "promoted" if serves and back.version is None else "rolled_back"
+        # A server that has lost the version under `stable` refuses any change that keeps it there.
+        ended = self._let_go(one, state, note, *([RolloutFailed] if back.lost else []))
+        if back.gone is not None:
+            metrics.WAY_BACK_GONE.labels(then="none" if back.lost else "another").inc()
+            _log.error("way_back_gone", experiment=one.id, gone=back.gone, instead=back.version)
+        return ended
+
+    def _way_back(self, one: Experiment) -> WayBack:
+        return way_back_from(self._settings, one, self.experiments.all())
+
+    def _let_go(
+        self, one: Experiment, state: State, note: str, *may_fail: type[Exception]
+    ) -> Experiment:
+        """Its plan and the canary's label go, and the version that nobody asks for any more."""
         self.experiments.save(one, moved=False, plan=None)
         self._sleep(SETTLE_S)
-        self._relabel({CANARY: None})
+        with suppress(*may_fail):
+            self._relabel({CANARY: None})
         self._canary.close()
         metrics.show_canary({})
-        metrics.EXPERIMENTS.labels(outcome="promoted" if promoting else "rolled_back").inc()
-        return self._move(one, "promoted" if promoting else "rolled_back", one.note)
+        metrics.EXPERIMENTS.labels(outcome=state).inc()
+        return self._move(one, state, note)
 
     def _relabel(self, changes: dict[str, int | None]) -> None:
         """Move labels; what any experiment may go back to stays on disk."""
@@ -235,16 +265,8 @@ class Controller:
                 kept |= {one.version, one.baseline or one.version}
         relabel(self._settings, changes, guard=self._lease.check, drain_s=self._drain_s, kept=kept)
 
-    def _plan(self, one: Experiment) -> Plan | None:
-        if one.state == "shadow":
-            share = self._settings.shadow_share
-            return Plan(one.id, "shadow", one.salt, share, one.version)
-        if one.state == "canary":
-            return Plan(one.id, "canary", one.salt, one.share, one.version)
-        return None
-
     def _keep(self, one: Experiment) -> Experiment:
-        return self.experiments.save(one, moved=False, plan=self._plan(one))
+        return self.experiments.save(one, moved=False, plan=plan_of(self._settings, one))
 
     def _move(
         self, one: Experiment, state: State, note: str, canary_s: float | None = None
@@ -252,27 +274,17 @@ class Controller:
         now = one.moved(state, self._clock(), note, canary_s=canary_s or one.canary_s)
         _log.info("experiment_moved", experiment=one.id, state=state, note=note)
         # A plan ends after its labels have moved (`_finish`): no user is sent to what is not there.
-        return self.experiments.save(now, moved=True, plan=self._plan(now) or "as it is")
+        return self.experiments.save(
+            now, moved=True, plan=plan_of(self._settings, now) or "as it is"
+        )
 
     def _tell(self, one: Experiment) -> Experiment:
         """Send the events of all states that were entered and not told of yet."""
         while one.untold:
             step, *untold = one.untold
-            self._outbox.send(self._settings.topics.rollout, one.audit_id, self._event(one, step))
+            self._outbox.send(self._settings.topics.rollout, one.audit_id, step_of(one, step))
             one = self.experiments.save(one.change(untold=untold), moved=False)
         return one
-
-    def _event(self, one: Experiment, step: State) -> RolloutStep:
-        if step not in ("shadow", "canary", "promoted", "rolled_back", "failed"):
-            raise AssertionError(f"{step} is on the way to what is told")
-        return RolloutStep(
-            audit_id=one.audit_id,
-            step=step,
-            at=datetime.fromtimestamp(one.since_s, UTC),
-            versions=dict.fromkeys(MODELS, one.version),
-            metrics=one.metrics,
-            note=one.note,
-        )
 
     def run(self, stop: threading.Event) -> None:
         """Take a step every two seconds until stopped; what is away is named and tried again.

@@ -172,18 +172,21 @@ class Experiments:
         *,
         moved: bool,
         plan: Plan | Literal["as it is"] | None = "as it is",
+        at_s: float | None = None,
     ) -> Experiment:
         """Write a record and the plan that services follow, in one step; return the record.
 
         Args:
             experiment: as it is to be.
-            moved: whether it is in a new state, which the history then tells.
+            moved: whether the history tells of it: it is in a new state, or stays for a new reason.
             plan: in force from now on, for two minutes unless it is written again.
+            at_s: when it `moved`, Unix seconds; by default when its state began.
 
         Raises:
             LeaseLost: another controller may be at work.
         """
-        at = Entry(experiment.since_s, experiment.state, experiment.note, self._lease.token)
+        when_s = experiment.since_s if at_s is None else at_s
+        at = Entry(when_s, experiment.state, experiment.note, self._lease.token)
         args: list[int | bytes] = [
             self._lease.token,
             msgspec.json.encode(experiment),

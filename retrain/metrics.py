@@ -127,6 +127,12 @@ ROLLBACKS = Counter(
     "could not be moved).",
     ["cause"],
 )
+WAY_BACK_GONE = Counter(
+    "placestream_way_back_gone_total",
+    "Rollbacks whose version to go back to was not on disk any more, by what served then: another "
+    "(version that had served before), none (was left to go to: labels stayed where they were).",
+    ["then"],
+)
 EXPERIMENT_SINCE = Gauge(
     "placestream_experiment_since_timestamp_seconds",
     "When the pair on trial came into its state, Unix seconds; there is none without a trial.",
@@ -240,6 +246,7 @@ def _begin_at_zero() -> None:
         ),
         (EXPERIMENTS, "outcome", ("promoted", "rolled_back", "failed")),
         (ROLLBACKS, "cause", _ROLLBACK_CAUSES),
+        (WAY_BACK_GONE, "then", ("another", "none")),
     ):
         for value in values:
             counter.labels(**{label: value})

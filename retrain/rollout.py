@@ -18,7 +18,7 @@ It also exits if the file is missing; `ensure_config` writes one that serves not
 
 import shutil
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import structlog
@@ -170,7 +170,15 @@ def _switch(
     versions: Sequence[int],
     guard: Callable[[], None],
 ) -> None:
-    both = replace(before, beside=before.beside | {*versions, *before.labels.values()})
+    # A label that is to move anyway, away from what is gone: the server, which has unloaded that,
+    # would refuse any configuration in which the label stays there until the new version is loaded.
+    held = {
+        label: version
+        for label, version in before.labels.items()
+        if after.labels.get(label) in (None, version) or is_exported(settings, version)
+    }
+    beside = before.beside | {*versions, *held.values()}
+    both = Serving(held, beside)
     try:
         _apply(settings, server, both, guard)
         for version in versions:
@@ -223,10 +231,20 @@ def _started(server: ModelAdmin, version: int, guard: Callable[[], None], start_
     return True
 
 
-def _check_exported(settings: Settings, version: int) -> None:
+def is_exported(settings: Settings, version: int) -> bool:
+    """Whether both models of a version are on disk, as far as can be told without loading them."""
+    return not any(_missing(settings, version))
+
+
+def _missing(settings: Settings, version: int) -> Iterator[str]:
     for name in MODELS:
         if not (settings.models_dir / name / str(version) / "saved_model.pb").is_file():
-            raise RolloutFailed(f"{name} {version} is not exported under {settings.models_dir}")
+            yield name
+
+
+def _check_exported(settings: Settings, version: int) -> None:
+    for name in _missing(settings, version):
+        raise RolloutFailed(f"{name} {version} is not exported under {settings.models_dir}")
 
 
 def exported(settings: Settings) -> list[int]:
