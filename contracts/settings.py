@@ -281,6 +281,9 @@ class Settings(BaseSettings):
     outcome_most_waiting: int = Field(
         200_000, ge=1_000, description="most answers that wait for their outcomes, in memory"
     )
+    monitor_rewind_messages: int = Field(
+        200_000, ge=0, description="most messages read again at a restart, to fill windows; 0: none"
+    )
     drift_window_answers: int = Field(
         4_000, ge=100, description="so many newest answers are compared with the training"
     )

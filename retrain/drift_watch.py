@@ -1,5 +1,6 @@
 """All detectors over what the version in service shows: columns, probability, and all together."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -64,22 +65,28 @@ class DriftWatch:
         self._judged: Judged | None = None
         self._judged_at = 0
 
-    def update(self, impressions: Sequence[Impression]) -> None:
-        """Take in answers of this version; others are counted and passed over."""
-        answers = self._answers(impressions)
+    def update(self, impressions: Sequence[Impression], *, again: bool = False) -> None:
+        """Take in answers of this version; others are counted and passed over.
+
+        `again`: they were counted before a restart.
+        """
+        skipped: Counter[str] = Counter()
+        answers = self._answers(impressions, skipped)
         if answers is not None:
             self.window.update(answers)
+        for reason, count in () if again else skipped.items():
+            metrics.IMPRESSIONS_SKIPPED.labels(reason=reason).inc(count)
 
-    def _answers(self, impressions: Sequence[Impression]) -> Answers | None:
+    def _answers(self, impressions: Sequence[Impression], skipped: Counter[str]) -> Answers | None:
         rows, counts, taken = [], [], []
         width = len(self.model.features)
         for answer in impressions:
             if answer.models.get("ranker") != self.model.version:
-                metrics.IMPRESSIONS_SKIPPED.labels(reason="other_version").inc()
+                skipped["other_version"] += 1
                 continue
             seen = rows_of(answer, width)
             if seen is None:
-                metrics.IMPRESSIONS_SKIPPED.labels(reason="no_features").inc()
+                skipped["no_features"] += 1
                 continue
             rows.append(seen)
             counts.append(len(seen))

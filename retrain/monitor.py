@@ -19,6 +19,7 @@ from retrain.drift_watch import DriftWatch
 from retrain.in_service import InService, NoCard, load_in_service, newest_trained_at_s
 from retrain.outcome_watch import OutcomeWatch
 from retrain.publish import NotPublished
+from retrain.rewind import Rewind
 from retrain.rollout import current
 from retrain.trigger_state import Triggers
 from retrain.triggers import Observation
@@ -37,7 +38,8 @@ _KAFKA_S = 10.0
 class Monitor:
     """Reads impressions, and asks for a training when it is time.
 
-    The windows live in memory; a restart begins them anew and judges once they hold enough.
+    The windows live in memory; a restart fills them again from what Kafka still has, within bounds
+    (`retrain.rewind`), and judges once they hold enough.
 
     Args:
         settings: of the installation.
@@ -62,7 +64,9 @@ class Monitor:
             consumer_config(settings, f"{settings.topic_prefix}.{GROUP}")
         )
         topics = settings.topics
-        self._consumer.subscribe([topics.impressions.name, topics.interactions.name])
+        self._rewind = Rewind(settings, clock)
+        names = [topics.impressions.name, topics.interactions.name]
+        self._consumer.subscribe(names, on_assign=self._rewind.assigned)
 
     def run(self, stop: threading.Event, monotonic: Callable[[], float] = time.monotonic) -> None:
         """Until `stop`. What is away (Kafka, Redis) is named in the log and tried again.
@@ -71,10 +75,13 @@ class Monitor:
         """
         next_look = monotonic()
         try:
+            # What is read again fills the windows of the version in service, and so needs it first.
+            self._tried(self._follow)
             while not stop.is_set():
-                self._take(self._consumer.consume(BATCH, POLL_S))
-                if monotonic() >= next_look:
-                    self._try_look()
+                self._read(self._consumer.consume(BATCH, POLL_S))
+                if monotonic() >= next_look and not self._rewind.under_way:
+                    if self._tried(self.look):
+                        metrics.DRIFT_LOOK.set(self._clock())
                     next_look = monotonic() + LOOK_S
         except Exception as error:
             _log.exception("monitor_died")
@@ -83,39 +90,58 @@ class Monitor:
         finally:
             self._consumer.close()
 
-    def _try_look(self) -> None:
+    def _tried(self, step: Callable[[], object]) -> bool:
+        """Whether a step succeeded; what was away or damaged is named in the log."""
         try:
-            self.look()
-            metrics.DRIFT_LOOK.set(self._clock())
+            step()
         except (redis.RedisError, NotPublished, confluent_kafka.KafkaException) as error:
             _log.warning("monitor_waits", error=str(error))
         except (OSError, ValueError) as error:
             # Nobody can tell what is in service until someone has mended the file.
             _log.error("configuration_unreadable", error=str(error))
+        else:
+            return True
+        return False
 
-    def _take(self, messages: list[confluent_kafka.Message]) -> None:
+    def _read(self, came: list[confluent_kafka.Message]) -> None:
+        """Take in what was consumed: what was read before a restart apart from what is new."""
+        messages = []
+        for message in came:
+            error = message.error()
+            if error is None:
+                messages.append(message)
+            else:
+                _log.warning("impressions_not_read", error=error.str())
+        again, new = self._rewind.taken(self._consumer, messages)
+        if again:
+            self._take(again, again=True)
+        if self._rewind.under_way:
+            return  # nothing is committed: who is killed now begins where this one did
+        self._take(new, again=False, drained=not came)
+        if new:
+            self._consumer.commit(offsets=self._rewind.reached(), asynchronous=True)
+
+    def _take(
+        self, messages: list[confluent_kafka.Message], *, again: bool, drained: bool = False
+    ) -> None:
+        """`again`: all of them were counted before a restart, and only fill the windows now."""
         impressions: list[Impression] = []
         interactions: list[tuple[bytes | None, float]] = []
         for message in messages:
-            error = message.error()
-            if error is not None:
-                _log.warning("impressions_not_read", error=error.str())
-                continue
             if message.topic() != self._settings.topics.impressions.name:
                 interactions.append((message.value(), message.timestamp()[1] / 1_000))
                 continue
             try:
                 impressions.append(decode(self._decoder, message.value()))
             except BadEvent as bad:
-                metrics.IMPRESSIONS_SKIPPED.labels(reason="unreadable").inc()
-                _log.warning("impression_unreadable", error=str(bad), offset=message.offset())
-        self._outcomes.update(impressions, interactions, drained=not messages)
+                if not again:
+                    metrics.IMPRESSIONS_SKIPPED.labels(reason="unreadable").inc()
+                    _log.warning("impression_unreadable", error=str(bad), offset=message.offset())
+        self._outcomes.update(impressions, interactions, drained=drained, again=again)
         if self._watch is not None:
-            self._watch.update(impressions)
-        else:
+            self._watch.update(impressions, again=again)
+        elif not again:
             metrics.IMPRESSIONS_SKIPPED.labels(reason="no_reference").inc(len(impressions))
-        if messages:
-            self._consumer.commit(asynchronous=True)
 
     def look(self) -> str | None:
         """Judge what is known now; return the audit id if a training was asked for."""

@@ -41,6 +41,7 @@ class Outcome:
         time_s: event time, Unix seconds.
         rating: 1 to 5; `dwell_s` in seconds; `None` where not told.
         request_id: the answer that it names, if any.
+        again: it came before a restart too, and its fate was counted then, if it was known.
     """
 
     time_s: float
@@ -50,6 +51,7 @@ class Outcome:
     rating: float | None = None
     dwell_s: float | None = None
     request_id: str | None = None
+    again: bool = False
 
     @property
     def positive(self) -> bool:
@@ -114,7 +116,7 @@ class Joined:
         chosen: answers of which something was chosen for the first time.
         clicks_over: answers whose window for clicks is over.
         settled: answers of which nothing more can come.
-        fates: how many outcomes met which fate; mere looks are not counted.
+        fates: how many outcomes met which fate; mere looks, and what came again, are not counted.
     """
 
     chosen: list[Waiting]
@@ -187,7 +189,7 @@ class OutcomeJoin:
         ):
             outcome = heapq.heappop(self._outcomes)[2]
             fate = self._join(outcome, joined.chosen)
-            if outcome.kind != "view":
+            if outcome.kind != "view" and not outcome.again:
                 joined.fates[fate] = joined.fates.get(fate, 0) + 1
         joined.clicks_over.extend(_over(self._clicks, until_s - self._windows.click_s))
         self._settled_to_s = max(self._settled_to_s, until_s - self._windows.longest_s)

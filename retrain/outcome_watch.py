@@ -31,8 +31,8 @@ _RATIOS: Final = (
 )
 
 
-def outcome_of(value: bytes | None, received_s: float) -> Outcome:
-    """The outcome in an interaction's message.
+def outcome_of(value: bytes | None, received_s: float, *, again: bool = False) -> Outcome:
+    """The outcome in an interaction's message; `again` as `Outcome`.
 
     Raises:
         BadEvent: it is no interaction. (The stream sends it to the dead letters.)
@@ -47,13 +47,15 @@ def outcome_of(value: bytes | None, received_s: float) -> Outcome:
         rating=event.rating,
         dwell_s=event.dwell_s,
         request_id=event.request_id,
+        again=again,
     )
 
 
 class OutcomeWatch:
     """The join, the figures of all variants and versions, and the errors of the one in service.
 
-    All of it lives in memory: after a restart, outcomes of answers from before it are unknown.
+    All of it lives in memory. What is read again after a restart (`retrain.rewind`) is joined and
+    judged as before, and counted no more.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -90,32 +92,40 @@ class OutcomeWatch:
         interactions: Iterable[tuple[bytes | None, float]],
         *,
         drained: bool,
+        again: bool = False,
     ) -> None:
         """Take in answers, and messages of interactions with when Kafka received them.
 
-        `drained`: there was nothing left to read of either.
+        Args:
+            impressions, interactions: what came.
+            drained: there was nothing left to read of either.
+            again: all of this was read before a restart, and counted then.
         """
         self._join.shown(impressions)
-        self._join.happened(self._outcomes(interactions))
+        self._join.happened(self._outcomes(interactions, again=again))
         cut_short = self._join.cut_short
         joined = self._join.advance(drained=drained)
-        metrics.OUTCOMES_CUT.inc(self._join.cut_short - cut_short)
+        if not again:
+            metrics.OUTCOMES_CUT.inc(self._join.cut_short - cut_short)
         for fate, count in joined.fates.items():
             metrics.OUTCOMES.labels(fate=fate).inc(count)
         self._quality.update(joined)
         mine = [answer for answer in joined.chosen if answer.version == self._version]
-        self._judge_errors(mine)
+        self._judge_errors(mine, again=again)
         if self._targets is not None:
             self._targets.update(chances_of(mine))
 
-    def _outcomes(self, interactions: Iterable[tuple[bytes | None, float]]) -> Iterable[Outcome]:
+    def _outcomes(
+        self, interactions: Iterable[tuple[bytes | None, float]], *, again: bool
+    ) -> Iterable[Outcome]:
         for value, received_s in interactions:
             try:
-                yield outcome_of(value, received_s)
+                yield outcome_of(value, received_s, again=again)
             except BadEvent:
-                metrics.OUTCOMES.labels(fate="unreadable").inc()
+                if not again:
+                    metrics.OUTCOMES.labels(fate="unreadable").inc()
 
-    def _judge_errors(self, answers: Iterable[Waiting]) -> None:
+    def _judge_errors(self, answers: Iterable[Waiting], *, again: bool) -> None:
         if self._errors is None or self._reference is None:
             return
         known = [
@@ -123,7 +133,10 @@ class OutcomeWatch:
         ]
         if known:
             times_s, errors = np.array(known, np.float64).T
+            rises = self._errors.rises
             self._errors.update(errors, self._reference.phi(times_s))
+            if again:
+                self._errors.rises = rises  # which an alert was told of at the time
             metrics.ERROR_RISES.set(self._errors.rises)
             metrics.ERROR_MEAN.set(self._errors.mean)
 
