@@ -101,8 +101,11 @@ class World:
         return Answers(values, np.arange(n + 1) * PLACES, time_s, user.astype(np.uint64))
 
 
-def shift_of(psi: float) -> float:
-    """How far a column of places must move for a PSI of `psi` over equal bins."""
+def shift_of(psi: float, spread: float = SPREAD) -> float:
+    """How far a column must move for a PSI of `psi` over equal bins; by default one of places.
+
+    `spread` is its standard deviation; of users' columns, 1.
+    """
     cuts = norm.ppf(np.arange(1, BINS) / BINS)
 
     def over(shift: float) -> float:
@@ -110,11 +113,12 @@ def shift_of(psi: float) -> float:
         q = 1 / BINS
         return float(((p - q) * np.log(p / q)).sum()) - psi
 
-    return SPREAD * float(brentq(over, 0, 5))
+    return spread * float(brentq(over, 0, 5))
 
 
 def _moved(column: str, psi: float) -> Drift:
-    at, by = COLUMNS.index(column), shift_of(psi)
+    spread = 1.0 if column.startswith("user") else SPREAD
+    at, by = COLUMNS.index(column), shift_of(psi, spread)
 
     def drift(answers: Answers, age_s: Floats) -> NDArray[np.float32]:
         values = answers.values.copy()
@@ -178,6 +182,7 @@ def _new_category(answers: Answers, age_s: Floats) -> NDArray[np.float32]:
 DRIFTS: dict[str, Drift] = {
     "one column by PSI 0.25": _moved("place_0", 0.25),
     "all columns of places by PSI 0.25": _all_moved,
+    "one column of users by PSI 0.25": _moved("user_0", 0.25),
     "one column of users by PSI 0.5": _moved("user_0", 0.5),
     "gradual to PSI 0.5 in 3 days": _gradual(3),
     "season of 90 days": _season,

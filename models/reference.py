@@ -8,6 +8,7 @@ too, column by column, since a hundred answers of one user tell less than a hund
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from models.embedding import Embedding
 from models.likeness import Likeness, crowding
 from models.rhythm import Swing, rhythm
 from models.served_answers import Answers
+from models.steadiness import Parts, answers_of, drawn, kept_of
 from models.targets import Targets
 
 #: Beside a ranker's graph, where TensorFlow Serving looks for extra files.
@@ -42,6 +44,7 @@ class Reference:
         answers: how many are behind it.
         crowding: of their users.
         targets: what was chosen, by the chance that the model gave it; None if that is not known.
+        kept: of each column's rhythm, [F]; see `models.steadiness`. None: all, as it was fitted.
     """
 
     columns: tuple[str, ...]
@@ -55,6 +58,7 @@ class Reference:
     answers: int
     crowding: float
     targets: Targets | None = None
+    kept: NDArray[np.float64] | None = None
 
     @property
     def bins(self) -> int:
@@ -77,8 +81,17 @@ class Reference:
 
     def sizes(self, phi: NDArray[np.float64]) -> NDArray[np.float64]:
         """What the reference is worth at `phi`, in independent rows: float64[F]."""
-        effect = self.likeness.effect(self.crowding)
-        return np.asarray(self.shares.answers(phi) / effect)
+        return np.asarray(self.known(phi) / self.likeness.effect(self.crowding))
+
+    def known(self, phi: NDArray[np.float64]) -> NDArray[np.float64]:
+        """What the reference is worth at `phi`, in answers: float64[F]."""
+        if self.kept is None:
+            return np.full(len(self.columns), self.shares.answers(phi))
+        return answers_of(self._parts, self.kept, phi)
+
+    @cached_property
+    def _parts(self) -> Parts:
+        return Parts.of(self.shares)
 
 
 def _error_swing(answers: Answers, phi: NDArray[np.float64]) -> Swing:
@@ -170,6 +183,7 @@ def reference_of(
         np.where(share > 0, 1 - share, 0),
         answers.user,
     )
+    kept = kept_of(swing, share, np.asarray(likeness.effect(1), np.float64))
     rows = answers.drawn(rng)
     embedding = Embedding.of(rows, phi, rng)
     spread = np.sqrt((embedding.residuals**2).mean(axis=0))
@@ -177,7 +191,7 @@ def reference_of(
     return Reference(
         columns=tuple(columns),
         edges=edges,
-        shares=swing,
+        shares=drawn(swing, kept),
         likeness=likeness,
         embedding=embedding,
         embedding_likeness=alike,
@@ -186,4 +200,5 @@ def reference_of(
         answers=len(answers),
         crowding=crowding(answers.user),
         targets=targets,
+        kept=kept,
     )

@@ -36,6 +36,7 @@ def write_reference(reference: Reference, directory: Path) -> None:
         offset_s=reference.offset_s,
         answers=reference.answers,
         crowding=reference.crowding,
+        **({} if reference.kept is None else {"kept": reference.kept}),
         **_told(reference.targets),
     )
 
@@ -96,6 +97,7 @@ def read_reference(directory: Path) -> Reference:
             answers=int(saved["answers"]),
             crowding=float(saved["crowding"]),
             targets=_targets(saved),
+            kept=saved.get("kept"),
         )
     columns = len(reference.columns)
     if reference.shares.beta.shape != (len(spread), columns * reference.bins):

@@ -165,7 +165,8 @@ class Compared:
     Attributes:
         served, expected: float64[F, B], shares; rows sum to 1.
         size, reference_size: float64[F], what either is worth in independent rows.
-        answers, known: of the window, and what the reference is worth at its hours, in answers.
+        answers: of the window.
+        known: what the reference is worth at its hours, in answers; of each column, or of all.
     """
 
     served: NDArray[np.float64]
@@ -173,7 +174,7 @@ class Compared:
     size: NDArray[np.float64]
     reference_size: NDArray[np.float64]
     answers: float
-    known: float
+    known: float | NDArray[np.float64]
 
     @classmethod
     def of(cls, window: AnswerWindow) -> "Compared":
@@ -185,5 +186,5 @@ class Compared:
             size=np.asarray(window.size / reference.likeness.effect(window.crowding)),
             reference_size=reference.sizes(phi),
             answers=float(window.size),
-            known=reference.shares.answers(phi),
+            known=reference.known(phi),
         )
