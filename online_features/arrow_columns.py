@@ -24,24 +24,21 @@ def _strings(column: pa.ChunkedArray, same: dict[Any, Any]) -> NDArray[np.object
 
     `same` holds the strings that were read before, and those of this column afterwards.
     """
-    chunks = column.dictionary_encode().unify_dictionaries().chunks
-    if not chunks:
-        return np.empty(0, object)
-    distinct = [same.setdefault(value, value) for value in chunks[0].dictionary.to_pylist()]
-    values = np.array([*distinct, None], object)
-    none = len(values) - 1
-    codes = [chunk.indices.fill_null(none).to_numpy(zero_copy_only=False) for chunk in chunks]
-    held: NDArray[np.object_] = values[np.concatenate(codes)]
-    return held
+    texts, at = _distinct(column)
+    held: NDArray[np.object_] = np.array([*(same.setdefault(t, t) for t in texts), None], object)
+    return held[at]
 
 
 def hashes_of(column: pa.ChunkedArray) -> NDArray[np.uint64]:
     """Hashes of the ids of a column (`contracts.ids.id64`); 0 for null and for an empty one."""
+    ids, at = _distinct(column)
+    held: NDArray[np.uint64] = np.array([*(id64(i) if i else 0 for i in ids), 0], np.uint64)
+    return held[at]
+
+
+def _distinct(column: pa.ChunkedArray) -> tuple[list[str], NDArray[np.int64]]:
+    """The strings of a column, each once, and which of them a row has; null has the one behind."""
     chunks = column.dictionary_encode().unify_dictionaries().chunks
-    if not chunks:
-        return np.empty(0, np.uint64)
-    ids = chunks[0].dictionary.to_pylist()
-    hashes = np.array([*(id64(value) if value else 0 for value in ids), 0], np.uint64)
-    codes = [chunk.indices.fill_null(len(hashes) - 1).to_numpy() for chunk in chunks]
-    held: NDArray[np.uint64] = hashes[np.concatenate(codes)]
-    return held
+    texts = chunks[0].dictionary.to_pylist() if chunks else []
+    rows = [chunk.indices.fill_null(len(texts)).to_numpy(zero_copy_only=False) for chunk in chunks]
+    return texts, np.concatenate([np.empty(0, np.int64), *rows])
