@@ -67,6 +67,7 @@ def test_fresh_events_change_the_answer(loop: Loop) -> None:
         "features",
         "ranking",
         "post_processing",
+        "reasons",
     }
 
 
