@@ -1,5 +1,7 @@
 """Spark itself: a session by the settings, and how finely work is cut."""
 
+import os
+import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -39,6 +41,9 @@ def session(settings: Settings) -> Iterator["SparkSession"]:
         raise NoSpark("this needs Spark: pip install 'placestream[spark]', and Java 17") from error
     # Of pandas, which nothing here uses: batches are Arrow's.
     warnings.filterwarnings("ignore", "PySpark does not yet fully support pandas", FutureWarning)
+    if _is_local(settings):
+        # Else Spark asks the PATH for a python3, which need not be the one that runs this.
+        os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     builder = SparkSession.builder.master(settings.spark_master).appName("placestream backfill")
     for name, value in _configuration(settings).items():
         builder = builder.config(name, value)
@@ -56,7 +61,7 @@ def _configuration(settings: Settings) -> dict[str, str]:
         "spark.driver.bindAddress": "127.0.0.1",
         "spark.executorEnv.PYTHONPATH": str(_ROOT),
     }
-    return (local if settings.spark_master.startswith("local") else {}) | {
+    return (local if _is_local(settings) else {}) | {
         "spark.driver.memory": f"{settings.spark_memory_mb}m",
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
@@ -67,6 +72,10 @@ def _configuration(settings: Settings) -> dict[str, str]:
         # Tasks are cut by us, evenly; a cut once more would move rows for nothing.
         "spark.sql.adaptive.enabled": "false",
     }
+
+
+def _is_local(settings: Settings) -> bool:
+    return settings.spark_master.startswith("local")
 
 
 def tasks(spark: "SparkSession", total_bytes: int) -> int:

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -42,6 +43,12 @@ def spark() -> Iterator["SparkSession"]:
     with session(Settings(_env_file=None, spark_master="local[2]")) as made:
         made.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", "211")
         yield made
+
+
+def test_workers_run_the_python_that_started_them(spark: "SparkSession") -> None:
+    """Whatever `python3` the PATH names: a command of a .venv is called by its path as well."""
+    ran = spark.sparkContext.parallelize([0]).map(lambda _: sys.executable).collect()
+    assert ran == [sys.executable]
 
 
 def backfilled(
