@@ -35,7 +35,6 @@ from online_features.definitions import FEATURE_SET
 from online_features.impressions import read_impressions
 from online_features.replay import fold_all
 from online_features.request import RANKING_COLUMNS, ranking_features
-from online_features.training_log import TrainingLog
 from streams.archive import by_day, write_whole
 from streams.impressions import decode_impressions
 from tests.models.conftest import Data
@@ -133,15 +132,8 @@ def _settings(**changes: Any) -> Settings:
     return Settings(_env_file=None, attribution_visit_s=WINDOW_S, **changes)
 
 
-def _lessons(
-    data: Data,
-    served: ServedAnswers,
-    until_s: float,
-    log: TrainingLog | None = None,
-    **changes: Any,
-) -> Lessons:
-    events = data.log if log is None else log
-    return lessons(served, events, data.catalogue, _settings(**changes), until_s)
+def _lessons(data: Data, served: ServedAnswers, until_s: float, **changes: Any) -> Lessons:
+    return lessons(served, data.log, data.catalogue, _settings(**changes), until_s)
 
 
 @pytest.fixture(scope="module")
@@ -282,7 +274,7 @@ def test_no_set_changes_with_what_comes_after_the_cut(
     served = _served(tmp_path, data, stale)
     whole = joined(_lessons(data, served, until_s).sets())
     cut = data.log.take(data.log.time_s < until_s)
-    short = joined(_lessons(data, served, until_s, cut).sets())
+    short = joined(_lessons(replace(data, log=cut), served, until_s).sets())
     assert len(whole) > 30
     for name in (*ChoiceSets.ARRAYS, "told"):
         np.testing.assert_array_equal(getattr(whole, name), getattr(short, name))
