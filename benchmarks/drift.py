@@ -13,6 +13,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from benchmarks import drift_outcomes
 from benchmarks.drift_world import COLUMNS, DRIFTS, PLACES, Drift, World
@@ -163,6 +164,11 @@ def _parsed() -> argparse.Namespace:
 def main() -> None:
     """Measure and print."""
     given = _parsed()
+    with threadpool_limits(1, "blas"):  # as roles have it (`placestream.command`)
+        _measure(given)
+
+
+def _measure(given: argparse.Namespace) -> None:
     settings = Settings(_env_file=None)
     if given.window:
         settings = settings.model_copy(update={"drift_window_answers": given.window})

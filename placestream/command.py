@@ -6,6 +6,7 @@ from typing import NoReturn, TypeVar
 import structlog
 import typer
 from pydantic import ValidationError
+from threadpoolctl import threadpool_limits
 
 from contracts.settings import Settings
 from placestream import logs, show_settings
@@ -28,9 +29,14 @@ def load_settings(role: str = "") -> Settings:
 
 
 def run_role(run: Callable[[], object]) -> None:
-    """Run a role to its end; what it raises is logged, and the exit code is 1."""
+    """Run a role to its end; what it raises is logged, and the exit code is 1.
+
+    A role's matrices are small: the threads that BLAS would keep for large ones only spin, and
+    take the cores of the roles beside it.
+    """
     try:
-        run()
+        with threadpool_limits(1, "blas"):
+            run()
     except Exception:
         _log.exception("failed")
         raise typer.Exit(EXIT_FAILED) from None

@@ -16,6 +16,7 @@ import pytest
 import structlog
 import typer
 from confluent_kafka import Consumer
+from threadpoolctl import threadpool_info, threadpool_limits
 from typer.testing import CliRunner
 
 from contracts.events import RetrainRequested
@@ -122,6 +123,23 @@ def test_a_role_runs_with_the_settings(
     monkeypatch.setenv("PLACESTREAM_SEED", "5")
     assert run(command).exit_code == 0
     assert [settings.seed for settings in seen] == [5]
+
+
+def test_a_role_has_one_thread_for_its_matrices(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """More would spin on the cores of the roles beside it; who calls from Python keeps theirs."""
+    seen: list[set[int]] = []
+
+    def look(_: Settings) -> None:
+        seen.append({library["num_threads"] for library in blas()})
+
+    def blas() -> list[dict[str, Any]]:
+        return [one for one in threadpool_info() if one["user_api"] == "blas"]
+
+    stand_in(monkeypatch, "retrain.daemon", "run", look)
+    with threadpool_limits(2, "blas"):
+        assert run("retrain").exit_code == 0
+        assert seen == [{1}]
+        assert {library["num_threads"] for library in blas()} == {2}
 
 
 def test_a_role_that_fails_exits_with_1(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
