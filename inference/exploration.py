@@ -97,7 +97,9 @@ def chances(tries: Tries, slots: int) -> Values:
     below = betainc(a[:, None], b[:, None], _EDGES[None, :])
     above = 1.0 - (below[:, 1:] + below[:, :-1]) / 2
     few_others = _fewer_of_the_others(above, slots)
-    return np.asarray((np.diff(below, axis=1) * few_others).sum(axis=1), np.float64)
+    # A sum of many roundings may pass 1 by some of them, or come to nothing; a propensity may not.
+    sums: Values = (np.diff(below, axis=1) * few_others).sum(axis=1)
+    return sums.clip(np.finfo(np.float64).tiny, 1.0)
 
 
 def _fewer_of_the_others(above: Values, slots: int) -> Values:

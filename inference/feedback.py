@@ -1,5 +1,6 @@
 """What backends tell of their users over gRPC, as the very event that a producer would send."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -76,7 +77,11 @@ def _as_sent(event: pb.Interaction, event_id: str, received_s: float) -> dict[st
         said["event_type"] = _word(event.event_type)
     if context := _context(event.context):
         said["context"] = context
-    said |= {name: getattr(event, name) for name in ("rating", "dwell_s") if event.HasField(name)}
+    for name in ("rating", "dwell_s"):
+        if event.HasField(name):
+            said[name] = getattr(event, name)
+            if not math.isfinite(said[name]):  # JSON would have null, as if it had not been said
+                raise BadEvent(name, "must be a finite number")
     texts = ("request_id", "user_age_group")
     return said | {name: getattr(event, name) for name in texts if getattr(event, name)}
 

@@ -250,7 +250,7 @@ def add_to_server(service: RecommendationService, server: grpc.aio.Server) -> No
     handlers: dict[str, grpc.RpcMethodHandler[Any, Any]] = {
         name: grpc.unary_unary_rpc_method_handler(
             _behaviour(method),
-            request_deserializer=_tolerant(request),
+            request_deserializer=tolerant(request),
             response_serializer=_serialized,
         )
         for name, (method, request) in methods.items()
@@ -263,7 +263,9 @@ def _behaviour(method: Callable[..., Any]) -> Any:
     return method
 
 
-def _tolerant(message: type[M]) -> Callable[[bytes], M | None]:
+def tolerant(message: type[M]) -> Callable[[bytes], M | None]:
+    """Reads a message; None where the bytes are none."""
+
     def parse(raw: bytes) -> M | None:
         try:
             return message.FromString(raw)

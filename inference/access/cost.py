@@ -13,8 +13,8 @@ from inference.validation import MAX_BATCH
 
 def _of_items(field: str, most: int) -> Callable[[Any], int]:
     def cost(request: Any) -> int:
-        """One that is refused for being too long makes no work, and is counted as one."""
-        items = len(getattr(request, field))
+        """One that is refused for being too long, or for being no message, counts as one."""
+        items = 0 if request is None else len(getattr(request, field))
         return items if 1 <= items <= most else 1
 
     return cost

@@ -56,6 +56,17 @@ def test_chances_add_up_to_the_slots(slots: int) -> None:
         assert chances(pool(seed), slots).sum() == pytest.approx(slots, rel=1e-3)
 
 
+def test_every_chance_is_a_propensity() -> None:
+    """Also of places so unlike that roundings show: an impression with 1 + 1e-16 is no event."""
+    rng = np.random.default_rng(3)
+    for _ in range(300):
+        views = np.floor(10 ** rng.uniform(0, 5, 12))
+        tries = Tries(np.floor(views * rng.choice([0.0, 1.0], 12)), views)
+        found = chances(tries, int(rng.integers(1, 6)))
+        assert found.min() > 0
+        assert found.max() <= 1
+
+
 def test_two_places_by_the_integral() -> None:
     """P(X > Y) of two Betas, by an integral that the standard library of statistics makes."""
     tries = Tries(np.array([3.0, 0.0]), np.array([40.0, 5.0]))

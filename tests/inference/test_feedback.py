@@ -1,5 +1,6 @@
 """Feedback: checked as the stream does, sent as a producer does, acknowledged by Kafka alone."""
 
+import math
 import time
 from typing import Any
 
@@ -116,6 +117,13 @@ def test_what_is_not_said_is_left_out() -> None:
         ("rating", "BAD_EVENT", event(event_type=pb.EVENT_TYPE_RATE)),
         ("rating", "BAD_EVENT", event(rating=6)),
         ("dwell_s", "BAD_EVENT", event(dwell_s=-1)),
+        ("rating", "BAD_EVENT", event(rating=math.nan)),
+        ("dwell_s", "BAD_EVENT", event(dwell_s=math.inf)),
+        (
+            "context.location.lat",
+            "BAD_EVENT",
+            event(context=pb.InteractionContext(location=pb.LatLng(lat=math.nan))),
+        ),
         (
             "context.location.lat",
             "BAD_EVENT",

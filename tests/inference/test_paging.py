@@ -41,6 +41,10 @@ def test_a_token_brings_its_page_back() -> None:
     assert "=" not in token
 
 
+#: As anybody can make it who knows how: all in order, but for a page that no answer leads to.
+FORGED = tokens().write(Page(MOST_PLACES + 1, 1, ()), request())
+
+
 @pytest.mark.parametrize(
     ("reason", "read"),
     [
@@ -53,6 +57,7 @@ def test_a_token_brings_its_page_back() -> None:
         ("BAD_TOKEN", lambda _: tokens().read(request("not a token"))),
         ("BAD_TOKEN", lambda _: tokens().read(request("ü"))),
         ("BAD_TOKEN", lambda _: tokens().read(request("AAAA"))),
+        ("BAD_TOKEN", lambda _: tokens().read(request(FORGED))),
     ],
 )
 def test_what_cannot_be_used_is_refused(reason: str, read: Callable[[str], Page]) -> None:

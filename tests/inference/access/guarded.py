@@ -19,7 +19,7 @@ from inference.access.clients import ClientEntry, ClientList, NewToken, TokenEnt
 from inference.access.guard import interceptors
 from inference.access.tls import add_port
 from inference.metrics import Metrics
-from inference.service import SERVICE
+from inference.service import SERVICE, tolerant
 from placestream.stack.ports import LOCALHOST
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
@@ -74,7 +74,7 @@ class Guarded:
             "Feedback": pb.FeedbackRequest,
         }
         handlers |= {
-            name: grpc.unary_unary_rpc_method_handler(handler, request_deserializer=kind.FromString)
+            name: grpc.unary_unary_rpc_method_handler(handler, request_deserializer=tolerant(kind))
             for name, kind in parsed.items()
         }
         self._server.add_generic_rpc_handlers(

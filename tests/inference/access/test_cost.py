@@ -1,6 +1,7 @@
 """What calls take of a client's rate, on a real gRPC server."""
 
 import grpc.aio
+import pytest
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
@@ -66,6 +67,16 @@ async def test_a_batch_costs_as_much_as_what_is_in_it(serve: Serve) -> None:
     assert retry_ms(await server.call(BATCH, bearer(OLD), request=batch(1))) == 500
     assert server.counted("few", "admitted") == 3
     assert server.calls == 3
+
+
+@pytest.mark.parametrize("method", [BATCH, FEEDBACK])
+async def test_what_is_no_message_costs_one(serve: Serve, method: str) -> None:
+    """The service says what is wrong with it; the guard lets it through, and counts it."""
+    entry = ClientEntry("few", ["recommend", "feedback"], [TokenEntry(OLD.sha256)], [], 2.0, 1)
+    server = await serve(ClientList([entry]))
+    assert await server.call(method, bearer(OLD), request=b"\xff") is None
+    assert retry_ms(await server.call(method, bearer(OLD), request=b"\xff")) == 500
+    assert (server.calls, server.counted("few", "admitted")) == (1, 1)
 
 
 async def test_without_a_rate_a_batch_may_hold_what_it_will(serve: Serve) -> None:
