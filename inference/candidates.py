@@ -1,6 +1,5 @@
 """Second stage: of all places within reach, the few hundred that the ranker should see."""
 
-from collections.abc import Awaitable
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +9,7 @@ from contracts.signatures import PARTS, VECTORS
 from inference import popularity
 from inference.course import Ask
 from inference.deadline import Part, PartFailed
+from inference.model_answers import want_floats, want_positions
 from inference.model_client import ANY, Prediction
 from inference.near import Nearby, arrival_s
 from inference.person import Person
@@ -77,9 +77,9 @@ class CandidateStage:
         has_vectors = VECTORS in said.signatures
         return Chosen(nearby.rows[best], nearby.distance_m[best], scores[best], told, has_vectors)
 
-    def _predict(
+    async def _predict(
         self, ask: Ask, nearby: Nearby, person: Person, timeout_s: float
-    ) -> Awaitable[Prediction]:
+    ) -> Prediction:
         inputs = candidate_inputs(
             person.states,
             nearby.rows,
@@ -89,7 +89,10 @@ class CandidateStage:
             self._crowds.of(nearby.rows, ask.now_s),
         )
         shapes = {SCORES: (1, len(nearby.rows)), BEST: (1, ANY), TOLD: (1, ANY, len(PARTS))}
-        return self._models.predict(MODEL, inputs, shapes, timeout_s)
+        said = await self._models.predict(MODEL, inputs, shapes, timeout_s)
+        want_floats(MODEL, said.outputs, SCORES, TOLD)
+        want_positions(MODEL, said.outputs, BEST, TOLD, len(nearby.rows))
+        return said
 
     def _popular(self, ask: Ask, nearby: Nearby) -> NDArray[np.float32]:
         arrival = arrival_s(ask.now_s, nearby.distance_m)

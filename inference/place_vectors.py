@@ -5,8 +5,6 @@ that an answer which wants no variety is what it was. Where the version in servi
 signature, or does not answer in time, the likeness of places is told without them.
 """
 
-from collections.abc import Awaitable
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,6 +13,7 @@ from contracts.signatures import VECTORS
 from inference.candidates import MODEL
 from inference.course import Ask
 from inference.deadline import Part, PartFailed
+from inference.model_answers import want_floats
 from inference.model_client import ANY, Prediction
 from inference.ports import Models
 from online_features.catalogue import Catalogue
@@ -42,8 +41,9 @@ class PlaceVectors:
             return None
         return said.outputs[VECTORS]
 
-    def _predict(self, rows: NDArray[np.int64], timeout_s: float) -> Awaitable[Prediction]:
+    async def _predict(self, rows: NDArray[np.int64], timeout_s: float) -> Prediction:
         inputs = {"place_ids": as_int64(self._catalogue.hash[rows])}
-        return self._models.predict(
-            MODEL, inputs, {VECTORS: (len(rows), ANY)}, timeout_s, signature=VECTORS
-        )
+        shapes = {VECTORS: (len(rows), ANY)}
+        said = await self._models.predict(MODEL, inputs, shapes, timeout_s, signature=VECTORS)
+        want_floats(MODEL, said.outputs, VECTORS)
+        return said

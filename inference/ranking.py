@@ -1,6 +1,5 @@
 """Fourth stage: the order of the chosen places, by the ranker or the next step below it."""
 
-from collections.abc import Awaitable
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,13 +10,14 @@ from inference import popularity
 from inference.candidates import Chosen
 from inference.course import Ask
 from inference.deadline import Part, PartFailed
+from inference.model_answers import want_floats, want_shares
 from inference.model_client import Prediction
 from inference.ports import Models
 from online_features.catalogue import CLOSED, OPEN, UNKNOWN, Catalogue
 from online_features.request import RANKING_COLUMNS, ranker_inputs
 
 MODEL = "ranker"
-OUTPUTS = ("score", "probability")
+SCORE, PROBABILITY = OUTPUTS = "score", "probability"
 #: The last part to be asked, so it may have all the time that is left.
 SHARE = 1.0
 _OPEN = RANKING_COLUMNS.index("open_on_arrival")
@@ -63,20 +63,27 @@ class RankingStage:
             near = popularity.by_distance(popular, chosen.distance_m, open_state(features))
             return Ranked(near, None)
         ask.course.model_versions[MODEL] = said.version
-        return Ranked(said.outputs["score"], said.outputs["probability"])
+        return Ranked(said.outputs[SCORE], said.outputs[PROBABILITY])
 
-    def predict(
+    async def predict(
         self,
         ask: Ask,
         rows: NDArray[np.int64],
         features: NDArray[np.float32],
         parts: NDArray[np.float32],
         timeout_s: float,
-    ) -> Awaitable[Prediction]:
-        """Have places in n catalogue rows scored for the user: `OUTPUTS`, float32[n] each."""
+    ) -> Prediction:
+        """Have places in n catalogue rows scored for the user: `OUTPUTS`, float32[n] each.
+
+        Raises:
+            ModelError: no usable answer.
+        """
         inputs = ranker_inputs(features, parts, id64(ask.query.user_id), rows, self._catalogue)
         shapes = dict.fromkeys(OUTPUTS, (len(rows),))
-        return self._models.predict(MODEL, inputs, shapes, timeout_s)
+        said = await self._models.predict(MODEL, inputs, shapes, timeout_s)
+        want_floats(MODEL, said.outputs, SCORE)
+        want_shares(MODEL, said.outputs, PROBABILITY)
+        return said
 
 
 def open_state(features: NDArray[np.float32]) -> NDArray[np.int8]:
