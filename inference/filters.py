@@ -26,10 +26,12 @@ class Condition:
         field: dotted path in the request.
         holds: of catalogue rows int64[n] and distances float32[n], bool[n]; False where what it
             asks for is not known.
+        on_arrival: whether it looks at the distances.
     """
 
     field: str
     holds: Callable[[Rows, Metres], Mask]
+    on_arrival: bool = False
 
 
 def arrival_s(now_s: float, distance_m: Metres) -> NDArray[np.float64]:
@@ -44,8 +46,8 @@ def conditions(catalogue: Catalogue, query: Query, now_s: float) -> list[Conditi
     """
     found: list[Condition] = []
 
-    def add(field: str, holds: Callable[[Rows, Metres], Mask]) -> None:
-        found.append(Condition(f"filters.{field}", holds))
+    def add(field: str, holds: Callable[[Rows, Metres], Mask], *, on_arrival: bool = False) -> None:
+        found.append(Condition(f"filters.{field}", holds, on_arrival))
 
     if query.categories:
         wanted = np.concatenate([catalogue.categories_under(c) for c in query.categories])
@@ -60,5 +62,10 @@ def conditions(catalogue: Catalogue, query: Query, now_s: float) -> list[Conditi
         excluded = np.array([id64(place_id) for place_id in query.exclude], np.uint64)
         add("exclude_place_ids", lambda rows, _: ~np.isin(catalogue.hash[rows], excluded))
     if query.open_now:
-        add("open_now", lambda rows, m: catalogue.open_state(rows, arrival_s(now_s, m)) == OPEN)
+
+        def open_then(rows: Rows, metres: Metres) -> Mask:
+            state = catalogue.open_state(rows, arrival_s(now_s, metres))
+            return np.asarray(state == OPEN)
+
+        add("open_now", open_then, on_arrival=True)
     return found

@@ -1,7 +1,9 @@
 """First stage: the places within reach that may be in the answer.
 
 Every filter that needs no model is applied here, so that what the models see can fill the
-answer. Where the area is thin, or the filters leave few, the ring widens by itself.
+answer. Where the area is thin, or the filters leave few, the ring widens by itself. Where places
+are so dense that a look-up ends before its radius does, and the filters leave few of what it found,
+they are asked of all places: a rare kind is found as far off as anybody may look.
 """
 
 from dataclasses import dataclass, replace
@@ -10,14 +12,13 @@ import numpy as np
 
 from contracts.settings import Settings
 from inference.course import Ask
-from inference.filters import FAMILIARITY, REST, Mask, Metres, Rows, conditions
+from inference.filters import FAMILIARITY, REST, Condition, Mask, Metres, Rows, conditions
 from inference.filters import arrival_s as arrival_s
 from inference.person import Person
 from online_features.catalogue import Catalogue
 from online_features.history import HISTORY
 
-#: With filters the ring must hold more than the models will see, or a rare category would be
-#: missed in a dense city.
+#: So many of the nearest are looked up where a filter will take some out.
 FILTERED_PLACES = 50_000
 
 
@@ -28,11 +29,13 @@ class Nearby:
     Attributes:
         rows: catalogue rows, nearest first.
         distance_m: distance of each from the user.
-        radius_m: radius that was searched.
+        radius_m: radius that was searched; where there were more places within than may be looked
+            at, that of the farthest that was.
         widened: whether that is more than the radius begun with.
         widest: whether no wider radius may be searched.
-        taken_out: how many places within the radius each condition took out, of those that the
+        taken_out: how many places of those looked up each condition took out, of those that the
             conditions before it had left; in the order in which they were applied.
+        cut: whether the radius holds more places than were looked at.
     """
 
     rows: Rows
@@ -41,6 +44,7 @@ class Nearby:
     widened: bool = False
     widest: bool = False
     taken_out: tuple[tuple[str, int], ...] = ()
+    cut: bool = False
 
     @property
     def passed_over(self) -> int:
@@ -56,9 +60,11 @@ class Nearby:
 
     def nearest(self, most: int) -> "Nearby":
         """At most so many, the nearest; what is cut off was not filtered out."""
-        if len(self.rows) <= most:
+        if len(self.rows) <= most and not self.cut:
             return self
-        return replace(self, rows=self.rows[:most], distance_m=self.distance_m[:most])
+        rows, distance_m = self.rows[:most], self.distance_m[:most]
+        seen_m = float(distance_m[-1]) if len(rows) else self.radius_m
+        return replace(self, rows=rows, distance_m=distance_m, radius_m=seen_m)
 
 
 class NearStage:
@@ -78,6 +84,9 @@ class NearStage:
         self._conditions = conditions(catalogue, query, ask.now_s)
         filtered = bool(self._conditions) or query.only_new or query.only_known
         self._reach = max(FILTERED_PLACES, self._most) if filtered else self._most
+        self._enough = max(settings.candidates, query.limit)
+        #: What passes of all places, and what was taken out of those looked up; None: not asked.
+        self._rare: tuple[Rows, tuple[tuple[str, int], ...]] | None = None
 
     def first(self) -> Nearby:
         """The first ring, with all conditions that need no knowledge of the user."""
@@ -94,11 +103,37 @@ class NearStage:
 
     def _ring(self, radius_m: float) -> Nearby:
         query = self._query
-        rows, distance_m = self._catalogue.near(query.lat, query.lng, radius_m, self._reach)
         widened, widest = radius_m > self._start_m, radius_m >= self._widest_m
-        ring = self._unseen(Nearby(rows, distance_m, radius_m, widened, widest))
+        if self._rare is not None:
+            rows, taken_out = self._rare
+            nothing = np.empty(0, np.float32)
+            return self._of(rows, Nearby(rows[:0], nothing, radius_m, widened, widest, taken_out))
+        rows, distance_m = self._catalogue.near(query.lat, query.lng, radius_m, self._reach)
+        cut = len(rows) >= self._reach
+        ring = self._unseen(Nearby(rows, distance_m, radius_m, widened, widest, cut=cut))
         for condition in self._conditions:
             ring = ring.keep(condition.field, condition.holds(ring.rows, ring.distance_m))
+        if cut and self._conditions and len(ring.rows) < self._enough:
+            self._rare = self._passing(np.arange(len(self._catalogue))), ring.taken_out
+            return self._of(self._rare[0], ring)
+        return ring
+
+    def _passing(self, rows: Rows) -> Rows:
+        """Those of some rows that fulfil all conditions that hold wherever the user is."""
+        for condition in self._conditions:
+            if not condition.on_arrival:
+                rows = rows[condition.holds(rows, np.zeros(len(rows), np.float32))]
+        return rows
+
+    def _of(self, rows: Rows, ring: Nearby) -> Nearby:
+        """The ring with those of some passing rows that are in it, instead of what it held."""
+        query = self._query
+        rows, distance_m = self._catalogue.among(rows, query.lat, query.lng, ring.radius_m)
+        ring = self._unseen(replace(ring, rows=rows, distance_m=distance_m, cut=False))
+        # Hours cost some time a place: they are asked of the nearest, until enough are open.
+        for condition in self._conditions:
+            if condition.on_arrival:
+                ring = _nearest_that(condition, ring, self._most)
         return ring
 
     def _unseen(self, ring: Nearby) -> Nearby:
@@ -114,4 +149,19 @@ class NearStage:
         if self._query.only_new or self._query.only_known:
             known = np.isin(self._catalogue.hash[ring.rows], person.visited)
             ring = ring.keep(FAMILIARITY, known if self._query.only_known else ~known)
+        if self._query.only_known and ring.cut:
+            rows = self._catalogue.rows_of(np.setdiff1d(person.visited, person.resting))
+            ring = self._of(self._passing(rows[rows >= 0]), ring)
         return ring
+
+
+def _nearest_that(condition: Condition, ring: Nearby, most: int) -> Nearby:
+    """Of a ring the nearest places for which a condition holds, at least `most` of them if all."""
+    kept: list[Mask] = []
+    for start in range(0, len(ring.rows), FILTERED_PLACES):
+        part = slice(start, start + FILTERED_PLACES)
+        kept.append(condition.holds(ring.rows[part], ring.distance_m[part]))
+        if sum(int(mask.sum()) for mask in kept) >= most:
+            break
+    at = np.flatnonzero(np.concatenate(kept)) if kept else np.empty(0, np.int64)
+    return replace(ring, rows=ring.rows[at], distance_m=ring.distance_m[at])

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from contracts.events import PlaceDocument
 from contracts.ids import id64
 from online_features.category_tree import kinds
+from online_features.geo import distance_m
 from online_features.hours import CLOSED as CLOSED
 from online_features.hours import OPEN as OPEN
 from online_features.hours import UNKNOWN as UNKNOWN
@@ -174,6 +175,17 @@ class Catalogue:
             rows int64[k] and distance_m float32[k], k <= limit.
         """
         return self._near.near(lat, lng, radius_m, limit, lambda rows: self._data["closed"][rows])
+
+    def among(
+        self, rows: NDArray[np.int64], lat: float, lng: float, radius_m: float
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Of some rows int64[n] the open-for-business places within a radius, as from `near`."""
+        rows = rows[~self._data["closed"][rows]]
+        exact = distance_m(lat, lng, self._data["lat"][rows], self._data["lng"][rows])
+        inside = exact <= radius_m  # of a place that is nowhere it is NaN
+        rows, metres = rows[inside], exact[inside].astype(np.float32)
+        order = np.lexsort((rows, metres))
+        return rows[order], metres[order]
 
     def open_state(self, rows: NDArray[np.int64], at_s: Moments | float) -> NDArray[np.int8]:
         """Whether places are open at a moment: int8[n] of `UNKNOWN`, `OPEN`, `CLOSED`.

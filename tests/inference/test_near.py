@@ -256,3 +256,66 @@ def test_where_one_stays_for_hours_a_place_rests_longer() -> None:
     ids, nearby = look(catalogue, happened, radius_m=1_000.0)
     assert ids == ["deli", "unknown", "terminal"]
     assert nearby.taken_out == (("rest", 2),)
+
+
+@pytest.fixture
+def dense(monkeypatch: pytest.MonkeyPatch) -> Catalogue:
+    """More bars within 1.2 km than a look-up sees, all closed; beyond them two others."""
+    monkeypatch.setattr("inference.near.FILTERED_PLACES", 20)
+    shut = {"business_hours": {"wed": ["01:00-02:00"]}, "time_zone": "UTC"}
+    catalogue = catalogue_of(
+        *line(*np.linspace(4, 1_200, 300).tolist(), category="Bar", **shut),
+        place("museum", 2_500, category="Museum", price_level=3, **shut),
+        place("park", 2_600, category="Park", price_level=3),
+        place("gone", 2_700, category="Park", price_level=3),
+    )
+    catalogue.close("gone")
+    return catalogue
+
+
+@pytest.mark.parametrize(
+    ("wanted", "expected"),
+    [
+        ({"categories": ("Museum", "Park")}, ["museum", "park"]),
+        ({"categories": ("Museum", "Park"), "radius_m": 2_550.0}, ["museum"]),
+        ({"min_price_level": 3, "exclude": ("museum",)}, ["park"]),
+        ({"categories": ("Museum",), "open_now": True}, []),
+        ({"categories": ("Library",)}, []),
+    ],
+)
+def test_what_is_rare_is_found_beyond_the_nearest(
+    dense: Catalogue, wanted: dict[str, Any], expected: list[str]
+) -> None:
+    """However many others are nearer, as far as the search may go, and who is gone is not."""
+    ids, nearby = look(dense, **wanted)
+    assert ids == expected
+    assert nearby.radius_m == wanted.get("radius_m", 10_000)
+    assert nearby.passed_over > 100
+
+
+def test_who_is_open_is_found_behind_many_that_are_closed(dense: Catalogue) -> None:
+    """The hours are asked of the nearest first, portion by portion, to the end if need be."""
+    for i in range(3):
+        hours = {"business_hours": {"wed": ["08:00-23:00"]}, "time_zone": "UTC"}
+        dense.upsert(place(f"open{i}", 3_000 + i, **hours))
+    assert look(dense, open_now=True)[0] == ["open0", "open1", "open2"]
+
+
+def test_known_places_are_found_beyond_the_nearest(dense: Catalogue) -> None:
+    """The user's own history says which they are; what rests still does."""
+    days = 86_400.0
+    visits = events(*(("u", at, "visit", 40 * days) for at in ("park", "p3", "gone", "elsewhere")))
+    assert look(dense, visits, only_known=True)[0] == ["p3", "park"]
+    assert look(dense, visits, only_known=True, categories=("Park",))[0] == ["park"]
+    ids, nearby = look(dense, visits, only_known=True, radius_m=2_000.0)
+    assert (ids, nearby.passed_over > 100) == (["p3"], True)
+    just = events(("u", "park", "visit", 60.0), ("u", "p3", "visit", 40 * days))
+    assert look(dense, just, only_known=True)[0] == ["p3"]
+
+
+def test_a_search_that_ends_among_many_says_where(dense: Catalogue) -> None:
+    """Its radius is what was looked at, and not what might have been."""
+    ids, nearby = look(dense)
+    assert len(ids) == 3 + HISTORY < 300
+    assert nearby.radius_m == pytest.approx(4 * len(ids), abs=1)
+    assert not nearby.widened

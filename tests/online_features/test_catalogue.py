@@ -45,6 +45,9 @@ def test_near_finds_what_a_scan_finds(
     expected = np.sort(scan[scan <= radius_m])[:limit]
     assert metres == pytest.approx(expected, rel=1e-5, abs=0.01)
     assert scan[rows] == pytest.approx(expected)
+    among, apart = catalogue.among(np.arange(150), lat, lng, radius_m)
+    assert scan[among] == pytest.approx(np.sort(scan[scan <= radius_m]))
+    assert apart[:limit] == pytest.approx(metres, rel=1e-5, abs=0.01)
 
 
 def test_distance_of_a_degree() -> None:

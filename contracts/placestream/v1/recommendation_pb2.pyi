@@ -557,7 +557,9 @@ Global___RecommendedPlace: _TypeAlias = RecommendedPlace  # noqa: Y015
 
 @_typing.final
 class FilterEffect(_message.Message):
-    """What one condition took out of the places within `RecommendResponse.radius_m`."""
+    """What one condition took out of the places within `RecommendResponse.radius_m`; in a dense city of
+    the nearest 50,000 of them.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -659,7 +661,9 @@ class RecommendResponse(_message.Message):
     variant: _builtins.str
     user_known: _builtins.bool
     radius_m: _builtins.float
-    """Radius that was searched in the end, metres."""
+    """Radius that was searched in the end, metres; where there are more places within than may be
+    looked at, the distance of the farthest that was.
+    """
     read_your_writes: Global___ReadYourWrites.ValueType
     radius_widened: _builtins.bool
     """Whether that radius is wider than the one begun with: the area is thin, or filters left few."""
