@@ -194,6 +194,10 @@ class ServedPlace(Struct, frozen=True):
         return np.frombuffer(self.parts, PACKED)
 
 
+#: The degradation of a request that ended in an error: its event has no places.
+FAILED = "failed"
+
+
 class Impression(Struct, frozen=True):
     """An answer that was served (topic `placestream.impressions.v1`, key `user_id`).
 

@@ -8,7 +8,7 @@ import structlog
 from confluent_kafka import KafkaError, KafkaException, Message
 from numpy.typing import NDArray
 
-from contracts.events import PACKED, Impression, Location, ServedPlace, encode
+from contracts.events import FAILED, PACKED, Impression, Location, ServedPlace, encode
 from contracts.settings import Settings
 from inference.answer import Answer
 from inference.metrics import Metrics
@@ -34,6 +34,9 @@ class ImpressionLog(Protocol):
 
     def record(self, query: Query, answer: Answer) -> None:
         """Note an answer; never blocks, never raises."""
+
+    def failed(self, query: Query, variant: str, at_s: float) -> None:
+        """Note that a variant had an error for an answer; never blocks, never raises."""
 
 
 def impression(query: Query, answer: Answer, feature_set: str) -> Impression:
@@ -103,9 +106,26 @@ class KafkaImpressions:
 
     def record(self, query: Query, answer: Answer) -> None:
         """Note an answer; never blocks, never raises."""
-        event = impression(query, answer, self._feature_set)
+        self._send(impression(query, answer, self._feature_set))
+
+    def failed(self, query: Query, variant: str, at_s: float) -> None:
+        """Note that a variant had an error for an answer; never blocks, never raises."""
+        event = Impression(
+            request_id=query.request_id,
+            user_id=query.user_id,
+            timestamp=datetime.fromtimestamp(at_s, UTC),
+            location=Location(query.lat, query.lng),
+            variant=variant,
+            degradation=FAILED,
+            models={},
+            feature_set=self._feature_set,
+            places=[],
+        )
+        self._send(event)
+
+    def _send(self, event: Impression) -> None:
         try:
-            self._producer.produce(self._topic, encode(event), query.user_id, self._done)
+            self._producer.produce(self._topic, encode(event), event.user_id, self._done)
         except BufferError:
             self._drop("the buffer is full")
         except KafkaException as error:

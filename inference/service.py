@@ -9,6 +9,7 @@ import grpc.aio
 import structlog
 from google.protobuf.message import DecodeError, Message
 
+from contracts.experiment import CANARY
 from contracts.placestream.v1 import recommendation_pb2 as pb
 from contracts.settings import Settings
 from inference import errors
@@ -97,16 +98,22 @@ class RecommendationService:
         if not self.catalogue_loaded:
             raise errors.NotNow(errors.CATALOGUE_LOADING, "the catalogue is still loading")
         with self._admission.enter(budget) as share:
-            answered = await self._pipeline_of(query).recommend(query, budget, share)
+            answered = await self._answer(query, budget, share)
         # After this answer is on its way.
         asyncio.get_running_loop().call_soon(self._note, query, answered, share < 1)
         next_page = self._pages.write(following(query, answered), request) if answered.more else ""
         return response(answered, query.request_id, next_page)
 
-    def _pipeline_of(self, query: Query) -> Pipeline:
+    async def _answer(self, query: Query, budget: Budget, share: float) -> Answer:
+        """By the pair that the user has; a rollout must hear of an error of the new one, too."""
+        pipeline, variant = self._pipeline, self._settings.model_label
         if self.challenger is not None and self.challenger.answers(query.user_id):
-            return self.challenger.pipeline
-        return self._pipeline
+            pipeline, variant = self.challenger.pipeline, CANARY
+        try:
+            return await pipeline.recommend(query, budget, share)
+        except Exception:
+            self._impressions.failed(query, variant, self._clock())
+            raise
 
     async def batch_recommend(
         self, request: pb.BatchRecommendRequest | None, context: Context

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from contracts.events import Impression
+from contracts.events import FAILED, Impression
 from contracts.experiment import CANARY, Plan
 from retrain.outcome_join import Waiting
 from retrain.sequential import Arm
@@ -64,15 +64,18 @@ class Evidence:
         """Take in answers: degraded, slow, and how long models took; return those that count."""
         taken = []
         for answer in answers:
-            if answer.timestamp.timestamp() < self._since_s or not answer.places:
+            failed = answer.degradation == FAILED
+            if answer.timestamp.timestamp() < self._since_s or not (answer.places or failed):
                 continue
             version = answer.models.get("ranker")
             if not self._fits(answer.user_id, answer.variant, version):
                 self.strays += 1
                 continue
             variant = self.variants[answer.variant]
-            broken = answer.degradation in ("candidate_order", "popularity")
+            broken = failed or answer.degradation in ("candidate_order", "popularity")
             variant.add(DEGRADED, answer.user_id, float(broken))
+            if failed:
+                continue
             if answer.took_ms is not None and answer.models_ms is not None:
                 variant.add(SLOW, answer.user_id, float(answer.took_ms > self._objective_ms))
                 variant.add(LOAD, answer.user_id, answer.models_ms)

@@ -43,9 +43,14 @@ class Noted:
     """Impressions kept in a list."""
 
     answers: list[tuple[Query, Answer]] = field(default_factory=list)
+    failures: list[tuple[str, str]] = field(default_factory=list)
 
     def record(self, query: Query, answer: Answer) -> None:
         self.answers.append((query, answer))
+
+    def failed(self, query: Query, variant: str, at_s: float) -> None:
+        assert at_s == NOON_S
+        self.failures.append((query.user_id, variant))
 
 
 @dataclass

@@ -5,6 +5,8 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from typing import NoReturn
 
+import grpc
+import grpc.aio
 import pytest
 
 from contracts.experiment import CANARY, Plan
@@ -169,6 +171,26 @@ async def test_a_busy_service_leaves_the_shadow(trial: Trial) -> None:
     challenger.beside(query, answer, busy=True)
     assert trial.counted("skipped") == 1
     assert len(trial.models.asked) == asked
+
+
+async def test_an_error_of_the_new_pair_is_noted_as_its_own(
+    trial: Trial, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing was shown, and still whoever judges the canary must hear of it."""
+    challenger = trial.running.service.challenger
+    assert challenger is not None
+    monkeypatch.setattr(challenger.pipeline, "recommend", fails)
+    trial.plans.plan = plan("canary", 0.5)
+    users = [f"user-{i}" for i in range(20)]
+    canary = [user for user in users if trial.plans.plan.takes(user)]
+    for user in users:
+        asked = trial.running.stub.Recommend(request(user_id=user), timeout=10)
+        if user not in canary:
+            await asked
+            continue
+        with pytest.raises(grpc.aio.AioRpcError, match="INTERNAL"):
+            await asked
+    assert trial.running.noted.failures == [(user, CANARY) for user in canary]
 
 
 @pytest.mark.parametrize("how", ["broken", "another version", "a bug"])

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from confluent_kafka import Consumer
 
-from contracts.events import Impression
+from contracts.events import FAILED, Impression
 from contracts.ids import partition_of
 from contracts.kafka import consumer_config
 from contracts.placestream.v1 import recommendation_pb2 as pb
@@ -97,17 +97,23 @@ def test_what_no_ranker_saw_is_left_empty() -> None:
 
 
 def test_answers_reach_the_topic_by_user(settings: Settings, topics: Topics) -> None:
-    """Keyed by user, in the partition that Java's partitioner would choose, and counted."""
+    """Keyed by user, in the partition that Java's partitioner would choose, and counted; an error
+    comes by the same way, with no places."""
     metrics = Metrics()
     log = KafkaImpressions(settings, metrics, "f1")
     log.record(QUERY, answer())
+    log.failed(QUERY, "canary", NOON_S)
     log.close()
-    assert (count(metrics, "delivered"), count(metrics, "dropped")) == (1, 0)
+    assert (count(metrics, "delivered"), count(metrics, "dropped")) == (2, 0)
     consumer = Consumer(consumer_config(settings, "reader"))
     consumer.subscribe([topics.impressions.name])
-    message = consumer.poll(30)
+    message, error = consumer.poll(30), consumer.poll(30)
     consumer.close()
     assert message is not None
+    assert error is not None
+    failed = msgspec.json.decode(error.value() or b"", type=Impression)
+    assert (failed.variant, failed.degradation, failed.places) == ("canary", FAILED, [])
+    assert (failed.request_id, failed.user_id) == ("r-1", "ü-7")
     assert message.key() == "ü-7".encode()
     assert message.partition() == partition_of("ü-7", topics.partitions)
     event = msgspec.json.decode(message.value() or b"", type=Impression)

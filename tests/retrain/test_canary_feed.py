@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from confluent_kafka import Producer
 
-from contracts.events import Impression, Interaction, Location, ServedPlace, encode
+from contracts.events import FAILED, Impression, Interaction, Location, ServedPlace, encode
 from contracts.experiment import CANARY, Plan
 from contracts.kafka import producer_config
 from contracts.settings import Settings
@@ -74,6 +74,7 @@ def test_users_and_what_they_did_are_summed_alike_by_every_reader(settings: Sett
         settings,
         *(shown(user, minute) for user in (a, c) for minute in (1, 2)),
         shown(b, 1, took_ms=51.0, models_ms=30.0),
+        shown(b, 2, degradation=FAILED, models={}, places=[], took_ms=None, models_ms=None),
         shown(d, 1, degradation="popularity", models={}),
         clicked(a, 3),
         clicked(c, 3, "elsewhere"),
@@ -87,6 +88,8 @@ def test_users_and_what_they_did_are_summed_alike_by_every_reader(settings: Sett
         assert treated[SUCCESS] == {a: (2.0, 1.0), b: (1.0, 0.0)}
         assert control[SUCCESS] == {c: (2.0, 0.0), d: (1.0, 0.0)}
         assert (treated[SLOW][b], control[DEGRADED][d]) == ((1.0, 1.0), (1.0, 1.0))
+        # An error was shown to nobody, and is the variant's all the same.
+        assert treated[DEGRADED] == {a: (2.0, 0.0), b: (2.0, 1.0)}
         assert evidence.treated.arms[LOAD].y == 8.0 + 8.0 + 30.0
         assert evidence.treated.arms[SUCCESS].rate == pytest.approx(1 / 3)
         assert evidence.strays == 0
