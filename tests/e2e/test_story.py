@@ -53,17 +53,17 @@ def test_when_people_weigh_otherwise_a_new_pair_reaches_everybody(tmp_path: Path
 @pytest.mark.slow
 @pytest.mark.timeout(3_000)
 def test_a_pair_that_learned_from_broken_labels_is_stopped(tmp_path: Path) -> None:
-    """By the gate, or by its canary; either way users on stable are answered by the first pair from
-    the first to the last, and in the end so is everybody."""
+    """By the gate, or by what its canary's users do not open, and not by a slow machine; either way
+    users on stable are answered by the first pair from the first to the last, and in the end so is
+    everybody."""
     told = live(tmp_path, poisoned)
     assert told.request.reason == "manual"
-    assert told.steps in (
-        ["rejected"],
-        ["trained", "shadow", "canary", "rolled_back"],
-        ["trained", "shadow", "rolled_back"],
-    )
+    last = told.audit.steps[-1]
     if told.steps == ["rejected"]:
-        assert told.audit.steps[0].evidence["refused_by"] == "gate"
+        assert last.evidence["refused_by"] == "gate"
+    else:
+        assert told.steps == ["trained", "shadow", "canary", "rolled_back"]
+        assert last.note.startswith("worse: success ")
     forever = float("inf")
     assert met(told, "stable", 0, forever) == {1}
     assert met(told, "canary", told.ended_s + FOLLOWS_S, forever) == set()
