@@ -1,9 +1,9 @@
 """Who is near? All places in the order of their cells, so that neighbours lie together in memory.
 
-Places are grouped by fine H3 cells, those by coarse ones; a group knows its centre and how far its
-members reach from it, so that a look around reads the few groups that a circle can touch, each as
-one stretch of memory, and where places are dense only as many as are asked for. H3 gives the
-order alone: what is found depends on no property of its cells.
+Places are grouped by fine H3 cells, those by wider ones, and those by coarse ones; a group knows
+its centre and how far its members reach from it, so that a look around reads the few groups that a
+circle can touch, each as one stretch of memory, and where places are dense only as many as are
+asked for. H3 gives the order alone: what is found depends on no property of its cells.
 """
 
 from collections.abc import Callable
@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from online_features.geo import EARTH_RADIUS_M, unit_vector
 
-FINE, COARSE = 9, 5
-#: Bits of an H3 index below the digits of a resolution: three a digit, fifteen digits.
-_BELOW_FINE, _BELOW_COARSE = 3 * (15 - FINE), 3 * (15 - COARSE)
+FINE, WIDER = 9, (7, 5)
+#: Bits of an H3 index below the digits of the finest resolution: three a digit, fifteen digits.
+_BELOW_FINE = 3 * (15 - FINE)
 #: Places that came or moved lie unsorted, until they are so many, or this part of all.
 LEAST_FRESH, FRESH_PART = 1_024, 64
 #: Float arithmetic on unit vectors, as a part of the Earth's radius: a tenth of a millimetre.
@@ -90,7 +90,7 @@ class _View:
         at: float64[3, n], where each is, unit vectors.
         key: uint64[n], of the cell.
         fine: groups of places.
-        coarse: groups of fine groups.
+        wider: groups of groups, each of those before it, the first of the fine ones.
         gone: rows of which another place is known since; ascending.
         fresh: places that are not in `rows`, or have moved.
     """
@@ -99,18 +99,21 @@ class _View:
     at: Floats
     key: NDArray[np.uint64]
     fine: Groups
-    coarse: Groups
+    wider: tuple[Groups, ...]
     fresh: _Fresh
     gone: Rows = field(default_factory=lambda: np.empty(0, np.int32))
 
     @classmethod
     def of(cls, rows: Rows, at: Floats, key: NDArray[np.uint64]) -> "_View":
         """A view of places whose keys ascend."""
-        fine = Groups.of(key, at)
-        cell = key[fine.first[:-1]] >> np.uint64(_BELOW_COARSE - _BELOW_FINE)
-        coarse = Groups.of(cell, fine.centre, fine.reach)
+        levels = [Groups.of(key, at)]
+        cell, resolution = key[levels[0].first[:-1]], FINE
+        for wider in WIDER:
+            cell, resolution = cell >> np.uint64(3 * (resolution - wider)), wider
+            levels.append(Groups.of(cell, levels[-1].centre, levels[-1].reach))
+            cell = cell[levels[-1].first[:-1]]
         fresh = _Fresh(max(LEAST_FRESH, len(rows) // FRESH_PART))
-        return cls(rows, at, key, fine, coarse, fresh)
+        return cls(rows, at, key, levels[0], tuple(levels[1:]), fresh)
 
     def merged(self) -> "_View":
         """The same with the fresh ones in order."""
@@ -159,7 +162,7 @@ class NearIndex:
         view, point = self._view, unit_vector(lat, lng)
         # A circle on the sphere is a ball in space: distances are chords, in radii of the Earth.
         radius = 2 * np.sin(min(radius_m / EARTH_RADIUS_M, np.pi) / 2)
-        cells = view.fine.touching(point, radius, _stretches(view.coarse, point, radius))
+        cells = _touched(view, point, radius)
         wanted = limit
         while True:
             enough, ball = _enough(view.fine, cells, point, radius, wanted)
@@ -169,7 +172,7 @@ class NearIndex:
             wanted *= 4  # many of them were closed
         if len(rows) > limit:
             bound = np.partition(squared, limit - 1)[limit - 1]
-            nearest = squared <= bound
+            nearest = np.flatnonzero(squared <= bound)
             rows, squared = rows[nearest], squared[nearest]
         metres = 2 * EARTH_RADIUS_M * np.arcsin(np.sqrt(squared) / 2)
         return _sorted(rows, metres.astype(np.float32), limit)
@@ -183,11 +186,15 @@ def _squared(a: Floats, b: Floats) -> Floats:
     return squared
 
 
-def _stretches(groups: Groups, point: Floats, radius: float) -> Index:
-    """Positions of all members of the groups that a ball touches."""
-    found = groups.touching(point, radius)
-    parts = [np.arange(groups.first[i], groups.first[i + 1]) for i in found.tolist()]
-    return np.concatenate(parts) if parts else np.empty(0, np.int64)
+def _touched(view: _View, point: Floats, radius: float) -> Index:
+    """Positions of the fine groups that a ball touches."""
+    among: Index | None = None
+    for groups in reversed(view.wider):
+        found = groups.touching(point, radius, among)
+        first, end = groups.first[found].tolist(), groups.first[found + 1].tolist()
+        members = [np.arange(a, b) for a, b in zip(first, end, strict=True)]
+        among = np.concatenate(members) if members else np.empty(0, np.int64)
+    return view.fine.touching(point, radius, among)
 
 
 def _enough(
@@ -218,7 +225,9 @@ def _within(
     inside &= ~closed(rows)
     if len(view.gone):
         inside[: len(rows) - n] &= ~np.isin(rows[: len(rows) - n], view.gone)
-    return rows[inside], squared[inside]
+    # Positions and not the mask: that is slow where it is neither mostly true nor mostly false.
+    found = np.flatnonzero(inside)
+    return rows[found], squared[found]
 
 
 def _joined(groups: Groups, members: Index) -> list[slice]:
