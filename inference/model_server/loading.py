@@ -6,7 +6,6 @@ from pathlib import Path
 import structlog
 
 from inference.model_server.batching_config import BatchingParameters
-from inference.model_server.errors import ServingError
 from inference.model_server.metrics import Metrics
 from inference.model_server.servable import Servable
 from inference.model_server.warmup import REQUESTS_FILE, warm_up
@@ -27,18 +26,19 @@ def load_version(
 
     Raises:
         ServingError: it cannot be loaded, or a warm-up record fails.
+        OSError: the disk does not let the warm-up file be read.
     """
     started = time.perf_counter()
     try:
         servable = Servable(path, threads, batching)
-    except ServingError:
+    except Exception:
         metrics.load_attempts.add(str(path), "fail")
         raise
     metrics.load_attempts.add(str(path), "success")
     metrics.load_latency.add(str(path), by=round((time.perf_counter() - started) * 1e6))
     try:
         _warm(servable, metrics)
-    except ServingError:
+    except Exception:
         servable.close()
         raise
     return servable

@@ -13,7 +13,7 @@ from types import TracebackType
 
 import structlog
 
-from inference.model_server.errors import ServingError, not_found
+from inference.model_server.errors import ServingError, from_exception, not_found
 from inference.model_server.servable import Servable
 from inference.model_server.states import State, StateLog
 
@@ -62,7 +62,7 @@ class VersionManager:
     One thread (the core's) calls `aspire` and `step`; any thread may lease, release and ask.
 
     Args:
-        load: loads and warms a version, or raises ServingError.
+        load: loads and warms a version; whatever it raises ends the version, with that error.
         wake: called when the last request of a version being unloaded has left.
     """
 
@@ -166,21 +166,27 @@ class VersionManager:
         log.info("model_loading", model=version.model, version=version.number)
         try:
             servable = self._load_servable(version.path)
-        except ServingError as error:
-            with self.changed:
-                self._set_state(version, State.END, error)
-            log.error(
-                "model_load_failed",
-                model=version.model,
-                version=version.number,
-                path=str(version.path),
-                error=str(error),
-            )
+        except Exception as error:
+            self._load_failed(version, error)
             return
         with self.changed:
             version.servable = servable
             self._set_state(version, State.AVAILABLE)
         log.info("model_available", model=version.model, version=version.number)
+
+    def _load_failed(self, version: _Version, error: Exception) -> None:
+        failure = from_exception(error)
+        with self.changed:
+            self._set_state(version, State.END, failure)
+        log.error(
+            "model_load_failed",
+            model=version.model,
+            version=version.number,
+            path=str(version.path),
+            error=str(failure),
+            # An error that the loader did not foresee has to be seen where it arose.
+            exc_info=not isinstance(error, ServingError),
+        )
 
     def _unload(self, version: _Version) -> None:
         with self.changed:

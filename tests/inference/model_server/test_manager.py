@@ -5,6 +5,7 @@ from typing import Any
 
 import grpc
 import pytest
+from structlog.testing import capture_logs
 
 from inference.model_server.errors import ServingError
 from inference.model_server.manager import VersionManager
@@ -17,6 +18,7 @@ class Shelf:
     def __init__(self) -> None:
         self.acts: list[str] = []
         self.broken: set[str] = set()
+        self.error: Exception = ServingError(grpc.StatusCode.DATA_LOSS, "broken")
         self.woken = 0
         self.manager = VersionManager(self.load, self.wake)
 
@@ -27,7 +29,7 @@ class Shelf:
     def load(self, path: Path) -> Any:
         """Load a version, unless it is broken."""
         if path.name in self.broken:
-            raise ServingError(grpc.StatusCode.DATA_LOSS, f"{path.name} is broken")
+            raise self.error
         self.acts.append(f"load {path.name}")
         return Loaded(self, path.name)
 
@@ -78,6 +80,29 @@ def test_old_stays_while_new_is_broken(shelf: Shelf) -> None:
     shelf.broken = {"2"}
     assert shelf.want(2) == []
     assert shelf.states() == {2: State.END, 1: State.AVAILABLE}
+    assert shelf.want(3) == ["load 3", "close 1"]
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (ServingError(grpc.StatusCode.DATA_LOSS, "broken"), "DATA_LOSS: broken"),
+        (FileNotFoundError("gone"), "NOT_FOUND: gone"),
+        (PermissionError("no entry"), "UNKNOWN: PermissionError: no entry"),
+        (MemoryError(), "UNKNOWN: MemoryError: "),
+    ],
+)
+def test_whatever_loading_raises_ends_the_version(
+    shelf: Shelf, error: Exception, status: str
+) -> None:
+    """With its status and a line in the log; the one before it serves, the next is loaded."""
+    shelf.want(1)
+    shelf.broken, shelf.error = {"2"}, error
+    with capture_logs() as logs:
+        assert shelf.want(2) == []
+    assert [e["error"] for e in logs if e["event"] == "model_load_failed"] == [status]
+    assert shelf.states() == {2: State.END, 1: State.AVAILABLE}
+    assert str(shelf.manager.states.of("m")[2].error) == status
     assert shelf.want(3) == ["load 3", "close 1"]
 
 

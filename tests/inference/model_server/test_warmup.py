@@ -4,12 +4,21 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import grpc
+import numpy as np
 import pytest
 import tensorflow as tf
 from tensorflow_serving.apis import get_model_status_pb2, prediction_log_pb2
 
-from inference.model_server import warmup
-from tests.inference.model_server.conftest import Api, model_config, product_request
+from inference.model_server import loading, warmup
+from inference.model_server.servable import Servable
+from tests.inference.model_server.conftest import (
+    Api,
+    model_config,
+    product_request,
+    wait_until,
+)
+from tests.inference.model_server.test_server import health
 
 Publish = Callable[[int], Path]
 
@@ -121,3 +130,27 @@ def test_a_record_of_another_kind_keeps_the_version_out(
     _, api = start(model_config(base_path))
     api.wait_for({3: "END"})
     assert error_of(api, 3) == "Unsupported log_type for warmup: 5"
+
+
+def test_an_unforeseen_error_ends_the_version_too(
+    start: Any, base_path: Path, prepared: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its status is told, a reload does not wait for it, health settles, its memory is freed."""
+    met: list[Servable] = []
+
+    def forbidden(servable: Servable) -> int:
+        met.append(servable)
+        raise PermissionError("not for you")
+
+    monkeypatch.setattr(loading, "warm_up", forbidden)
+    add_records(prepared, predict_log(1).SerializeToString())
+    prepared.rename(base_path / "3")
+    _, api = start(model_config(base_path))
+    api.wait_for({3: "END"})
+    assert error_of(api, 3) == "PermissionError: not for you"
+    wait_until(lambda: health(api, "") == "SERVING")
+    with pytest.raises(grpc.RpcError, match=r"did not become available: .*not for you"):
+        api.reload(model_config(base_path), model_config(base_path, name="again"))
+    for servable in met:
+        with pytest.raises(tf.errors.CancelledError, match="Session has been closed"):
+            servable.run({"serving_default_x:0": np.ones(1, np.float32)}, ["y:0"])
