@@ -32,6 +32,10 @@ _TYPES: Final[dict[int, tuple[np.dtype[Any], str]]] = {
 }
 _NUMBERS: Final = {dtype: number for number, (dtype, _) in _TYPES.items()}
 
+# Fields of int32 that carry narrower types (half_val: the bits of a float16): what does not fit
+# loses its upper bits, as in C++'s conversion.
+_NARROWED: Final = {"int_val": np.dtype(np.int32), "half_val": np.dtype(np.int32)}
+
 # A few bytes can claim any shape; what no gRPC message could carry is not allocated for it.
 _MOST_BYTES: Final = 2**31
 
@@ -80,7 +84,9 @@ def decode(proto: Any) -> np.ndarray:
     Fewer typed values than elements: the last one is repeated, none at all means zeros.
 
     Raises:
-        BadTensor: unknown type, no definite shape, or content that does not fit the shape.
+        BadTensor: unknown type, no definite shape, content that does not fit the shape, or a
+            shape that numpy has not: of more than 64 dimensions (TensorFlow knows 254), or empty
+            with a dimension beyond memory.
     """
     known = _TYPES.get(proto.dtype)
     if known is None:
@@ -96,18 +102,29 @@ def decode(proto: Any) -> np.ndarray:
     if content and proto.dtype != STRING:
         if len(content) != count * dtype.itemsize:
             raise BadTensor(f"{len(content)} bytes do not fill shape {list(shape)} of {dtype}")
-        return np.frombuffer(content, dtype).reshape(shape)
-    return _from_typed(getattr(proto, field), dtype, count).reshape(shape)
+        return _shaped(np.frombuffer(content, dtype), shape)
+    flat = _from_typed(getattr(proto, field), dtype, _NARROWED.get(field, dtype), count)
+    return _shaped(flat, shape)
 
 
-def _from_typed(values: Any, dtype: np.dtype[Any], count: int) -> np.ndarray:
+def _shaped(flat: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    try:
+        return flat.reshape(shape)
+    except ValueError as error:
+        raise BadTensor(str(error)) from error
+
+
+def _from_typed(
+    values: Any, dtype: np.dtype[Any], read_as: np.dtype[Any], count: int
+) -> np.ndarray:
     given = min(len(values), count)
     if not given:
         return np.full(count, b"" if dtype.hasobject else 0, dtype)
-    if dtype == np.float16:  # its bits, each in an int32
-        flat = np.fromiter(values[:given], np.uint16, given).view(np.float16)
+    flat = np.fromiter(values[:given], read_as, given)
+    if dtype == np.float16:
+        flat = flat.astype(np.uint16).view(np.float16)
     else:
-        flat = np.fromiter(values[:given], dtype, given)
+        flat = flat.astype(dtype, copy=False)
     if given == count:
         return flat
     return np.concatenate([flat, np.full(count - given, flat[-1], dtype)])

@@ -77,6 +77,24 @@ def test_the_last_value_is_repeated() -> None:
     assert decode(proto).tolist() == [0, 0, 0, 0]
 
 
+@pytest.mark.parametrize(
+    ("dtype", "fields"),
+    [
+        (tf.uint8, {"int_val": [300, -1]}),
+        (tf.int8, {"int_val": [300, -129]}),
+        (tf.int16, {"int_val": [70_000, -40_000]}),
+        (tf.uint16, {"int_val": [-1, 70_000]}),
+        (tf.float16, {"half_val": [-1, 70_000]}),
+    ],
+)
+def test_a_value_too_wide_for_its_type_loses_its_upper_bits(dtype: Any, fields: Any) -> None:
+    """As TensorFlow's own `Tensor::FromProto` reads it, which `parse_tensor` calls."""
+    proto = tensor(dtype=dtype.as_datatype_enum, size=3, **fields)
+    back, theirs = decode(proto), tf.io.parse_tensor(proto.SerializeToString(), dtype).numpy()
+    assert back.dtype == theirs.dtype
+    assert back.tobytes() == theirs.tobytes()
+
+
 @pytest.mark.parametrize("message", MESSAGES)
 def test_strings(message: Any) -> None:
     """Text goes as UTF-8, comes back as bytes; an unset value is empty."""
@@ -100,9 +118,14 @@ def test_arrays_that_are_not_contiguous() -> None:
 
 def tensor(**fields: Any) -> Any:
     """A message with a shape of one dimension."""
-    size = fields.pop("size")
+    return shaped(fields.pop("size"), **fields)
+
+
+def shaped(*sizes: int, **fields: Any) -> Any:
+    """A message with a shape."""
     proto = serving_messages.TensorProto(**fields)
-    proto.tensor_shape.dim.add(size=size)
+    for size in sizes:
+        proto.tensor_shape.dim.add(size=size)
     return proto
 
 
@@ -113,10 +136,15 @@ def tensor(**fields: Any) -> Any:
         (tensor(dtype=1, size=-1), "not fully defined"),
         (tensor(dtype=20, size=1), "DataType 20"),
         (tensor(dtype=2, size=2**40, double_val=[1]), "too large"),
+        (shaped(*[1] * 65, dtype=1, float_val=[1]), "64, found 65"),
+        (shaped(*[1] * 65, dtype=1, tensor_content=b"1234"), "64, found 65"),
+        (shaped(*[1] * 65, dtype=7, string_val=[b"a"]), "64, found 65"),
+        (shaped(2**62, 0, dtype=1), "array is too big"),
+        (shaped(0, 2**62, dtype=7), "array is too big"),
     ],
 )
 def test_refuses_what_is_no_tensor(proto: Any, problem: str) -> None:
-    """Content that does not fit, no definite shape, an unknown type, a shape to exhaust memory."""
+    """Content that does not fit, no definite shape, an unknown type, a shape that is none here."""
     with pytest.raises(BadTensor, match=problem):
         decode(proto)
 

@@ -27,6 +27,7 @@ from tests.fuzzing.messages import TOKENS
 from tests.fuzzing.mutations import mutants
 from tests.inference.model_server.conftest import Api, product_request, values
 from tests.inference.model_server.test_rest import rest_port as rest_port
+from tests.inference.test_tensor_codec import shaped
 
 PREDICTION, MODELS = "/tensorflow.serving.PredictionService/", "/tensorflow.serving.ModelService/"
 METHODS: dict[str, Any] = {
@@ -106,6 +107,21 @@ def bases(method: str) -> list[Message]:
                 spec.version_label = label
             else:
                 spec.version.value = version
+        found.append(asked)
+    return found + (odd_predictions() if name == "Predict" else [])
+
+
+def odd_predictions() -> list[Message]:
+    """Of tensors that numpy has not, and of values too wide for their types."""
+    found: list[Message] = []
+    for tensor in (
+        shaped(*[1] * 65, dtype=1, float_val=[1]),
+        shaped(2**62, 0, dtype=1),
+        shaped(2, dtype=4, int_val=[300, -1]),
+        shaped(2, dtype=19, half_val=[-1, 70_000]),
+    ):
+        asked = product_request(1)
+        asked.inputs["x"].ParseFromString(tensor.SerializeToString())
         found.append(asked)
     return found
 

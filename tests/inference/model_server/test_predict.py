@@ -18,6 +18,7 @@ from tests.inference.model_server.conftest import (
     running,
     values,
 )
+from tests.inference.test_tensor_codec import shaped
 
 INVALID = grpc.StatusCode.INVALID_ARGUMENT
 NOT_FOUND = grpc.StatusCode.NOT_FOUND
@@ -153,6 +154,8 @@ def test_refuses_wrong_inputs(api: Api) -> None:
     )
     request = product_request(1)
     request.inputs["x"].tensor_content = b"123"
+    assert refusal(api, request) == (INVALID, "tensor parsing error: x")
+    request.inputs["x"].ParseFromString(shaped(*[1] * 65, dtype=1).SerializeToString())
     assert refusal(api, request) == (INVALID, "tensor parsing error: x")
 
 
