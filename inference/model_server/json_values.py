@@ -1,8 +1,8 @@
 """JSON values to the values of one tensor, and a tensor's values to JSON (json_tensor.cc)."""
 
 import base64
-import binascii
 import json
+import re
 from typing import Any, Final
 
 import grpc
@@ -14,6 +14,7 @@ from inference.tensor_codec import STRING
 
 _DEBUG_CHARACTERS: Final = 256
 _BASE64_KEY: Final = "b64"
+_SPACE: Final = re.compile(r"[ \t\n\v\f\r]")
 # TensorFlow says of a tensor named so that its strings are bytes, not text.
 BYTES_SUFFIX: Final = "_bytes"
 
@@ -114,7 +115,7 @@ def _checked(value: Any, dtype: int) -> Any:
         if isinstance(value, dict):
             return decode_base64(value)
         fits = isinstance(value, str)
-        return value.encode() if fits else _refuse(value, dtype)
+        return to_bytes(value) if fits else _refuse(value, dtype)
     if dtype in _FLOATS:
         fits = is_number
     elif dtype in _INTS:
@@ -139,15 +140,31 @@ def _refuse(value: Any, dtype: int) -> Any:
     )
 
 
+def to_bytes(text: str) -> bytes:
+    """A string's bytes: UTF-8, in which half a surrogate pair is written like any character."""
+    return text.encode("utf-8", "surrogatepass")
+
+
 def decode_base64(value: dict[str, Any]) -> bytes:
-    """The bytes of an object that stands for bytes."""
+    """The bytes of an object that stands for bytes.
+
+    Spaces are skipped, and padding may be left out or written as dots (`absl::Base64Unescape`).
+
+    Raises:
+        ServingError: INVALID_ARGUMENT; not such an object, or not base64.
+    """
     if not is_base64(value):
         raise invalid_argument(
             f"JSON Value: {debug_string(value)} not formatted correctly for base64 data"
         )
+    packed = _SPACE.sub("", value[_BASE64_KEY])
+    digits = packed.rstrip("=.")
+    missing = -len(digits) % 4
     try:
-        return base64.b64decode(value[_BASE64_KEY], validate=True)
-    except (binascii.Error, ValueError) as error:
+        if len(packed) - len(digits) not in (0, missing):
+            raise ValueError("wrong padding")
+        return base64.b64decode(digits + "=" * missing, validate=True)
+    except ValueError as error:
         raise invalid_argument("Unable to base64 decode") from error
 
 

@@ -35,8 +35,8 @@ from inference.model_server.rest_examples import (
 from inference.model_server.rest_json import (
     fill_predict,
     fill_signature,
-    parse_body,
     predict_answer,
+    reading,
 )
 
 log = structlog.get_logger(__name__)
@@ -82,7 +82,7 @@ class RestApi:
     def __init__(self, requests: Requests, metrics: Metrics) -> None:
         self._requests = requests
         self._metrics = metrics
-        self._infer: dict[str, Callable[[Any, dict[str, Any]], dict[str, Any]]] = {
+        self._infer: dict[str, Callable[[Any, bytes], dict[str, Any]]] = {
             "predict": self._predict,
             "classify": self._classify,
             "regress": self._regress,
@@ -116,7 +116,7 @@ class RestApi:
         method = parts["method"]
         request = _REQUEST[method]()
         _fill_spec(request.model_spec, model, parts)
-        return json.dumps(self._infer[method](request, parse_body(body)))
+        return json.dumps(self._infer[method](request, body))
 
     def _ask(self, model: str, parts: dict[str, str], _body: bytes) -> str:
         if not model:
@@ -124,18 +124,17 @@ class RestApi:
         is_metadata = parts.get("part") == "metadata"
         return self._metadata(model, parts) if is_metadata else self._status(model, parts)
 
-    def _predict(self, request: Any, document: dict[str, Any]) -> dict[str, Any]:
-        form = fill_predict(document, request, self._requests.signature_inputs)
+    def _predict(self, request: Any, body: bytes) -> dict[str, Any]:
+        with reading(body) as document:
+            form = fill_predict(document, request, self._requests.signature_inputs)
         return predict_answer(self._requests.predict(request), form)
 
-    def _classify(self, request: Any, document: dict[str, Any]) -> dict[str, Any]:
-        fill_signature(document, request.model_spec)
-        fill_examples(document, request.input)
+    def _classify(self, request: Any, body: bytes) -> dict[str, Any]:
+        _read_examples(body, request)
         return classification_answer(self._requests.classify(request))
 
-    def _regress(self, request: Any, document: dict[str, Any]) -> dict[str, Any]:
-        fill_signature(document, request.model_spec)
-        fill_examples(document, request.input)
+    def _regress(self, request: Any, body: bytes) -> dict[str, Any]:
+        _read_examples(body, request)
         return regression_answer(self._requests.regress(request))
 
     def _status(self, model: str, parts: dict[str, str]) -> str:
@@ -164,14 +163,26 @@ class RestApi:
         )
 
 
+def _read_examples(body: bytes, request: Any) -> None:
+    with reading(body) as document:
+        fill_signature(document, request.model_spec)
+        fill_examples(document, request.input)
+
+
 def _fill_spec(spec: Any, model: str, parts: dict[str, str]) -> None:
     spec.name = model
     if "version" in parts:
-        if int(parts["version"]) > _MAX_VERSION:
-            raise invalid_argument(f"Failed to convert version: {parts['version']} to numeric.")
-        spec.version.value = int(parts["version"])
+        spec.version.value = _version(parts["version"])
     if "label" in parts:
         spec.version_label = unquote(parts["label"])
+
+
+def _version(digits: str) -> int:
+    # Thousands of digits are no number for Python, and too large a one anyway.
+    significant = digits.lstrip("0")[: len(str(_MAX_VERSION)) + 1]
+    if (version := int(significant or "0")) > _MAX_VERSION:
+        raise invalid_argument(f"Failed to convert version: {digits} to numeric.")
+    return version
 
 
 class _Server(ThreadingHTTPServer):

@@ -8,7 +8,13 @@ from typing import Any, Final
 import numpy as np
 
 from inference.model_server.errors import ServingError, invalid_argument
-from inference.model_server.json_values import debug_string, decode_base64, is_base64, json_type
+from inference.model_server.json_values import (
+    debug_string,
+    decode_base64,
+    is_base64,
+    json_type,
+    to_bytes,
+)
 
 _CONTEXT: Final = "context"
 _EXAMPLES: Final = "examples"
@@ -88,7 +94,7 @@ def _typed(value: Any, name: str) -> tuple[str, Any]:
     if isinstance(value, bool):
         return "int64_list", int(value)
     if isinstance(value, str):
-        return "bytes_list", value.encode()
+        return "bytes_list", to_bytes(value)
     if isinstance(value, float):
         return "float_list", value
     if isinstance(value, int):

@@ -5,7 +5,10 @@ name), and its answer likewise (`predictions`, `outputs`). Source: json_tensor.c
 """
 
 import json
-from collections.abc import Callable, Mapping
+import math
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, Final, Literal
 
 import numpy as np
@@ -22,24 +25,68 @@ _SIGNATURE: Final = "signature_name"
 _INSTANCES: Final = "instances"
 _INPUTS: Final = "inputs"
 
+_LEAST: Final = -(2**63)
+_MOST: Final = 2**64 - 1
+_MOST_DIGITS: Final = len(str(_MOST))
+# The first half of a pair must be followed by the second; the second alone is let through.
+_ESCAPED_HIGH: Final = re.compile(r"\\u[dD][89abAB]")
+_HIGH: Final = re.compile("[\ud800-\udbff]")
+
+
+@contextmanager
+def reading(body: bytes) -> Iterator[dict[str, Any]]:
+    """Parse a body for the block that takes a request out of it.
+
+    What Python or numpy cannot take from JSON is the caller's fault, wherever they meet it: text
+    that is no UTF-8, half a surrogate pair in a name, lists in more than 64 lists, or in more
+    than Python can follow.
+
+    Raises:
+        ServingError: INVALID_ARGUMENT; no JSON, not an object, or nothing that can be read.
+    """
+    try:
+        yield parse_body(body)
+    except (ValueError, OverflowError, RecursionError) as error:
+        raise invalid_argument(f"JSON Parse error: {error}") from error
+
 
 def parse_body(body: bytes) -> dict[str, Any]:
     """Parse a body; NaN and infinities are read, what follows the value is not.
 
     Raises:
         ServingError: INVALID_ARGUMENT; no JSON, or not an object.
+        ValueError, RecursionError: see `reading`.
     """
     if not body:
         raise invalid_argument("JSON Parse error: The document is empty")
+    text = body.decode("utf-8-sig").lstrip()
     try:
-        document, _ = json.JSONDecoder().raw_decode(body.decode("utf-8").lstrip())
+        document, _ = _DECODER.raw_decode(text)
     except json.JSONDecodeError as error:
         raise invalid_argument(f"JSON Parse error: {error.msg} at offset: {error.pos}") from error
-    except (UnicodeDecodeError, RecursionError) as error:
-        raise invalid_argument(f"JSON Parse error: {error}") from error
+    # Python has joined the pairs by now: what is left of them is alone.
+    if _ESCAPED_HIGH.search(text) and _HIGH.search(json.dumps(document, ensure_ascii=False)):
+        raise invalid_argument("JSON Parse error: The surrogate pair in string is invalid.")
     if not isinstance(document, dict):
         raise invalid_argument(f"JSON Value: {debug_string(document)} Is not object")
     return document
+
+
+def _double(digits: str) -> float:
+    value = float(digits)
+    if math.isinf(value):
+        raise invalid_argument("JSON Parse error: Number too big to be stored in double.")
+    return value
+
+
+def _integer(digits: str) -> int | float:
+    """What fits 64 bits, with or without a sign; anything longer is a double (RapidJSON)."""
+    if len(digits) <= _MOST_DIGITS and _LEAST <= (value := int(digits)) <= _MOST:
+        return value
+    return _double(digits)
+
+
+_DECODER: Final = json.JSONDecoder(parse_int=_integer, parse_float=_double)
 
 
 def fill_signature(document: dict[str, Any], spec: Any) -> None:
@@ -141,7 +188,12 @@ def _from_rows(document: dict[str, Any], infos: TensorInfos) -> dict[str, np.nda
                 f"Expecting {wanted} but got {got} at item {number} of input list"
             )
         _add_row(row if named else {next(iter(infos)): row}, number, named, infos, columns)
-    return {name: np.stack(values) for name, values in columns.items()}
+    return {name: _stacked(values) for name, values in columns.items()}
+
+
+def _stacked(rows: list[np.ndarray]) -> np.ndarray:
+    """As `np.stack`, but a dimension too many is a ValueError, as everywhere else in numpy."""
+    return np.concatenate([row.ravel() for row in rows]).reshape(len(rows), *rows[0].shape)
 
 
 def _add_row(

@@ -8,6 +8,7 @@ out: a request of it that says something replaces the models that are asked here
 import http.client
 import random
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 import grpc
@@ -53,15 +54,26 @@ BODIES = (
     b'{"inputs": {"x": [1.0, 2e38]}, "signature_name": "total"}',
     b'{"instances": [{"x": 1.5}, {"x": -0.0}]}',
     b'{"examples": [{"x": 1.0, "name": {"b64": "aGk="}}], "context": {}}',
+    rb'{"inputs": {"point": [[1, 2]], "name_bytes": ["\ud83d\ude00"]}}',
+    b'{"inputs": {"point": [[1, 2]], "name_bytes": [{"b64": "aGk"}]}}',
+    b'{"signature_name": "regress", "examples": [{"x": 0.5}, {"x": [12345678901]}]}',
+    b'{"inputs": %s1%s, "signature_name": "total"}' % (b"[" * 63, b"]" * 63),
 )
 PATHS = (
     b"/v1/models/m:predict",
     b"/v1/models/m/versions/3:predict",
     b"/v1/models/m/labels/stable:classify",
+    b"/v1/models/pair:predict",
+    b"/v1/models/e:regress",
     b"/v1/models/m/metadata",
     b"/v1/models/m/versions/2",
 )
-JSON_TOKENS = (b"[" * 500, b"1e999", b"NaN", b'{"b64":', b"\\ud800", b"null", b"\xff")
+JSON_TOKENS = (
+    *(b"[" * 500, b"[[", b"]]", b"1e999", b"NaN", b"9" * 5_000, b"1" + b"0" * 400),
+    *(b'{"b64":', b'{"b64":"aGk"}', b"\\ud800", b"\\udc00", b'"\\ud800"', b"null", b"\xff"),
+)
+PATH_TOKENS = (b"%00", b"..", b"/" * 50, b":", b"9" * 20, b"9" * 5_000)
+FEW_REST, MANY_REST = 200, 50_000
 
 
 def good(name: str) -> Message:
@@ -190,16 +202,36 @@ def ask_rest(port: int, method: str, path: bytes, body: bytes) -> int:
         connection.close()
 
 
+def inputs_of_rest(rng: random.Random) -> Iterator[tuple[bytes, bytes]]:
+    """Paths and bodies without end: each path with some bodies, all of them harmed or not."""
+    while True:
+        for path in mutants(rng.choice(PATHS), rng, 6, PATH_TOKENS):
+            if any(byte <= 0x20 or byte == 0x7F for byte in path):
+                continue  # no request line, but something else
+            for body in mutants(rng.choice(BODIES), rng, 3, JSON_TOKENS):
+                yield path, body
+
+
+def fuzz_rest(port: int, seed: int, count: int) -> set[int]:
+    """Send so many inputs; return the statuses that were met."""
+    met = set()
+    with capture_logs() as logs:
+        for path, body in islice(inputs_of_rest(random.Random(seed)), count):
+            status = ask_rest(port, "POST" if b":" in path else "GET", path, body)
+            assert status < 500, (path, body, status)
+            met.add(status)
+    assert [entry for entry in logs if entry["log_level"] == "error"] == []
+    return met
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_no_json_and_no_path_breaks_rest(rest_port: int, seed: int) -> None:
     """Whatever is sent, the answer is the caller's fault or a good one, never a server error."""
-    rng = random.Random(seed)
-    with capture_logs() as logs:
-        for good_path in PATHS:
-            for path in mutants(good_path, rng, 12, (b"%00", b"..", b"/" * 50, b":")):
-                if any(byte <= 0x20 or byte == 0x7F for byte in path):
-                    continue  # no request line, but something else
-                for body in mutants(rng.choice(BODIES), rng, 3, JSON_TOKENS):
-                    status = ask_rest(rest_port, "POST" if b":" in path else "GET", path, body)
-                    assert status < 500, (path, body, status)
-    assert [entry for entry in logs if entry["log_level"] == "error"] == []
+    assert fuzz_rest(rest_port, seed, FEW_REST) >= {200, 400, 404}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1_800)
+def test_no_json_and_no_path_breaks_rest_in_the_long_run(rest_port: int) -> None:
+    """The same, 50,000 of them."""
+    fuzz_rest(rest_port, MANY_REST, MANY_REST)
