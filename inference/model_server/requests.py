@@ -15,7 +15,7 @@ from tensorflow_serving.apis import get_model_metadata_pb2, get_model_status_pb2
 from inference.model_server import classify as examples
 from inference.model_server import predict as tensors
 from inference.model_server.core import ServerCore
-from inference.model_server.errors import ServingError, invalid_argument
+from inference.model_server.errors import from_exception, invalid_argument
 from inference.model_server.metrics import Metrics
 from inference.model_server.servable import Servable
 from inference.model_server.states import VersionStatus
@@ -132,7 +132,7 @@ class Requests:
 def counted(
     metrics: Metrics, api: str, entrypoint: str, model: Callable[[], str]
 ) -> Iterator[None]:
-    """Count a request by its status, and its latency if it succeeded.
+    """Count a request by the status that its caller sees, and its latency if it succeeded.
 
     Args:
         metrics: where.
@@ -141,17 +141,14 @@ def counted(
         model: the model's name; asked at the end, when REST knows it.
     """
     started = time.perf_counter()
-    status = "INTERNAL"
     try:
         yield
-        status = "OK"
-        elapsed_us = (time.perf_counter() - started) * 1e6
-        metrics.request_latency.observe(elapsed_us, model(), api, entrypoint)
-    except ServingError as error:
-        status = error.code.name
+    except Exception as error:
+        metrics.request_count.add(model(), from_exception(error).code.name)
         raise
-    finally:
-        metrics.request_count.add(model(), status)
+    elapsed_us = (time.perf_counter() - started) * 1e6
+    metrics.request_latency.observe(elapsed_us, model(), api, entrypoint)
+    metrics.request_count.add(model(), "OK")
 
 
 def _spec(request: Any) -> Any:

@@ -1,5 +1,6 @@
 """Metrics under TF Serving's names."""
 
+import urllib.error
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
@@ -7,9 +8,13 @@ from typing import Any
 
 import grpc
 import pytest
+import tensorflow as tf
 from prometheus_client.parser import text_string_to_metric_families
+from structlog.testing import capture_logs
 
+from inference.model_server.errors import ServingError
 from inference.model_server.metrics import LATENCY_LIMITS_US, PATH, Counter, Histogram, Metrics
+from inference.model_server.servable import Servable
 from tests.inference.model_server.conftest import model_config, product_request
 
 
@@ -69,3 +74,42 @@ def test_requests_are_counted(start: Any, base_path: Path, publish: Callable[[in
     assert f'{serving}request_latency_bucket{{{labels},le="+Inf"}} 2' in lines
     labels = 'model_name="m",API="Predict",runtime="TF1"'
     assert f"{serving}runtime_latency_count{{{labels}}} 2" in lines
+
+
+FAILURES = {
+    grpc.StatusCode.UNAVAILABLE: ServingError(grpc.StatusCode.UNAVAILABLE, "full"),
+    grpc.StatusCode.RESOURCE_EXHAUSTED: tf.errors.ResourceExhaustedError(None, None, "OOM"),
+    grpc.StatusCode.UNKNOWN: RuntimeError("unforeseen"),
+}
+
+
+def test_a_failure_is_counted_by_the_status_on_the_wire(
+    start: Any,
+    base_path: Path,
+    publish: Callable[[int], Path],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whatever a model's run ends with: over gRPC and over REST the same name is counted."""
+    publish(2)
+    server, api = start(model_config(base_path), rest_port=0)
+    api.wait_for({2: "AVAILABLE"})
+    raised: list[Exception] = []
+
+    def run(*_: Any) -> Any:
+        raise raised[-1]
+
+    monkeypatch.setattr(Servable, "run", run)
+    with capture_logs():
+        for status, error in FAILURES.items():
+            raised.append(error)
+            with pytest.raises(grpc.RpcError) as caught:
+                api.predict(product_request(1))
+            assert caught.value.code() is status
+            url = f"http://127.0.0.1:{server.rest_port}/v1/models/m:predict"
+            with pytest.raises(urllib.error.HTTPError):
+                urllib.request.urlopen(url, b'{"inputs": [1]}', timeout=20)
+    counts = [line for line in server.metrics.page().splitlines() if "request_count{" in line]
+    assert sorted(counts) == sorted(
+        f':tensorflow:serving:request_count{{model_name="m",status="{status.name}"}} 2'
+        for status in FAILURES
+    )
