@@ -12,6 +12,7 @@ import time
 from collections import Counter
 from dataclasses import dataclass
 
+import msgspec
 import numpy as np
 from threadpoolctl import threadpool_limits
 
@@ -84,9 +85,7 @@ class Watch:
         self._state = decide(seen, self._state, self._policy, now_s, lambda: "audit")
         if self._state.pending is not None:
             self.asked.append(self.window.taken)
-            self._state = TriggerState(
-                self._state.since_s, self._state.last_request_s, self._state.answered
-            )
+            self._state = msgspec.structs.replace(self._state, pending=None)
 
 
 class Stream:

@@ -7,6 +7,7 @@ rhythm, which is no drift. A few users make most choices.
 
 from dataclasses import dataclass
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -111,7 +112,7 @@ class OutcomeDrift:
         state = decide(seen, self._state, self._policy, now_s, lambda: "audit")
         if state.pending is not None:
             self.asked.append(self.taken)
-        self._state = TriggerState(state.since_s, state.last_request_s, state.answered)
+        self._state = msgspec.structs.replace(state, pending=None)
 
 
 def figures(

@@ -292,6 +292,12 @@ class Settings(BaseSettings):
     )
     drift_min_answers: int = Field(1_000, ge=1, description="fewer answers say nothing of drift")
     retrain_cooldown_s: float = Field(3_600, ge=0, description="no second request within this time")
+    retrain_again_s: float = Field(
+        86_400,
+        ge=0,
+        description="drift or accuracy that a training did not mend, for it was refused, failed or "
+        "rolled back, asks again after this, seconds",
+    )
     rollout_direct: bool = Field(
         False, description="a new pair that passed the gate serves everybody at once, on no trial"
     )

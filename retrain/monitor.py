@@ -167,6 +167,7 @@ class Monitor:
                 },
                 accuracy=self._outcomes.accuracy(),
                 window_s=self._watch.window.span_s,
+                version=model.version,
             )
         return self._triggers.look(seen)
 

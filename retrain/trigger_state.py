@@ -10,6 +10,7 @@ import structlog
 from contracts.settings import Settings
 from retrain.keys import Keys
 from retrain.publish import Outbox
+from retrain.request_end import has_ended
 from retrain.triggers import Observation, Policy, TriggerState, decide, new_audit_id
 
 _log = structlog.get_logger(__name__)
@@ -32,6 +33,7 @@ class Triggers:
         audit_id: Callable[[], str] = new_audit_id,
     ) -> None:
         self._topic = settings.topics.retrain
+        self._prefix = settings.key_prefix
         self._policy = Policy.of(settings)
         self._key = Keys(settings.key_prefix).triggers
         self._redis = client
@@ -47,7 +49,9 @@ class Triggers:
                 look sends it.
         """
         now_s = self._clock()
-        state = self._update(lambda s: decide(seen, s, self._policy, now_s, self._audit_id))
+        state = self._update(
+            lambda s: decide(seen, s, self._policy, now_s, self._audit_id, self._ended)
+        )
         request = state.pending
         if request is None:
             return None
@@ -60,6 +64,9 @@ class Triggers:
             causes=request.evidence.get("causes"),
         )
         return request.audit_id
+
+    def _ended(self, audit_id: str) -> bool:
+        return has_ended(self._redis, self._prefix, audit_id)
 
     def state(self) -> TriggerState:
         """The state as it is in Redis."""

@@ -25,7 +25,8 @@ SAMPLES = 1_000_000
 MAX_AGE_S = 7 * 86_400.0
 ACCURACY, ACCURACY_MARGIN = 0.80, 0.02
 TARGET_PSI = 0.2
-_PSI = "psi:"
+AGAIN_S = 86_400.0
+_PSI, _ACCURACY = "psi:", "accuracy"
 
 
 def new_audit_id() -> str:
@@ -47,6 +48,8 @@ class Policy:
         samples: new interactions that are worth a training.
         max_age_s: oldest that a training may become.
         cooldown_s: least time between two requests.
+        again_s: least time from a request of which no new pair came to the next for a cause that
+            stands.
     """
 
     psi: float
@@ -57,6 +60,7 @@ class Policy:
     accuracy: float = ACCURACY
     accuracy_rearm: float = ACCURACY + ACCURACY_MARGIN
     target_psi: float = TARGET_PSI
+    again_s: float = AGAIN_S
 
     def marks(self, column: str) -> tuple[float, float]:
         """PSI above which a column asks, and below which it may ask again."""
@@ -74,6 +78,7 @@ class Policy:
             accuracy=settings.accuracy_retrain,
             accuracy_rearm=settings.accuracy_retrain + ACCURACY_MARGIN,
             target_psi=settings.target_psi_retrain,
+            again_s=settings.retrain_again_s,
         )
 
 
@@ -89,6 +94,7 @@ class Observation:
         chance: PSI by column that sampling alone may reach (`retrain.psi`); absent: none.
         accuracy: of the model in service on what users chose (`retrain.served_quality`).
         window_s: from the oldest to the newest answer that was judged, Unix seconds.
+        version: of the model in service.
     """
 
     psi: Mapping[str, float] = field(default_factory=dict)
@@ -98,6 +104,7 @@ class Observation:
     chance: Mapping[str, float] = field(default_factory=dict)
     accuracy: float | None = None
     window_s: tuple[float, float] | None = None
+    version: int | None = None
 
 
 class TriggerState(msgspec.Struct, frozen=True):
@@ -110,12 +117,21 @@ class TriggerState(msgspec.Struct, frozen=True):
             `accuracy` (level 1: beyond the mark), `samples` (whole millions) and `schedule`
             (whole weeks).
         pending: a request that was decided on and may not have reached Kafka.
+        last_audit_id: of the last request; states of before this was kept have none.
+        asked_of: the version that was in service then.
     """
 
     since_s: float | None = None
     last_request_s: float | None = None
     answered: dict[str, int] = {}
     pending: RetrainRequested | None = None
+    last_audit_id: str | None = None
+    asked_of: int | None = None
+
+
+def never_ended(_audit_id: str) -> bool:
+    """Where nobody trains, as in a simulation of what the triggers would ask."""
+    return False
 
 
 def decide(
@@ -124,14 +140,26 @@ def decide(
     policy: Policy,
     now_s: float,
     audit_id: Callable[[], str] = new_audit_id,
+    ended: Callable[[str], bool] = never_ended,
 ) -> TriggerState:
     """Return the next state; its `pending` is new if a request is due.
 
     One cause gives one event: a cause asks when its level passes the one already answered, and is
     forgotten when its level falls (for PSI: below `psi_rearm`, so that a column that hovers around
-    the mark asks once). All causes that are due share one request. Within the cool-down they wait.
+    the mark asks once) or when what it led to has not helped (`_rearmed`). All causes that are due
+    share one request. Within the cool-down they wait.
+
+    Args:
+        seen: what is known now.
+        state: as the last look left it.
+        policy: marks and times.
+        now_s: Unix seconds.
+        audit_id: of a new request.
+        ended: whether the request of an audit id has come to its end, and so has the pair that
+            came of it.
     """
     since_s = now_s if state.since_s is None else state.since_s
+    state = _rearmed(seen, state, policy, now_s, ended)
     levels = _levels(seen, state, policy, now_s - (seen.trained_at_s or since_s))
     answered = {c: min(level, levels[c]) for c, level in state.answered.items() if c in levels}
     answered |= {c: level for c, level in state.answered.items() if c not in levels}
@@ -148,8 +176,39 @@ def decide(
         window=_window(seen),
     )
     return msgspec.structs.replace(
-        state, answered=answered | due, last_request_s=now_s, pending=request
+        state,
+        answered=answered | due,
+        last_request_s=now_s,
+        pending=request,
+        last_audit_id=request.audit_id,
+        asked_of=state.asked_of if seen.version is None else seen.version,
     )
+
+
+def _rearmed(
+    seen: Observation,
+    state: TriggerState,
+    policy: Policy,
+    now_s: float,
+    ended: Callable[[str], bool],
+) -> TriggerState:
+    """Forget which of a model's own causes were answered, if the answer is in and did not help.
+
+    A pair that learned mostly of the days before may drift like the one that it replaces, and a
+    rejected one replaces nothing. So once the last request has ended, the cause may ask again: of
+    another version in service at once, of the same one when `again_s` has passed. (Samples and age
+    have levels that grow, and need none of this.)
+    """
+    kept = {c: at for c, at in state.answered.items() if not c.startswith((_PSI, _ACCURACY))}
+    if len(kept) == len(state.answered) or state.pending is not None:
+        return state
+    another = None not in (seen.version, state.asked_of) and seen.version != state.asked_of
+    rested = state.last_request_s is None or now_s - state.last_request_s >= policy.again_s
+    if not (another or rested):
+        return state
+    if state.last_audit_id is not None and not ended(state.last_audit_id):
+        return state
+    return msgspec.structs.replace(state, answered=kept)
 
 
 def _levels(seen: Observation, state: TriggerState, policy: Policy, age_s: float) -> dict[str, int]:
@@ -158,11 +217,11 @@ def _levels(seen: Observation, state: TriggerState, policy: Policy, age_s: float
         levels["samples"] = seen.samples_since_training // policy.samples
     if seen.accuracy is not None:
         if seen.accuracy < policy.accuracy:
-            levels["accuracy"] = 1
+            levels[_ACCURACY] = 1
         elif seen.accuracy > policy.accuracy_rearm:
-            levels["accuracy"] = 0
+            levels[_ACCURACY] = 0
         else:
-            levels["accuracy"] = state.answered.get("accuracy", 0)
+            levels[_ACCURACY] = state.answered.get(_ACCURACY, 0)
     for column, psi in seen.psi.items():
         cause = _PSI + column
         mark, rearm = policy.marks(column)
@@ -182,7 +241,7 @@ def _cooling(state: TriggerState, policy: Policy, now_s: float) -> bool:
 def _reason(due: Mapping[str, int]) -> Reason:
     if any(cause.startswith(_PSI) for cause in due):
         return "psi"
-    if "accuracy" in due:
+    if _ACCURACY in due:
         return "accuracy"
     return "samples" if "samples" in due else "schedule"
 

@@ -3,18 +3,21 @@
 from collections.abc import Iterator
 from itertools import count
 
+import msgspec
 import pytest
 import redis
 
 from contracts.settings import Settings
 from online_features.redis_client import blocking_client_of
+from retrain.jobs import Job
+from retrain.keys import Keys
 from retrain.publish import NotPublished
 from retrain.trigger_state import Triggers
 from retrain.triggers import Observation
 from tests.retrain.conftest import Remembering
 
-DRIFTED = Observation(psi={"distance": 0.5}, samples_since_training=0, trained_at_s=1e9)
-NOW_S = 1e9
+DRIFTED = Observation({"distance": 0.5}, samples_since_training=0, trained_at_s=1e9, version=1)
+NOW_S, DAY_S = 1e9, 86_400.0
 
 
 @pytest.fixture
@@ -68,3 +71,32 @@ def test_twins_ask_once(settings: Settings, client: redis.Redis, outbox: Remembe
     assert mine.look(DRIFTED) is None
     assert interfered == ["audit-0"]
     assert [request.audit_id for request in outbox.requests] == ["audit-0"]
+
+
+def test_a_rejected_training_lets_its_cause_ask_again_after_a_day(
+    settings: Settings, client: redis.Redis, outbox: Remembering
+) -> None:
+    """How the request ended is read from the trainer's record."""
+
+    def look(at_s: float, audit_id: str) -> str | None:
+        return Triggers(settings, client, outbox, lambda: at_s, lambda: audit_id).look(DRIFTED)
+
+    assert look(NOW_S, "first") == "first"
+    assert look(NOW_S + DAY_S, "second") is None
+    record = msgspec.json.encode(Job("first", "rejected"))
+    client.set(Keys(settings.key_prefix).job("first"), record)
+    assert look(NOW_S + DAY_S - 1, "second") is None
+    assert look(NOW_S + DAY_S, "second") == "second"
+
+
+def test_a_state_of_before_versions_were_kept_is_read(
+    settings: Settings, client: redis.Redis, outbox: Remembering
+) -> None:
+    """It knows not of whom, nor under which id it asked: what it answered stands for a day."""
+    old = (
+        f'{{"since_s":1.0,"last_request_s":{NOW_S},"answered":{{"psi:distance":1}},"pending":null}}'
+    )
+    client.set(Keys(settings.key_prefix).triggers, old)
+    for after_s, asks in ((3_600, None), (DAY_S, "audit")):
+        asked = Triggers(settings, client, outbox, lambda s=NOW_S + after_s: s, lambda: "audit")  # type: ignore[misc]
+        assert asked.look(DRIFTED) == asks

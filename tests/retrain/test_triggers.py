@@ -1,7 +1,9 @@
 """When a training is asked for: pure decisions, with the clock in hand."""
 
 from itertools import count
+from typing import Any
 
+import msgspec
 import pytest
 
 from contracts.events import RetrainRequested
@@ -19,20 +21,29 @@ class Asked:
 
     def __init__(self, policy: Policy = POLICY) -> None:
         self.state = TriggerState()
+        self.ended: set[str] = set()
         self._policy = policy
         self._ids = (f"audit-{i}" for i in count())
 
     def look(self, now_s: float, seen: Observation) -> RetrainRequested | None:
-        self.state = decide(seen, self.state, self._policy, now_s, lambda: next(self._ids))
-        request = self.state.pending
-        self.state = TriggerState(
-            self.state.since_s, self.state.last_request_s, self.state.answered
+        self.state = decide(
+            seen,
+            self.state,
+            self._policy,
+            now_s,
+            lambda: next(self._ids),
+            self.ended.__contains__,
         )
+        request = self.state.pending
+        self.state = msgspec.structs.replace(self.state, pending=None)
         return request
 
+    def asked(self, now_s: float, seen: Observation) -> bool:
+        return self.look(now_s, seen) is not None
 
-def psi(**columns: float) -> Observation:
-    return Observation(psi=columns, samples_since_training=0, trained_at_s=NOW_S)
+
+def psi(version: int = 1, /, **columns: float) -> Observation:
+    return Observation(columns, samples_since_training=0, trained_at_s=NOW_S, version=version)
 
 
 def test_nothing_is_asked_for_without_a_cause() -> None:
@@ -156,8 +167,9 @@ def test_a_request_that_was_not_sent_is_kept_and_no_other_is_made() -> None:
 
 def test_the_policy_comes_from_the_settings() -> None:
     """The mark is the setting; half of it arms again."""
-    policy = Policy.of(Settings(psi_retrain=0.3, retrain_cooldown_s=5))
-    assert (policy.psi, policy.psi_rearm, policy.cooldown_s) == (0.3, 0.15, 5)
+    policy = Policy.of(Settings(psi_retrain=0.3, retrain_cooldown_s=5, retrain_again_s=7))
+    assert (policy.psi, policy.psi_rearm) == (0.3, 0.15)
+    assert (policy.cooldown_s, policy.again_s) == (5, 7)
 
 
 def accuracy(value: float | None) -> Observation:
@@ -182,6 +194,64 @@ def test_an_accuracy_that_is_unknown_for_a_while_has_not_recovered() -> None:
     looks = [accuracy(0.7), accuracy(None), accuracy(0.7)]
     requests = [asked.look(NOW_S + i * 4_000, seen) for i, seen in enumerate(looks)]
     assert [request is not None for request in requests] == [True, False, False]
+
+
+@pytest.mark.parametrize(
+    "cause",
+    [{"psi": {"a": 0.5}}, {"psi": {"target": 0.5}}, {"accuracy": 0.7}],
+    ids=["column", "target", "accuracy"],
+)
+def test_a_cause_that_a_new_pair_did_not_mend_asks_once_more(cause: dict[str, Any]) -> None:
+    """Of each version once, when what was asked for has ended and the cool-down is over."""
+    asked = Asked()
+    first, second = (Observation(**cause, trained_at_s=NOW_S, version=v) for v in (1, 2))
+    assert asked.asked(NOW_S, first)
+    # A pair of before came into service; the one that was asked for is still being trained.
+    assert not asked.asked(NOW_S + 3_600, second)
+    asked.ended.add("audit-0")
+    assert asked.asked(NOW_S + 3_601, second)
+    asked.ended.add("audit-1")
+    assert not any(asked.asked(NOW_S + 3_601 + hour * 3_600, second) for hour in range(24))
+
+
+def test_a_new_pair_that_drifts_at_once_waits_for_the_cool_down() -> None:
+    """It was trained and promoted within minutes."""
+    asked = Asked()
+    assert asked.asked(NOW_S, psi(a=0.5))
+    asked.ended.add("audit-0")
+    assert not asked.asked(NOW_S + 3_599, psi(2, a=0.5))
+    assert asked.asked(NOW_S + 3_600, psi(2, a=0.5))
+
+
+@pytest.mark.parametrize("seen", [{"psi": {"a": 0.5}}, {"accuracy": 0.7}], ids=["psi", "accuracy"])
+def test_a_cause_whose_training_came_to_nothing_asks_once_a_day(seen: dict[str, Any]) -> None:
+    """Rejected, failed or rolled back: the version stays, the cause stands, the data have grown."""
+    asked = Asked()
+    stands = Observation(**seen, trained_at_s=NOW_S, version=1)
+    found = []
+    for hour in range(50):
+        if asked.asked(NOW_S + hour * 3_600, stands):
+            found.append(hour)
+            asked.ended.add(f"audit-{len(found) - 1}")
+    assert found == [0, 24, 48]
+
+
+def test_a_cause_waits_for_the_trial_of_its_pair() -> None:
+    """A canary takes a week; when it was rolled back, the cause may ask again."""
+    asked = Asked()
+    assert asked.asked(NOW_S, psi(a=0.5))
+    assert not any(asked.asked(NOW_S + day * DAY_S, psi(a=0.5)) for day in range(1, 7))
+    asked.ended.add("audit-0")
+    assert asked.asked(NOW_S + 6.5 * DAY_S, psi(a=0.5))
+
+
+def test_a_column_that_hovers_after_a_failure_asks_for_nothing() -> None:
+    """It is armed again after a day, and asks when it passes the mark."""
+    asked = Asked()
+    assert asked.asked(NOW_S, psi(a=0.5))
+    asked.ended.add("audit-0")
+    assert not asked.asked(NOW_S + DAY_S, psi(a=0.19))
+    assert asked.asked(NOW_S + DAY_S + 5, psi(a=0.21))
 
 
 def test_a_psi_that_chance_may_reach_asks_for_nothing() -> None:
