@@ -21,7 +21,8 @@ from models.negatives import PER_POSITIVE
 from retrain.outcome_join import Joined, Waiting
 
 LISTED = 10
-#: Variants and versions that are remembered; the oldest version goes first.
+#: Variants and versions that are remembered; the one goes first that was answered with longest ago.
+#: By number it would be the one in service, as soon as enough canaries have failed.
 MOST_KEPT = 8
 
 
@@ -96,10 +97,11 @@ class ServedQuality:
 
     def _of(self, answer: Waiting) -> _Kept:
         key = (answer.variant, answer.version)
-        kept = self._kept.setdefault(key, _Kept(self._most))
+        kept = self._kept.pop(key, None) or _Kept(self._most)
         kept.told = None
+        self._kept[key] = kept
         if len(self._kept) > MOST_KEPT:
-            del self._kept[min(self._kept, key=lambda other: other[1])]
+            del self._kept[next(iter(self._kept))]
         return kept
 
     def all(self) -> dict[tuple[str, int], Quality]:

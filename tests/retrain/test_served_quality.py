@@ -160,13 +160,20 @@ def test_figures_are_of_the_newest_answers(drawn: Drawn) -> None:
     assert quality.conversion == pytest.approx((drawn.place[-50:] >= 0).mean())
 
 
-def test_the_oldest_version_is_forgotten() -> None:
-    """One more than are kept."""
-    joining = OutcomeJoin(WINDOWS, 100)
-    versions = range(1, MOST_KEPT + 2)
-    for version in versions:
-        joining.shown([served(f"r{version}", "u", version, NAMES, version=version)])
-    assert {version for _, version in told(joining)} == set(versions) - {1}
+def test_the_version_that_nobody_is_answered_with_is_forgotten() -> None:
+    """Eight canaries failed beside version 1, which goes on answering: the first canary goes."""
+    joining, quality = OutcomeJoin(WINDOWS, 100), ServedQuality(100)
+    canaries = range(2, MOST_KEPT + 2)
+    for version in canaries:
+        at_s = 1e5 * version
+        old = served(f"old{version}", "u", at_s, NAMES)
+        new = served(f"new{version}", "v", at_s, NAMES, variant="canary", version=version)
+        joining.shown([old, new])
+        joining.happened([done("nobody", "nowhere", "click", at_s + 9e4)])
+        quality.update(joining.advance())
+    kept = {("canary", version) for version in canaries} - {("canary", 2)}
+    assert set(quality.all()) == {("stable", 1)} | kept
+    assert quality.all()["stable", 1].answers == MOST_KEPT
 
 
 def test_nothing_known_is_nan() -> None:
