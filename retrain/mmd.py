@@ -16,8 +16,9 @@ from retrain.window import AnswerWindow
 
 Floats = NDArray[np.floating[Any]]
 PERMUTATIONS = 499
-#: Chance of a false alarm a look.
-ALPHA = 0.002
+#: Chance of a false alarm a look: with no drift, what is seen is as likely as any deal to be the
+#: largest of them all.
+ALPHA = 1 / (PERMUTATIONS + 1)
 #: Rows of either side that are dealt: the distances of larger samples follow by their sizes.
 DEALT = 500
 
@@ -28,7 +29,7 @@ class Discrepancy:
 
     Attributes:
         value: MMD^2.
-        threshold: passed by chance with probability ALPHA.
+        threshold: passed by chance with probability ALPHA: the largest of the deals.
         p_value: probability of such a distance, or a larger one, with no drift.
     """
 
@@ -36,9 +37,18 @@ class Discrepancy:
     threshold: float
     p_value: float
 
+    @classmethod
+    def of(cls, value: float, chance: Floats) -> "Discrepancy":
+        """What is seen, beside the distances [PERMUTATIONS] that chance gave."""
+        return cls(
+            value=value,
+            threshold=float(chance.max()),
+            p_value=(1 + int((chance >= value).sum())) / (1 + len(chance)),
+        )
+
     @property
     def drifted(self) -> bool:
-        """Whether MMD^2 lies above the threshold."""
+        """Whether MMD^2 lies above the threshold; so p_value <= ALPHA."""
         return self.value > self.threshold
 
 
@@ -74,12 +84,7 @@ class MeanDiscrepancy:
         size = window.size / float(likeness.effect(window.crowding))
         trained_size = reference.shares.answers(window.phi)
         trained_size /= float(likeness.effect(reference.crowding))
-        chance = self._dealt * (1 / size + 1 / trained_size)
-        return Discrepancy(
-            value=value,
-            threshold=float(np.quantile(chance, 1 - ALPHA)),
-            p_value=(1 + int((chance >= value).sum())) / (1 + len(chance)),
-        )
+        return Discrepancy.of(value, self._dealt * (1 / size + 1 / trained_size))
 
 
 def permuted(

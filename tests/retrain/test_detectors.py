@@ -13,7 +13,7 @@ from models.served_answers import Answers
 from retrain import error_drift, ks, psi, window
 from retrain.error_drift import ErrorDrift
 from retrain.ks import holm, ks_distance, ks_p_value, ks_p_values
-from retrain.mmd import MeanDiscrepancy
+from retrain.mmd import ALPHA, PERMUTATIONS, Discrepancy, MeanDiscrepancy
 from retrain.psi import FLOOR, chance_stability, drifted, population_stability, psi_of
 from retrain.window import AnswerWindow, Compared
 
@@ -206,6 +206,17 @@ def test_mmd_without_drift_errs_seldom() -> None:
         served = window_of(reference, rng.normal(size=(SERVED, 5)))
         alarms += MeanDiscrepancy(served, SERVED, rng).judge().drifted
     assert alarms <= stats.binom.ppf(0.9999, 20, 0.005)
+
+
+def test_mmd_errs_as_often_as_is_stated() -> None:
+    """No drift: what is seen stands at any of 500 places among the deals, and alarms at one."""
+    ranks = np.arange(PERMUTATIONS + 1.0)
+    alarms = 0
+    for place in ranks:
+        judged = Discrepancy.of(place, np.delete(ranks, int(place)))
+        assert judged.drifted == (judged.p_value <= ALPHA)
+        alarms += judged.drifted
+    assert alarms / len(ranks) == ALPHA == 1 / 500
 
 
 def test_an_error_that_follows_the_hour_is_no_rise() -> None:
