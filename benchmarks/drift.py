@@ -4,7 +4,8 @@ On streams of which the truth is known (`benchmarks.drift_world`): sixty columns
 day and week, and no drift, for a simulated month; then each kind of drift, begun after a day of
 calm, and how many answers pass until the triggers would ask for a training. The reference is of the
 days before. Everything runs through the service's own detectors and triggers. What users choose is
-simulated beside it (`benchmarks.drift_outcomes`), for the target's PSI and for ADWIN on the error.
+simulated beside it (`benchmarks.drift_outcomes`), for the target's PSI and for ADWIN on the error;
+and how often the model is right about it (`benchmarks.drift_accuracy`).
 """
 
 import argparse
@@ -16,7 +17,7 @@ import msgspec
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from benchmarks import drift_outcomes
+from benchmarks import drift_accuracy, drift_outcomes
 from benchmarks.drift_world import COLUMNS, DRIFTS, PLACES, Drift, World
 from benchmarks.report import Figure, publish
 from contracts.settings import Settings
@@ -183,7 +184,7 @@ def _measure(given: argparse.Namespace) -> None:
             figures.append(Figure(f"delay, {name}", "answers", found))
     choices = int(CHOOSE * load.a_day), int(CHOOSE * load.reference)
     of_choices, lost = drift_outcomes.figures(given.seeds, settings, *choices, load.days)
-    figures += of_choices
+    figures += of_choices + drift_accuracy.figures(given.seeds, settings, choices[0], load.days)
     missed |= lost
     publish(
         f"Drift of {len(COLUMNS)} columns with daily and weekly rhythm, {PLACES} places an answer",

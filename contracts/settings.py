@@ -264,7 +264,7 @@ class Settings(BaseSettings):
         0.2, gt=0, description="the same for what users choose, by the chance the model gave it"
     )
     accuracy_retrain: float = Field(
-        0.80, ge=0, le=1, description="an accuracy on served answers below this asks for one, too"
+        0.80, ge=0, le=1, description="an accuracy on served answers surely below this asks for one"
     )
     outcome_answers: int = Field(
         20_000, ge=100, description="newest answers with a known outcome that quality is told of"

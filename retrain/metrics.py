@@ -64,7 +64,7 @@ QUALITY = Gauge(
 SERVED_RATIO = Gauge(
     "placestream_served_quality_ratio",
     "How good served answers were, by what users did: click_through, conversion, auc, "
-    "calibration_error, accuracy, ndcg_at_10.",
+    "calibration_error, accuracy, accuracy_high (its upper bound), ndcg_at_10.",
     ["metric", "variant", "version"],
 )
 SERVED_LOG_LOSS = Gauge(

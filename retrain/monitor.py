@@ -154,6 +154,7 @@ class Monitor:
             samples = self._samples_since(model.trained_at_s)
             metrics.SAMPLES.set(samples)
             self._show_newest(model, samples)
+            accuracy, accuracy_high = self._outcomes.accuracy() or (None, None)
             asking = self._watch.asking() | self._outcomes.asking()
             seen = Observation(
                 psi={column: psi for column, (psi, _) in asking.items()},
@@ -165,7 +166,8 @@ class Monitor:
                     **self._watch.evidence(),
                     **self._outcomes.evidence(),
                 },
-                accuracy=self._outcomes.accuracy(),
+                accuracy=accuracy,
+                accuracy_high=accuracy_high,
                 window_s=self._watch.window.span_s,
                 version=model.version,
             )

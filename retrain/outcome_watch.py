@@ -27,6 +27,7 @@ _RATIOS: Final = (
     "auc",
     "calibration_error",
     "accuracy",
+    "accuracy_high",
     "ndcg_at_10",
 )
 
@@ -193,12 +194,12 @@ class OutcomeWatch:
             return None
         return self._quality.all().get((self._label, self._version))
 
-    def accuracy(self) -> float | None:
-        """Of the version in service; `None` while too little was chosen."""
+    def accuracy(self) -> tuple[float, float] | None:
+        """Of the version in service, with its upper bound; `None` while too little was chosen."""
         quality = self.in_service()
         if quality is None or quality.judged < self._least:
             return None
-        return quality.accuracy
+        return quality.accuracy, quality.accuracy_high
 
     def evidence(self) -> dict[str, object]:
         """What a reader of a request wants to know."""

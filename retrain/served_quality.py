@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from models import evaluation
 from models.negatives import PER_POSITIVE
 from retrain.outcome_join import Joined, Waiting
+from retrain.served_accuracy import ServedAccuracy
 
 LISTED = 10
 #: Variants and versions that are remembered; the one goes first that was answered with longest ago.
@@ -37,6 +38,7 @@ class Quality:
         click_through, conversion: shares of answers with a click, with a visit or good rating.
         rating: mean stars; `dwell_s` mean seconds.
         auc, log_loss, calibration_error, accuracy, ndcg_at_10: see the module.
+        accuracy_high: its upper bound (`retrain.served_accuracy`).
     """
 
     answers: int
@@ -51,6 +53,7 @@ class Quality:
     log_loss: float
     calibration_error: float
     accuracy: float
+    accuracy_high: float
     ndcg_at_10: float
 
 
@@ -62,11 +65,11 @@ class _Kept:
     clicks: deque[bool] = field(default_factory=deque)
     settled: deque[Waiting] = field(default_factory=deque)
     chosen: deque[Waiting] = field(default_factory=deque)
-    accuracy: deque[float] = field(default_factory=deque)
+    accuracy: ServedAccuracy = field(init=False)
     told: Quality | None = None
 
     def __post_init__(self) -> None:
-        self.accuracy = deque(maxlen=self.most)
+        self.accuracy = ServedAccuracy(self.most)
         self.clicks = deque(maxlen=self.most)
         self.settled = deque(maxlen=self.most)
         self.chosen = deque(maxlen=self.most)
@@ -93,7 +96,7 @@ class ServedQuality:
             kept = self._of(answer)
             kept.chosen.append(answer)
             if (accuracy := accuracy_of(answer)) is not None:
-                kept.accuracy.append(accuracy)
+                kept.accuracy.add(accuracy, answer.user_id)
 
     def _of(self, answer: Waiting) -> _Kept:
         key = (answer.variant, answer.version)
@@ -116,6 +119,7 @@ def _quality(kept: _Kept) -> Quality:
     labels, probability = _rows(kept.settled)
     ratings = [rating for answer in kept.settled for rating in answer.ratings]
     dwells_s = [dwell_s for answer in kept.settled for dwell_s in answer.dwells_s]
+    accuracy, accuracy_high = kept.accuracy.told()
     both = bool(labels.any()) and not labels.all()
     return Quality(
         answers=len(kept.settled),
@@ -131,7 +135,8 @@ def _quality(kept: _Kept) -> Quality:
         calibration_error=(
             evaluation.calibration_error(labels, probability) if len(labels) else np.nan
         ),
-        accuracy=_mean(kept.accuracy),
+        accuracy=accuracy,
+        accuracy_high=accuracy_high,
         ndcg_at_10=_ndcg(kept.chosen),
     )
 

@@ -43,7 +43,7 @@ class Policy:
         psi_rearm: a column that asked once may ask again only after it fell below this.
         target_psi: the same mark for what users choose (`retrain.target_drift`); half of it arms
             again.
-        accuracy: an accuracy below it asks.
+        accuracy: an accuracy that is surely below it asks.
         accuracy_rearm: once it asked, it may ask again only after it rose above this.
         samples: new interactions that are worth a training.
         max_age_s: oldest that a training may become.
@@ -95,6 +95,7 @@ class Observation:
         accuracy: of the model in service on what users chose (`retrain.served_quality`).
         window_s: from the oldest to the newest answer that was judged, Unix seconds.
         version: of the model in service.
+        accuracy_high: upper bound of `accuracy`; absent: itself; NaN: nobody can tell yet.
     """
 
     psi: Mapping[str, float] = field(default_factory=dict)
@@ -105,6 +106,7 @@ class Observation:
     accuracy: float | None = None
     window_s: tuple[float, float] | None = None
     version: int | None = None
+    accuracy_high: float | None = None
 
 
 class TriggerState(msgspec.Struct, frozen=True):
@@ -216,7 +218,8 @@ def _levels(seen: Observation, state: TriggerState, policy: Policy, age_s: float
     if seen.samples_since_training is not None:
         levels["samples"] = seen.samples_since_training // policy.samples
     if seen.accuracy is not None:
-        if seen.accuracy < policy.accuracy:
+        high = seen.accuracy if seen.accuracy_high is None else seen.accuracy_high
+        if high < policy.accuracy:
             levels[_ACCURACY] = 1
         elif seen.accuracy > policy.accuracy_rearm:
             levels[_ACCURACY] = 0
@@ -261,6 +264,7 @@ def _evidence(seen: Observation, due: Mapping[str, int], policy: Policy) -> dict
         "target_psi_threshold": policy.target_psi,
         "psi_chance": {c: round(seen.chance[c], 4) for c in seen.chance if _PSI + c in due},
         "accuracy": None if seen.accuracy is None else round(seen.accuracy, 4),
+        "accuracy_high": None if seen.accuracy_high is None else round(seen.accuracy_high, 4),
         "accuracy_threshold": policy.accuracy,
         "samples_since_training": seen.samples_since_training,
         "trained_at_s": seen.trained_at_s,

@@ -9,6 +9,7 @@ from sklearn.metrics import accuracy_score, log_loss, ndcg_score, roc_auc_score
 from models.negatives import PER_POSITIVE
 from models.outcomes import Windows
 from retrain.outcome_join import OutcomeJoin
+from retrain.served_accuracy import upper_bound
 from retrain.served_quality import MOST_KEPT, Quality, ServedQuality, accuracy_of
 from tests.retrain.answers_and_outcomes import done, served
 
@@ -123,6 +124,22 @@ def test_who_always_says_no_has_four_fifths() -> None:
     quality = told(joining)["stable", 1]
     assert quality.accuracy == pytest.approx(PER_POSITIVE / (1 + PER_POSITIVE))
     assert quality.judged == 1
+    assert np.isnan(quality.accuracy_high)
+
+
+def test_the_bound_of_the_accuracy_is_that_of_its_users() -> None:
+    """Two users, one always right and one always wrong, who choose ten times each."""
+    joining = OutcomeJoin(WINDOWS, 100)
+    users, values = [], []
+    for i in range(20):
+        user, right = f"u{i % 2}", i % 2 == 0
+        joining.shown([served(f"r{i}", user, 10.0 * i, NAMES[:5], [0.6, 0.1, 0.1, 0.1, 0.1])])
+        joining.happened([done(user, "p0" if right else "p1", "visit", 10.0 * i + 5)])
+        users.append(i % 2)
+        values.append(1.0 if right else 0.6)
+    quality = told(joining)["stable", 1]
+    assert quality.accuracy == pytest.approx(0.8)
+    assert quality.accuracy_high == pytest.approx(upper_bound(np.array(values), np.array(users)))
 
 
 def test_too_few_places_say_nothing_of_accuracy() -> None:
@@ -137,7 +154,7 @@ def test_too_few_places_say_nothing_of_accuracy() -> None:
 
 def _nothing() -> Quality:
     nan = float("nan")
-    return Quality(0, 0, 0, 0, nan, nan, nan, nan, nan, nan, nan, nan, nan)
+    return Quality(0, 0, 0, 0, nan, nan, nan, nan, nan, nan, nan, nan, nan, nan)
 
 
 def test_variants_and_versions_are_told_apart(drawn: Drawn) -> None:

@@ -188,6 +188,16 @@ def test_an_accuracy_below_the_mark_asks_once() -> None:
     assert (first.evidence["accuracy"], first.evidence["accuracy_threshold"]) == (0.79, 0.8)
 
 
+@pytest.mark.parametrize(("high", "asks"), [(0.81, False), (0.79, True), (float("nan"), False)])
+def test_an_accuracy_asks_when_it_is_surely_below_the_mark(high: float, asks: bool) -> None:
+    """Not where the truth may lie above, nor where nobody can tell."""
+    seen = Observation({}, 0, NOW_S, accuracy=0.78, accuracy_high=high)
+    request = Asked().look(NOW_S, seen)
+    assert (request is not None) is asks
+    if request is not None:
+        assert request.evidence["accuracy_high"] == high
+
+
 def test_an_accuracy_that_is_unknown_for_a_while_has_not_recovered() -> None:
     """A restart of the monitor knows no choices yet: the cause stays answered."""
     asked = Asked()
