@@ -15,7 +15,8 @@ class Limits:
 
     Attributes:
         auc_loss: how much AUC it may lose against the pair in service. Two trainings on the same
-            data differ by about this much; a real loss is larger or adds up and is caught then.
+            data differ by about this much. One step is judged, not their sum: what is promoted is
+            what the next pair is compared with, so that small losses may add up unseen here.
         ndcg_loss: the same for NDCG@10, which fluctuates more.
         slice_loss: NDCG@10 that may be lost on a slice of the requests; a loss counts when the
             whole interval of the difference lies below it, since slices are small.
