@@ -21,8 +21,10 @@ from retrain import metrics
 from retrain.canary_feed import CanaryFeed
 from retrain.canary_watch import CanaryWatch, NewFeed
 from retrain.experiments import FINAL, Experiment, Experiments, State, shadow_means
+from retrain.following import bring_to_follow
 from retrain.keys import ControllerKeys
 from retrain.lease import TTL_S, Lease, LeaseLost
+from retrain.model_config import DamagedConfig
 from retrain.orders import NotNow, check_order
 from retrain.publish import NotPublished, Outbox
 from retrain.rollout import DRAIN_S, RolloutFailed, current, relabel
@@ -37,6 +39,9 @@ LOOK_S = 2.0
 SETTLE_S = 3.0
 #: So many of the first comparisons may fail before a shadow is given up, and such a share.
 FAILED, FAILED_RATIO = 20, 0.1
+
+#: Ends the note of a pair that not every server confirmed; they are told at each look.
+UNCONFIRMED = "a model server that did not answer is told as soon as it does"
 
 
 class Busy(RuntimeError):
@@ -94,11 +99,13 @@ class Controller:
             Busy: another controller is at work.
             LeaseLost: it has passed on meanwhile; nothing further was written.
             NotPublished: Kafka did not take an event; it is told at the next step.
+            DamagedConfig: which labels are meant cannot be read; users have left a pair that lost.
             redis.RedisError, confluent_kafka.KafkaException: a part is away.
         """
         if not self._lease.acquire():
             raise Busy("another controller holds the lease")
         try:
+            damaged = self._bring_to_follow()
             for one in self.experiments.all():
                 self._tell(one)
             chosen = self._choose()
@@ -107,9 +114,20 @@ class Controller:
                 metrics.show_no_experiment()
             else:
                 metrics.show_experiment(moved.version, moved.state, moved.since_s)
+            if damaged is not None:
+                raise damaged
             return moved
         finally:
             self._lease.release()
+
+    def _bring_to_follow(self) -> DamagedConfig | None:
+        """Model servers first: whatever the records say, users meet what a server answers with."""
+        try:
+            found = bring_to_follow(self._settings, self._lease.check)
+        except DamagedConfig as error:
+            return error
+        metrics.show_servers(list(found.values()))
+        return None
 
     def order(self, experiment_id: str, wanted: State, note: str) -> Experiment:
         """Promote or roll back by hand, to the end.
@@ -249,21 +267,24 @@ class Controller:
         """Its plan and the canary's label go, and the version that nobody asks for any more."""
         self.experiments.save(one, moved=False, plan=None)
         self._sleep(SETTLE_S)
+        confirmed = True
         with suppress(*may_fail):
-            self._relabel({CANARY: None})
+            confirmed = self._relabel({CANARY: None})
         self._canary.close()
         metrics.show_canary({})
         metrics.EXPERIMENTS.labels(outcome=state).inc()
-        return self._move(one, state, note)
+        return self._move(one, state, note if confirmed else f"{note}; {UNCONFIRMED}")
 
-    def _relabel(self, changes: dict[str, int | None]) -> None:
-        """Move labels; what any experiment may go back to stays on disk."""
+    def _relabel(self, changes: dict[str, int | None]) -> bool:
+        """Move labels; what any experiment may go back to stays on disk. Whether all confirmed."""
         stable = current(self._settings)
         kept = set()
         for one in self.experiments.all():
             if one.state not in FINAL or (one.state == "promoted" and one.version == stable):
                 kept |= {one.version, one.baseline or one.version}
-        relabel(self._settings, changes, guard=self._lease.check, drain_s=self._drain_s, kept=kept)
+        return relabel(
+            self._settings, changes, guard=self._lease.check, drain_s=self._drain_s, kept=kept
+        )
 
     def _keep(self, one: Experiment) -> Experiment:
         return self.experiments.save(one, moved=False, plan=plan_of(self._settings, one))
@@ -311,6 +332,7 @@ class Controller:
             LeaseLost,
             NotPublished,
             RolloutFailed,
+            DamagedConfig,
             redis.RedisError,
             confluent_kafka.KafkaException,
             OSError,

@@ -1,6 +1,6 @@
 """The trainer's metrics."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from prometheus_client import Counter, Gauge, Histogram
@@ -142,6 +142,12 @@ ROLLOUT_LOOK = Gauge(
     "placestream_rollout_look_timestamp_seconds",
     "When the rollout last took or saw its step without an error, Unix seconds.",
 )
+MODEL_SERVERS = Gauge(
+    "placestream_model_servers",
+    "Model servers by whether their labels are those of the configuration file at the last look: "
+    "follows, differs (loads yet, or cannot), silent (does not answer).",
+    ["state"],
+)
 CANARY_EFFECT = Gauge(
     "placestream_canary_effect_ratio",
     "Effect of the pair on trial at the last look, with the ends of its always-valid interval.",
@@ -183,6 +189,12 @@ def show_experiment(version: int, state: str, since_s: float) -> None:
     """Tell of the pair on trial: its state, and since when (Unix seconds)."""
     EXPERIMENT_SINCE.clear()
     EXPERIMENT_SINCE.labels(state=state, version=str(version)).set(since_s)
+
+
+def show_servers(standings: Sequence[str]) -> None:
+    """Tell how many model servers stand how (`retrain.following`); no word for one is no server."""
+    for state in ("follows", "differs", "silent"):
+        MODEL_SERVERS.labels(state=state).set(standings.count(state))
 
 
 def show_canary(report: Mapping[str, Any]) -> None:

@@ -8,20 +8,26 @@ What the real server does, read from its source (`server_core.cc`), and what fol
 - It looks at the disk once per `--file_system_poll_wait_seconds`, and keeps the error of an
   earlier load until then. So an error counts only when it stays.
 
+- GetModelStatus passes over a label that it is asked by (`get_model_status_impl.cc`). Which version
+  is behind one, GetModelMetadata tells: it names the version whose signatures it gives.
+
 Several servers are told one after the other, and a version counts as available when all have it:
 a label moves only then, so that a request finds its version whichever of them it meets.
 """
 
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
 import grpc
 import stamina
+from tensorflow_serving.apis.get_model_metadata_pb2 import GetModelMetadataRequest
 from tensorflow_serving.apis.get_model_status_pb2 import GetModelStatusRequest, ModelVersionStatus
 from tensorflow_serving.apis.model_management_pb2 import ReloadConfigRequest
 from tensorflow_serving.apis.model_service_pb2_grpc import ModelServiceStub
+from tensorflow_serving.apis.prediction_service_pb2_grpc import PredictionServiceStub
 
 from retrain.model_config import MODELS
 
@@ -29,7 +35,11 @@ POLL_S = 0.2
 #: Longer than the real server's look at the disk (1 s by default).
 ERROR_STAYS_S = 3.0
 CALL_S = 5.0
+#: Whether a server is there; one that lives, and is busy for longer, is asked once more (`CALL_S`).
+PRESENT_S = 2.0
 _ABSENT = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
+#: A label that is unknown, or names a version that is not loaded: nobody is answered under it.
+_UNANSWERED = (grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.NOT_FOUND)
 
 
 class ModelServerError(RuntimeError):
@@ -43,6 +53,27 @@ def _passing(error: Exception) -> bool:
 def _code(error: grpc.RpcError) -> grpc.StatusCode:
     code: grpc.StatusCode = error.code()
     return code
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What one server has.
+
+    Attributes:
+        labels: those under which both models answer, with the same version.
+        states: of each version that it knows, by model ("AVAILABLE", ...).
+    """
+
+    labels: Mapping[str, int]
+    states: Mapping[int, Mapping[str, str]]
+
+    def in_state(self, *states: str) -> frozenset[int]:
+        """Versions of which both models are in one of these states."""
+        return frozenset(
+            version
+            for version, its in self.states.items()
+            if all(its.get(name) in states for name in MODELS)
+        )
 
 
 def addresses_of(target: str) -> list[str]:
@@ -77,6 +108,9 @@ class ModelAdmin:
         self._stubs = {
             address: ModelServiceStub(channel) for address, channel in self._channels.items()
         }
+        self._predictions = {
+            address: PredictionServiceStub(channel) for address, channel in self._channels.items()
+        }
 
     def __enter__(self) -> Self:
         return self
@@ -90,13 +124,22 @@ class ModelAdmin:
         for channel in self._channels.values():
             channel.close()
 
-    def present(self, timeout_s: float = 2.0) -> list[str]:
-        """Addresses that answer, be it with "no such model"."""
-        return [address for address in self._stubs if self._answers(address, timeout_s)]
+    def present(self, waits_s: Collection[float] = (PRESENT_S, CALL_S)) -> list[str]:
+        """Addresses that answer, be it with "no such model".
+
+        Args:
+            waits_s: how long an answer is waited for, by attempt.
+        """
+        return [a for a in self._stubs if any(self._answers(a, wait_s) for wait_s in waits_s)]
 
     @property
     def addresses(self) -> list[str]:
-        """All servers that are told."""
+        """All servers of the target."""
+        return list(self._channels)
+
+    @property
+    def told(self) -> list[str]:
+        """Those of them that are not left alone (`only`)."""
         return list(self._stubs)
 
     def only(self, addresses: Collection[str]) -> None:
@@ -110,17 +153,43 @@ class ModelAdmin:
             return _code(error) not in _ABSENT
         return True
 
-    def reload(self, config: Any) -> None:
-        """Make all servers follow a ModelServerConfig; they may go on loading after this returns.
+    def seen(self, address: str, labels: Iterable[str], timeout_s: float = CALL_S) -> Seen:
+        """What a server has, and which of these labels it answers by.
 
         Raises:
-            ModelServerError: one refused (the text says why) or is not to be reached.
+            ModelServerError: it does not answer.
         """
-        for address in self._stubs:
-            self._reload(address, ReloadConfigRequest(config=config))
+        states = self._states_at(address, timeout_s)
+        # One that knows no version has no label, and the real one says UNAVAILABLE if asked by one.
+        asked = sorted({*labels}) if states else []
+        found: dict[str, int] = {}
+        for label in asked:
+            versions = {self._labelled(address, name, label, timeout_s) for name in MODELS}
+            version = versions.pop()
+            if version is not None and not versions:
+                found[label] = version
+        return Seen(found, states)
 
-    def _reload(self, address: str, request: Any) -> None:
+    def _labelled(self, address: str, name: str, label: str, timeout_s: float) -> int | None:
+        request = GetModelMetadataRequest(metadata_field=["signature_def"])
+        request.model_spec.name, request.model_spec.version_label = name, label
+        try:
+            answer = self._predictions[address].GetModelMetadata(request, timeout=timeout_s)
+        except grpc.RpcError as error:
+            if _code(error) in _UNANSWERED:
+                return None
+            cause = f"{_code(error).name}: {error.details()}"
+            raise ModelServerError(f"{address}: {cause}") from error
+        return int(answer.model_spec.version.value)
+
+    def reload(self, address: str, config: Any) -> None:
+        """Make a server follow a ModelServerConfig; it may go on loading after this returns.
+
+        Raises:
+            ModelServerError: it refused (the text says why) or is not to be reached.
+        """
         call = self._stubs[address].HandleReloadConfigRequest
+        request = ReloadConfigRequest(config=config)
         try:
             for attempt in stamina.retry_context(on=_passing, attempts=5, wait_initial=0.2):
                 with attempt:

@@ -1,7 +1,7 @@
 """What the model server is told to serve: TF Serving's ModelServerConfig, as text in a file."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +13,10 @@ from contracts.settings import Settings
 #: Both stages are one pair: always the same versions, under the same labels.
 MODELS = ("candidates", "ranker")
 _HEADER = "# Written by placestream's rollout; changed by hand, it is overwritten.\n"
+
+
+class DamagedConfig(ValueError):
+    """The file is not a ModelServerConfig, or its two models differ: a person has to look at it."""
 
 
 @dataclass(frozen=True)
@@ -47,23 +51,39 @@ class Serving:
         return config
 
 
-def write(settings: Settings, serving: Serving) -> None:
-    """Replace the file atomically: a reader sees the old or the new, and so does a crash."""
+def _no_guard() -> None:
+    pass
+
+
+def write(settings: Settings, serving: Serving, guard: Callable[[], None] = _no_guard) -> None:
+    """Replace the file atomically: a reader sees the old or the new, and so does a crash.
+
+    Args:
+        settings: where the file is.
+        serving: what it is to say.
+        guard: asked when all but the renaming is done, which may take seconds on a busy disk; what
+            it raises leaves the file as it is. A process that was frozen until its lease had passed
+            on thus does not write over what its successor wrote.
+    """
     path = settings.model_config_file
     path.parent.mkdir(parents=True, exist_ok=True)
     new = path.with_name(f".{path.name}.{os.getpid()}")
-    with new.open("w") as file:
-        file.write(_HEADER + text_format.MessageToString(serving.message(settings)))
-        file.flush()
-        os.fsync(file.fileno())
-    new.replace(path)
+    try:
+        with new.open("w") as file:
+            file.write(_HEADER + text_format.MessageToString(serving.message(settings)))
+            file.flush()
+            os.fsync(file.fileno())
+        guard()
+        new.replace(path)
+    finally:
+        new.unlink(missing_ok=True)
 
 
 def read(settings: Settings) -> Serving:
     """What the file says; nothing if there is none.
 
     Raises:
-        ValueError: the file is not a ModelServerConfig, or its two models differ.
+        DamagedConfig: it is not a ModelServerConfig, or its two models differ.
     """
     try:
         text = settings.model_config_file.read_text()
@@ -73,12 +93,12 @@ def read(settings: Settings) -> Serving:
     try:
         text_format.Parse(text, config)
     except text_format.ParseError as error:
-        raise ValueError(f"{settings.model_config_file}: {error}") from error
+        raise DamagedConfig(f"{settings.model_config_file}: {error}") from error
     found = {m.name: _serving(m) for m in config.model_config_list.config if m.name in MODELS}
     if not found:
         return Serving()
     if set(found) != set(MODELS) or found[MODELS[0]] != found[MODELS[1]]:
-        raise ValueError(f"{settings.model_config_file}: {MODELS} are not served as one pair")
+        raise DamagedConfig(f"{settings.model_config_file}: {MODELS} are not served as one pair")
     return found[MODELS[0]]
 
 

@@ -9,6 +9,10 @@ Order of `activate`, in which no request ever meets a version that is not loaded
 Each step writes the configuration file before it tells the server, so that a model server that
 restarts in between comes up with a state it would have passed through anyway.
 
+A server's labels are asked of itself: one that missed a rollout has others than the file says, and
+would refuse a configuration that keeps a label on what it no longer holds. One that is passed over
+now is told as soon as it answers (`retrain.following`).
+
 For the real `tensorflow_model_server`: labels in the file at start name versions that are not
 loaded yet, which it refuses unless started with `--allow_version_labels_for_unavailable_models`.
 It also exits if the file is missing; `ensure_config` writes one that serves nothing. Pass
@@ -19,13 +23,15 @@ It also exits if the file is missing; `ensure_config` writes one that serves not
 import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 import structlog
 
+from contracts.experiment import CANARY
 from contracts.settings import Settings
-from retrain.model_admin import ModelAdmin, ModelServerError
-from retrain.model_config import MODELS, Serving, read, write
+from retrain.model_admin import ModelAdmin, ModelServerError, Seen
+from retrain.model_config import MODELS, DamagedConfig, Serving, read, write
 from retrain.retention import DELETED, labels_moved, models_deleted, needed
 
 _log = structlog.get_logger(__name__)
@@ -39,7 +45,7 @@ DRAIN_S = 1.0
 KEEP = 3
 
 
-PASSED_OVER = "the others do not answer; they read the configuration file when they start"
+PASSED_OVER = "the others do not answer; the controller tells them when they do"
 
 
 class RolloutFailed(RuntimeError):
@@ -54,7 +60,7 @@ def current(settings: Settings, label: str | None = None) -> int | None:
     """The version in service under a label (by default `settings.model_label`), if there is one.
 
     Raises:
-        ValueError: the configuration file is damaged.
+        DamagedConfig: the configuration file is damaged.
     """
     return read(settings).labels.get(label or settings.model_label)
 
@@ -85,8 +91,7 @@ def activate(
         drain_s: how long the old version outlives the move of the label.
 
     Returns:
-        Whether all model servers confirmed it. One that does not answer reads, when it starts, the
-        file, which is written in any case.
+        Whether all model servers confirmed it; see `relabel`.
 
     Raises:
         RolloutFailed: the pair is not on disk, the server could not load it, or the
@@ -124,7 +129,7 @@ def relabel(
 
     Returns:
         Whether all model servers confirmed it. One that does not answer is passed over: it reads
-        the file when it starts.
+        the file when it starts, and is told by the controller if it lives (`retrain.following`).
 
     Raises:
         RolloutFailed: nothing has changed; says why.
@@ -134,7 +139,7 @@ def relabel(
         _check_exported(settings, version)
     try:
         before = read(settings)
-    except ValueError as error:
+    except DamagedConfig as error:
         # Whoever edited it knows what was meant; to write over it would lose that.
         raise RolloutFailed(str(error)) from error
     labels = {**before.labels, **changes}
@@ -153,13 +158,18 @@ def relabel(
                 raise
             _unload(settings, server, after, guard, drain_s)
         else:
-            guard()
-            write(settings, after)
-            live = all(_started(server, version, guard, start_s) for version in wanted)
+            write(settings, after, guard)
+            started = [_started(server, version, guard, start_s) for version in wanted]
+            live = bool(started) and all(started)
     _log.info("labels_moved", **changes, live=live)
     labels_moved(settings, before.labels, after.labels)
     models_deleted(settings, prune(settings, kept=kept))
     return live
+
+
+def labels_asked(settings: Settings, *known: Serving) -> set[str]:
+    """The labels that a server may answer by: those that are used, and those of configurations."""
+    return {settings.model_label, CANARY}.union(*(one.labels for one in known))
 
 
 def _switch(
@@ -177,16 +187,38 @@ def _switch(
         for label, version in before.labels.items()
         if after.labels.get(label) in (None, version) or is_exported(settings, version)
     }
-    beside = before.beside | {*versions, *held.values()}
-    both = Serving(held, beside)
+    both = Serving(held, before.beside | {*versions, *held.values()})
+    asked = labels_asked(settings, before, after)
     try:
-        _apply(settings, server, both, guard)
-        for version in versions:
-            server.wait_available(version, guard)
-        _apply(settings, server, replace(both, labels=after.labels), guard)
+        seen = {address: server.seen(address, asked) for address in server.told}
     except ModelServerError as error:
-        _restore(settings, server, before, guard)
         raise RolloutFailed(str(error)) from error
+    beside = {address: both.beside | {*its.labels.values()} for address, its in seen.items()}
+    try:
+        own = {address: Serving(its.labels, beside[address]) for address, its in seen.items()}
+        _apply(settings, server, both, own, guard)
+        _wait(settings, server, after, versions, guard)
+        own = {address: Serving(after.labels, beside[address]) for address in seen}
+        _apply(settings, server, replace(both, labels=after.labels), own, guard)
+    except ModelServerError as error:
+        _restore(settings, server, before, seen, guard)
+        raise RolloutFailed(str(error)) from error
+
+
+def _wait(
+    settings: Settings,
+    server: ModelAdmin,
+    after: Serving,
+    versions: Sequence[int],
+    guard: Callable[[], None],
+) -> None:
+    """Until all that a label will name is loaded; what no label moves to may fail to be."""
+    for version in versions:
+        server.wait_available(version, guard)
+    for version in sorted({*after.labels.values()} - {*versions}):
+        if is_exported(settings, version):
+            with suppress(ModelServerError):
+                server.wait_available(version, guard)
 
 
 def _unload(
@@ -198,25 +230,36 @@ def _unload(
 ) -> None:
     time.sleep(drain_s)
     try:
-        _apply(settings, server, after, guard)
+        _apply(settings, server, after, dict.fromkeys(server.told, after), guard)
     except ModelServerError as error:
-        # The new version serves; the old one merely takes memory until the next rollout.
+        # The new version serves; the old one merely takes memory until the controller's next look.
         _log.warning("old_version_not_unloaded", labels=dict(after.labels), error=str(error))
 
 
 def _apply(
-    settings: Settings, server: ModelAdmin, serving: Serving, guard: Callable[[], None]
+    settings: Settings,
+    server: ModelAdmin,
+    serving: Serving,
+    own: Mapping[str, Serving],
+    guard: Callable[[], None],
 ) -> None:
-    guard()
-    write(settings, serving)
-    server.reload(serving.message(settings))
+    """Write the file, and tell each server its own."""
+    write(settings, serving, guard)
+    for address, its in own.items():
+        guard()
+        server.reload(address, its.message(settings))
 
 
 def _restore(
-    settings: Settings, server: ModelAdmin, before: Serving, guard: Callable[[], None]
+    settings: Settings,
+    server: ModelAdmin,
+    before: Serving,
+    seen: Mapping[str, Seen],
+    guard: Callable[[], None],
 ) -> None:
+    own = {a: Serving(its.labels, frozenset(before.versions)) for a, its in seen.items()}
     try:
-        _apply(settings, server, before, guard)
+        _apply(settings, server, before, own, guard)
     except ModelServerError as error:
         _log.warning("configuration_restored_in_file_only", error=str(error))
 

@@ -11,6 +11,7 @@ from msgspec import Struct
 from contracts.events import RetrainRequested, RolloutStep
 from contracts.settings import Settings
 from contracts.topics import Topic
+from placestream.stack.ports import LOCALHOST, free_port
 from retrain.publish import NotPublished
 
 if TYPE_CHECKING:
@@ -75,3 +76,34 @@ def bench(settings: Settings, client: redis.Redis, outbox: Remembering) -> "Iter
         export(quick, 1)
         activate(quick, 1, drain_s=0)
         yield Bench(quick, client, outbox)
+
+
+@pytest.fixture
+def two(settings: Settings) -> list[Settings]:
+    """Settings of two servers of one installation."""
+    return [
+        settings.model_copy(
+            update={
+                "model_server": f"{LOCALHOST}:{free_port()}",
+                "model_server_rest_port": 0,
+                "model_poll_s": 0.1,
+            }
+        )
+        for _ in range(2)
+    ]
+
+
+@pytest.fixture
+def rollout(settings: Settings, two: list[Settings]) -> Settings:
+    """Settings of who tells both."""
+    target = "ipv4:" + ",".join(one.model_server for one in two)
+    return settings.model_copy(update={"model_server": target})
+
+
+@pytest.fixture
+def serving(two: list[Settings]) -> Iterator[list[Settings]]:
+    """Both, running."""
+    from inference.model_server.server import ModelServer
+
+    with ModelServer(two[0]), ModelServer(two[1]):
+        yield two

@@ -152,7 +152,7 @@ def test_activating_again_is_harmless(served: Settings) -> None:
         assert answers(served) == [1, 1]
 
 
-@pytest.mark.parametrize("stop_at", range(6))
+@pytest.mark.parametrize("stop_at", range(9))
 def test_a_rollout_cut_short_anywhere_leaves_a_served_version(
     served: Settings, stop_at: int
 ) -> None:
@@ -169,9 +169,8 @@ def test_a_rollout_cut_short_anywhere_leaves_a_served_version(
     try:
         activate(served, 2, guard=guard, drain_s=0)
     except InterruptedError:
-        version = current(served)
-        assert version in (1, 2)
-        assert answers(served) == [version, version]
+        assert current(served) in (1, 2)
+        assert answers(served) in ([1, 1], [2, 2])
     activate(served, 2, drain_s=0)
     assert answers(served) == [2, 2]
     wait_unloaded(served, 1)

@@ -1,46 +1,15 @@
 """A rollout to several model servers: a label moves when all have what it names."""
 
-from collections.abc import Iterator
-
 import pytest
 
 from contracts.settings import Settings
 from inference.model_server.server import ModelServer
-from placestream.stack.ports import LOCALHOST, free_port
 from retrain.model_admin import ModelAdmin, ModelServerError, addresses_of
 from retrain.model_config import MODELS
 from retrain.rollout import RolloutFailed, activate
 from tests.retrain.tiny_models import answer, break_model, export
 
 STABLE = "stable"
-
-
-@pytest.fixture
-def two(settings: Settings) -> list[Settings]:
-    """Settings of two servers of one installation."""
-    return [
-        settings.model_copy(
-            update={
-                "model_server": f"{LOCALHOST}:{free_port()}",
-                "model_server_rest_port": 0,
-                "model_poll_s": 0.1,
-            }
-        )
-        for _ in range(2)
-    ]
-
-
-@pytest.fixture
-def rollout(settings: Settings, two: list[Settings]) -> Settings:
-    """Settings of who tells both."""
-    target = "ipv4:" + ",".join(one.model_server for one in two)
-    return settings.model_copy(update={"model_server": target})
-
-
-@pytest.fixture
-def serving(two: list[Settings]) -> Iterator[list[Settings]]:
-    with ModelServer(two[0]), ModelServer(two[1]):
-        yield two
 
 
 def answers(servers: list[Settings]) -> list[int | str]:
