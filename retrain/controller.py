@@ -149,6 +149,8 @@ class Controller:
             one = self.experiments.get(experiment_id)
             check_order(one, wanted, current(self._settings), self.experiments.all())
             self._check_way_back(one, note)
+            if (one.state, wanted) == ("waiting", "promoting"):
+                one = one.change(baseline=current(self._settings))  # there is no `_start` that does
             one = self._move(one, wanted, note)
             return self._tell(self._finish(one))
         finally:

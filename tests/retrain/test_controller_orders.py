@@ -19,6 +19,17 @@ def test_by_hand_promoted_and_back_again(bench: Bench) -> None:
     assert bench.by_label == ONLY_1
 
 
+def test_promoted_while_it_waits_and_back_again(bench: Bench) -> None:
+    """Between two looks, or while `retrain` is down: it has a way back as any other."""
+    controller = bench.controller()
+    export(bench.settings, 2)
+    controller.begin("audit-2", 2, {})
+    assert controller.order("pair-2", "promoting", "by hand").baseline == 1
+    assert bench.by_label == ONLY_2
+    assert controller.order("pair-2", "rolling_back", "by hand").state == "rolled_back"
+    assert bench.by_label == ONLY_1
+
+
 def test_orders_that_do_not_fit_say_what_would(bench: Bench) -> None:
     """Unknown, ended, or while another is on trial."""
     controller = bench.controller()
