@@ -38,7 +38,7 @@ class Experiment(msgspec.Struct, frozen=True):
     """One pair, from its export to its end.
 
     Attributes:
-        id: for people: `pair-` and its version.
+        id: for people: `pair-` and its version (see `Experiments.begin`).
         audit_id: of the request that led to it.
         version: of the pair; `baseline` of the one that was in service when it began.
         state: where it stands; `since_s` since when, Unix seconds.
@@ -126,11 +126,22 @@ class Experiments:
     def begin(
         self, audit_id: str, version: int, now_s: float, share: float, metrics: dict[str, float]
     ) -> Experiment:
-        """Hand a trained pair over; the same one again changes nothing."""
-        new = Experiment(
-            f"pair-{version}", audit_id, version, now_s, now_s, share=share, metrics=metrics
-        )
-        entry = msgspec.json.encode(Entry(now_s, "waiting", "trained and exported", 0))
+        """Hand a trained pair over; the same one again changes nothing.
+
+        A version's number comes from what is on disk. Where the newest folder was deleted, or the
+        models came back from a copy, a number has a record of another pair already: the new pair
+        then has its audit id in its name, too.
+        """
+        names = (f"pair-{version}", f"pair-{version}-{audit_id[:8]}", f"pair-{version}-{audit_id}")
+        for name in names:
+            new = Experiment(name, audit_id, version, now_s, now_s, share=share, metrics=metrics)
+            if (found := self._begin(new)).audit_id == audit_id:
+                return found
+        raise AssertionError("a name with the whole audit id is nobody else's")
+
+    def _begin(self, new: Experiment) -> Experiment:
+        """The record under its name: the new one, unless there is one."""
+        entry = msgspec.json.encode(Entry(new.created_s, "waiting", "trained and exported", 0))
         of = (self._keys.experiment(new.id), self._keys.experiments, self._keys.history(new.id))
         self._create(keys=list(of), args=[msgspec.json.encode(new), new.id, entry])
         return self.get(new.id)

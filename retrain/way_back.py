@@ -42,11 +42,13 @@ def way_back_from(settings: Settings, one: Experiment, others: Iterable[Experime
     Args:
         settings: where the models are.
         one: the pair that is to leave.
-        others: all experiments, which tell what went badly.
+        others: all experiments, the oldest first, which tell what went badly.
     """
     if one.baseline is None or is_exported(settings, one.baseline):
         return WayBack(one.baseline)
-    bad = {other.version for other in others if other.state in ("rolled_back", "failed")}
+    # The newest record counts: a number may have been another pair's.
+    ended = {other.version: other.state for other in others}
+    bad = {v for v, state in ended.items() if state in ("rolled_back", "failed")}
     bad |= {one.version, one.baseline}
     proven = (v for v in reversed(history(settings)) if v not in bad and is_exported(settings, v))
     version = next(proven, None)
