@@ -26,6 +26,7 @@ from retrain.controller import Controller
 from retrain.dead_letters import dead_letter
 from retrain.lease import TTL_S, LeaseLost
 from retrain.model_admin import ModelAdmin
+from retrain.model_config import DamagedConfig
 from retrain.monitor import Monitor
 from retrain.publish import NotPublished, Outbox, Publisher
 from retrain.rollout import activate, ensure_config
@@ -159,7 +160,7 @@ class Requests:
             try:
                 end()
                 break
-            except (LeaseLost, NotPublished, redis.RedisError, OSError) as error:
+            except (LeaseLost, NotPublished, DamagedConfig, redis.RedisError, OSError) as error:
                 _log.warning("request_stays_open", offset=message.offset(), error=str(error))
                 self._pause_s(_RETRY_S)
         self._commit(message)

@@ -12,6 +12,7 @@ from retrain import controller as controller_module
 from retrain.controller import Busy, Controller
 from retrain.keys import ControllerKeys
 from retrain.lease import Lease, LeaseLost
+from retrain.model_config import DamagedConfig
 from retrain.publish import NotPublished
 from retrain.rollout import RolloutFailed, activate, current
 from tests.retrain.bench import NOW_S, ONLY_1, ONLY_2, Bench
@@ -71,6 +72,27 @@ def test_looks_are_told_as_long_as_they_succeed(
     controller.run(stop)
     assert metric("rollout_look_timestamp_seconds") == NOW_S + 3 * 60
     assert bench.now_s == NOW_S + 4 * 60
+
+
+def test_a_damaged_configuration_does_not_end_the_controller(
+    settings: Settings,
+    client: redis.Redis,
+    outbox: Remembering,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It looks again, and a look at a damaged file counts as none: that is what is alerted on."""
+    monkeypatch.setattr(controller_module, "LOOK_S", 0.01)
+    settings.model_config_file.parent.mkdir(parents=True)
+    settings.model_config_file.write_text("model_config_list {")
+    now_s = iter(range(100))
+    controller = Controller(settings, client, outbox, lambda: float(next(now_s)))
+    stop = threading.Event()
+    with pytest.raises(DamagedConfig):
+        controller.step()
+    threading.Timer(0.5, stop.set).start()
+    controller.run(stop)
+    assert controller.died_of is None
+    assert metric("rollout_look_timestamp_seconds") == 0
 
 
 def test_a_good_pair_goes_all_the_way(bench: Bench) -> None:

@@ -8,6 +8,7 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 import confluent_kafka
@@ -15,17 +16,21 @@ import msgspec
 import pytest
 from prometheus_client import REGISTRY
 
-from contracts.events import DeadLetter, RolloutStep
+from contracts.events import DeadLetter, RetrainRequested, RolloutStep, encode
 from contracts.experiment import CANARY
 from contracts.kafka import client_config, consumer_config
 from contracts.settings import Settings
 from contracts.topics import Topic, Topics
 from inference.model_server.server import ModelServer
 from placestream.stack.environment import environment
+from placestream.stack.ports import LOCALHOST, free_port
+from retrain import daemon as daemon_module
 from retrain.child import Trainer
-from retrain.daemon import run
+from retrain.daemon import Requests, run
+from retrain.model_config import DamagedConfig
 from retrain.triggers import request_now
 from tests.retrain import trainers
+from tests.retrain.conftest import Remembering
 from tests.retrain.tiny_models import answer, export
 
 PATIENCE_S = 90
@@ -72,6 +77,37 @@ class Steps:
 
     def wait_for(self, audit_id: str, step: str) -> None:
         wait_for(lambda: step in self.of(audit_id), f"{step} was not told")
+
+
+def test_a_damaged_configuration_keeps_a_request_open(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is in service cannot be read, and a person mends the file: the role lives, and the
+    request is worked off then."""
+    monkeypatch.setattr(daemon_module, "_RETRY_S", 0.01)
+    monkeypatch.setattr(Requests, "_commit", lambda *_: ends.append("committed"))
+    ends: list[str] = []
+
+    class Work:
+        def work(self, request: RetrainRequested) -> None:
+            if not ends:
+                ends.append("damaged")
+                raise DamagedConfig("half a file")
+            ends.append(request.audit_id)
+
+    class Message:
+        def value(self) -> bytes:
+            at = datetime(2024, 1, 1, tzinfo=UTC)
+            return encode(RetrainRequested("audit-1", "manual", at))
+
+        def offset(self) -> int:
+            return 0
+
+    nowhere = settings.model_copy(update={"kafka_bootstrap": f"{LOCALHOST}:{free_port()}"})
+    requests = Requests(nowhere, Remembering(), threading.Event())
+    requests._handle(Message(), Work())  # type: ignore[arg-type]
+    requests.close()
+    assert ends == ["damaged", "audit-1", "committed"]
 
 
 @pytest.fixture
