@@ -13,7 +13,7 @@ from retrain import metrics
 from retrain.child import Trainer, TrainingFailed, TrainingProcess, nothing_to_prepare
 from retrain.jobs import FINAL, Job, Jobs
 from retrain.keys import Keys
-from retrain.lease import TTL_S, Lease
+from retrain.lease import TTL_S, Lease, LeaseLost
 from retrain.model_config import MODELS
 from retrain.publish import Outbox
 from retrain.rollout import RolloutFailed, activate
@@ -94,6 +94,8 @@ class Worker:
         self._on_trial = on_trial
         self.lease = Lease(client, keys, lease_s)
         self.jobs = Jobs(client, keys, self.lease)
+        #: Request whose attempt a lost lease ended, not what was asked: it counts once.
+        self._interrupted = ""
 
     def work(self, request: RetrainRequested) -> Job:
         """Bring a request to its end and return its record.
@@ -101,6 +103,7 @@ class Worker:
         Raises:
             LeaseLost: another trainer has it, or may have; the request stays open.
             NotPublished: Kafka did not take a step; the request stays open.
+            retrain.model_config.DamagedConfig: what is in service cannot be read; it stays open.
             redis.RedisError: Redis is away; the request stays open.
         """
         self._take_lease(request.audit_id)
@@ -129,6 +132,21 @@ class Worker:
             self._idle()
 
     def _train(self, job: Job) -> Job:
+        """Train to an outcome; of the same request, what a lost lease cut short is one attempt.
+
+        That this process could not keep its lease is no fault of the request. It cannot say so in
+        the record, which is its successor's by then, and so remembers it.
+        """
+        repeated, self._interrupted = self._interrupted == job.audit_id, ""
+        if repeated:
+            job = job.change(attempts=max(0, job.attempts - 1))
+        try:
+            return self._attempt(job)
+        except (LeaseLost, redis.RedisError):
+            self._interrupted = job.audit_id
+            raise
+
+    def _attempt(self, job: Job) -> Job:
         if job.attempts >= ATTEMPTS:
             return self._end(job, "failed", f"given up: {job.attempts} trainings were cut short")
         job = self.jobs.save(job.change(attempts=job.attempts + 1))
