@@ -65,6 +65,11 @@ def mark_of(events: EventColumns, catalogue: Catalogue, plan: SetPlan) -> str:
     mark = hashlib.sha256(f"{MARK} {plan.teach} {plan.rng.bit_generator.state}".encode())
     columns = [getattr(events, name) for name in _OF_EVENTS]
     columns += [catalogue.column(name) for name in _OF_CATALOGUE]
+    columns += [
+        getattr(catalogue.changes[name], field)
+        for name in sorted(catalogue.changes)
+        for field in ("row", "since_s", "value")
+    ]
     columns += [getattr(plan.moments, f.name) for f in fields(Moments)]
     columns += [getattr(plan.at, f.name) for f in fields(Situation)]
     for column in columns:

@@ -33,11 +33,11 @@ from online_features.archive_schema import (
 )
 from online_features.arrow_columns import hashes_of, numpy_of
 from online_features.catalogue import Catalogue
+from online_features.catalogue_history import catalogue_of
 from online_features.columns import EventColumns
 from online_features.context import ContextLog, ContextState
 from online_features.erased import Erased
 from online_features.erased_rows import NOBODY, WHOSE, erased_rows
-from online_features.places import document_of, merge, read_update
 
 #: Makes an array of a shape and a type, to be filled.
 MakeArray = Callable[[tuple[int, ...], Any], NDArray[Any]]
@@ -197,21 +197,8 @@ def read_updates(archive_dir: Path, stream: str) -> list[tuple[int, int, float, 
 
 
 def read_catalogue(archive_dir: Path) -> Catalogue:
-    """The catalogue as all archived updates of places, in order, make it."""
-    documents: dict[str, bytes | None] = {}
-    for offset, received_s, key, raw in _rows(archive_dir, PLACE_UPDATES):
-        if raw is None:
-            documents[key] = None
-            continue
-        place_id, time_s, updates = read_update(raw, received_s)
-        merged = merge(documents.get(place_id), place_id, time_s, updates, offset)
-        if merged is not None:
-            documents[place_id] = merged
-    catalogue = Catalogue()
-    for document in documents.values():
-        if document is not None:
-            catalogue.upsert(document_of(document))
-    return catalogue
+    """The catalogue as all archived updates of places, in order, make it; it knows its past."""
+    return catalogue_of(_rows(archive_dir, PLACE_UPDATES))
 
 
 def read_context(archive_dir: Path) -> ContextLog:

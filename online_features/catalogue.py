@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from contracts.events import PlaceDocument
 from contracts.ids import id64
 from online_features.category_tree import kinds
+from online_features.changes import Changes
 from online_features.geo import distance_m
 from online_features.hours import CLOSED as CLOSED
 from online_features.hours import OPEN as OPEN
@@ -37,6 +38,8 @@ _COLUMNS: dict[str, tuple[type[np.generic], float]] = {
     "zone": (np.int32, -1),
     "version": (np.int64, -1),
 }
+#: Columns that change with what people do at a place, and what they say where nothing is stated.
+STATED = {name: _COLUMNS[name][1] for name in ("rating", "review_count")}
 
 
 class Catalogue:
@@ -44,6 +47,10 @@ class Catalogue:
 
     A row is never reused: a place that closes keeps its row, so that histories that mention it
     can still be read. Columns are numpy arrays of length `len(catalogue)`: see `_COLUMNS`.
+
+    Attributes:
+        changes: past of the columns `STATED`, for who asks what was known at other moments than
+            now; one that is absent is taken as it is. A service, which asks of now, has none.
     """
 
     def __init__(self) -> None:
@@ -58,6 +65,7 @@ class Catalogue:
         self._under: dict[str, tuple[int, ...]] = {}
         self.regions: list[str] = []
         self.zones: list[str] = []
+        self.changes: dict[str, Changes] = {}
         self._codes: dict[str, dict[str, int]] = {"categories": {}, "regions": {}, "zones": {}}
 
     def __getstate__(self) -> dict[str, Any]:
@@ -86,6 +94,14 @@ class Catalogue:
     def column(self, name: str) -> NDArray[np.generic]:
         """One column, length `len(self)`; do not write to it."""
         return self._data[name][: self._n]
+
+    def column_at(
+        self, name: str, rows: NDArray[np.int64], at_s: NDArray[np.float64]
+    ) -> NDArray[np.generic]:
+        """One column of some places [n], each as it was known at a moment [n], Unix seconds."""
+        if name in self.changes:
+            return self.changes[name].at(rows, at_s)
+        return self._data[name][: self._n][rows]
 
     @property
     def hash(self) -> NDArray[np.uint64]:

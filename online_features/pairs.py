@@ -206,9 +206,11 @@ class Pairs:
         return {}
 
     def meta(self, column: str) -> Column:
-        """One numeric column of the catalogue, [n]; NaN where the place is not in it."""
+        """One numeric column of the catalogue, [n], as it was known at the moment of each pair's
+        request; NaN where the place is not in it."""
         if column not in self._meta:
-            values = self.asks.catalogue.column(column)[self.rows].astype(np.float64)
+            known = self.asks.catalogue.column_at(column, self.rows, self.now_s)
+            values = known.astype(np.float64)
             self._meta[column] = np.where(self.rows >= 0, values, np.nan)
         return self._meta[column]
 

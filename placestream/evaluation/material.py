@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from contracts.events import encode
 from contracts.ids import id64
 from models.quality.visits import VisitLog
+from online_features import catalogue_history
 from online_features.catalogue import Catalogue
 from online_features.columns import VISIT, EventColumns
 from online_features.context import ContextLog
-from online_features.places import document_of, merge, read_update
 from online_features.training_log import TrainingLog
 from placestream.simulation.checkins import CheckIns
 from placestream.simulation.source import Event
@@ -81,16 +81,10 @@ class Material(Known):
 
 def catalogue_of(updates: Iterable[Event]) -> Catalogue:
     """A catalogue from updates, on the way that a worker takes them."""
-    documents: dict[str, bytes | None] = {}
-    catalogue = Catalogue()
-    for offset, update in enumerate(updates):
-        received_s = datetime.fromisoformat(update["timestamp"]).timestamp()
-        place_id, time_s, said = read_update(encode(update), received_s)
-        merged = merge(documents.get(place_id), place_id, time_s, said, offset)
-        if merged is not None:
-            documents[place_id] = merged
-            catalogue.upsert(document_of(merged))
-    return catalogue
+    return catalogue_history.catalogue_of(
+        (offset, datetime.fromisoformat(update["timestamp"]).timestamp(), "", encode(update))
+        for offset, update in enumerate(updates)
+    )
 
 
 def _events(visits: VisitLog, users: NDArray[np.uint64], catalogue: Catalogue) -> TrainingLog:
