@@ -34,17 +34,23 @@ EXPERIMENT = "placestream"
 REGISTERED, PAIR_TAG = "placestream-pair", "placestream.version"
 #: Of runs that came to no pair: by what they were refused, "data" or "gate".
 REJECTED_TAG = "placestream.rejected"
+#: The request to retrain that a run answers; a training by hand answers none.
+AUDIT_TAG = "placestream.audit_id"
 #: A tag of MLflow holds 8,000 characters.
 _NOTE = 8_000
 #: Settings that a training depends on.
 PARAMETERS = (
     "seed",
     "candidate_model",
+    "ranker_model",
     "candidates",
     "near_places",
     "max_radius_m",
     "train_epochs",
     "train_max_rows",
+    "train_max_impressions",
+    "train_sets",
+    "train_sets_from",
 )
 
 
@@ -56,7 +62,8 @@ def record(
     Parameters: the settings and the data's fingerprint; metrics: those of the held-out requests,
     the losses of each epoch, and what each stage cost (`cost.<stage>.<figure>`); artifacts: the
     card, the report, that on the data, plots, and both exported models with their signatures. The
-    pair becomes a version of the registered model.
+    pair becomes a version of the registered model. Tags: `placestream.version`, and
+    `placestream.audit_id` if it was trained for a request.
 
     Args:
         pair: as it was trained.
@@ -156,6 +163,8 @@ def _record(pair: "TrainedPair", version: int, settings: Settings, costs: Sequen
     run_id = _begin(client, settings, f"version {version}")
     _write(client, run_id, pair, settings, costs)
     client.set_tag(run_id, PAIR_TAG, str(version))
+    if audit_id := pair.card.get("audit_id"):
+        client.set_tag(run_id, AUDIT_TAG, audit_id)
     if (page := report_path(settings.models_dir, version)).exists():
         client.log_artifact(run_id, str(page))
     for model in (CANDIDATES, RANKER):
@@ -177,7 +186,7 @@ def _record_refused(refused: Refused, settings: Settings, pair: "TrainedPair | N
         client.log_text(run_id, refused.page, "report.html")
     if refused.report is not None:
         client.log_artifacts(run_id, str(refused.report), "data")
-    client.set_tag(run_id, "placestream.audit_id", refused.audit_id)
+    client.set_tag(run_id, AUDIT_TAG, refused.audit_id)
     client.set_tag(run_id, "mlflow.note.content", refused.note[:_NOTE])
     client.log_dict(run_id, dict(refused.evidence), "rejected.json")
     client.set_terminated(run_id)

@@ -1,6 +1,7 @@
 """Trainings as runs of MLflow: written by default, and never in the way of a pair."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,16 @@ def test_a_training_is_a_run_with_all_that_came_of_it(
 ) -> None:
     """Parameters, metrics, the losses of each epoch, the card, and models that can be loaded."""
     settings = training.model_copy(update={"models_dir": tmp_path})
+    pair = replace(pair, card=pair.card | {"audit_id": "a1b2"})
     version = export_pair(pair, settings)
     client = client_of(settings)
     (run,) = runs_of(client)
+    assert run.data.tags["placestream.audit_id"] == "a1b2"
+    for name in settings.model_dump().keys() & run.data.params.keys():
+        assert run.data.params[name] == str(getattr(settings, name))
+    kept = {"train_memory_mb"}  # where rows are kept changes no batch
+    trained = {name for name in settings.model_dump() if name.startswith("train_")} - kept
+    assert {"ranker_model", "candidate_model", *trained} <= run.data.params.keys()
     assert run.info.status == "FINISHED"
     assert run.data.tags["placestream.version"] == str(version)
     assert run.data.params["seed"] == str(settings.seed)
