@@ -14,7 +14,6 @@ from inference.deadline import Clock
 from inference.ports import Store
 from online_features.catalogue import Catalogue
 from online_features.crowds import Crowds, crowd_of
-from online_features.feature_set import BadState
 
 log = structlog.get_logger(__name__)
 
@@ -49,18 +48,17 @@ class CrowdWatch:
             try:
                 await self.round()
                 away = False
-            except (RedisError, OSError, BadState) as error:
+            except (RedisError, OSError) as error:
                 if not away:
                     log.warning("crowds_not_read", cause=str(error))
                 away = True
                 await asyncio.sleep(RETRY_S)
 
     async def round(self) -> None:
-        """Read every place once.
+        """Read every place once; one whose state cannot be read has no crowd.
 
         Raises:
             redis.RedisError: the store is away.
-            online_features.feature_set.BadState: a state cannot be read.
         """
         began_s = self._clock()
         at_once = AT_ONCE if self.first.is_set() else AT_ONCE_FIRST

@@ -184,3 +184,26 @@ class FeatureSet:
                 raise BadState(f"a {self.entity} state is not of version {self.version}")
         # A writable copy: folds work in place.
         return np.frombuffer(bytearray().join(rows), self.dtype), known
+
+    def unpack_readable(
+        self, values: Sequence[bytes | None]
+    ) -> tuple[States, NDArray[np.bool_], list[int]]:
+        """As `unpack`, for those who only look: a state that cannot be read is as one not there.
+
+        Returns:
+            The rows, which were there and could be read, and positions of those that could not.
+        """
+        try:
+            return *self.unpack(values), []
+        except BadState:
+            bad = [i for i, value in enumerate(values) if not self._is_readable(value)]
+            lost = set(bad)
+            left = [None if i in lost else value for i, value in enumerate(values)]
+            return *self.unpack(left), bad
+
+    def _is_readable(self, value: bytes | None) -> bool:
+        try:
+            self.unpack([value])
+        except BadState:
+            return False
+        return True

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from online_features.definitions import PLACE
+from online_features.place_unpacking import PlaceUnpacking
 from online_features.rings import MINUTE_S, Moments, States
 
 Values = NDArray[np.float32]
@@ -132,10 +133,15 @@ class PlaceShelf:
 
     Full, it is emptied: the places asked for most are back within a few requests. Not for use by
     several threads.
+
+    Args:
+        most: places that it holds.
+        unpack: where states that cannot be read are named; None: its own.
     """
 
-    def __init__(self, most: int = SHELF) -> None:
+    def __init__(self, most: int = SHELF, unpack: PlaceUnpacking | None = None) -> None:
         self._most = most
+        self._unpack = unpack or PlaceUnpacking()
         self._clear()
 
     def __len__(self) -> int:
@@ -153,13 +159,12 @@ class PlaceShelf:
     ) -> ShelvedValues:
         """Values of places at a moment; only what is new is unpacked.
 
+        A state that cannot be read leaves its place, and no other, unknown.
+
         Args:
             place_ids: of n places.
             packed: what Redis holds of each.
             now_s: Unix seconds.
-
-        Raises:
-            BadState: bytes of other definitions, or damaged.
         """
         tile = int(now_s // TILE_S)
         slots = self._slots(place_ids)
@@ -170,7 +175,9 @@ class PlaceShelf:
             if tiles[slot] != tile or held[slot] != value
         ]
         if new:
-            self._put([slots[i] for i in new], [packed[i] for i in new], now_s)
+            told = [packed[i] for i in new]
+            states, _ = self._unpack([place_ids[i] for i in new], told)
+            self._put([slots[i] for i in new], told, states, now_s)
         at = np.array(slots, np.int64)
         return ShelvedValues(self._still[at], self._moving[at], np.full(len(at), now_s))
 
@@ -193,8 +200,9 @@ class PlaceShelf:
             self._still = np.concatenate([self._still, np.zeros((more, _ENDS[-1]), np.float32)])
             self._moving = np.concatenate([self._moving, np.zeros(more, _MOVING_DTYPE)])
 
-    def _put(self, slots: list[int], packed: list[bytes | None], now_s: float) -> None:
-        states, _ = PLACE.unpack(packed)
+    def _put(
+        self, slots: list[int], packed: list[bytes | None], states: States, now_s: float
+    ) -> None:
         moments = np.full(len(states), now_s)
         read = [PLACE.read_feature(feature.name, states, moments) for feature in _STILL]
         self._still[slots] = np.concatenate(read, axis=1)

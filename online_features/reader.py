@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 import numpy as np
+import structlog
 from numpy.typing import NDArray
 from redis.asyncio import Redis
 
@@ -13,7 +14,10 @@ from contracts.settings import Settings
 from online_features.context import ContextState
 from online_features.definitions import PLACE, USER
 from online_features.keys import Keys
+from online_features.place_unpacking import PlaceUnpacking
 from online_features.place_values import SHELF, PlaceShelf, ShelvedValues
+
+log = structlog.get_logger(__name__)
 
 _CONTEXT = msgspec.json.Decoder(ContextState)
 
@@ -28,13 +32,20 @@ class UserRead:
 
 
 class OnlineReader:
-    """Reads states from Redis. Raises `redis.RedisError` (a time-out among them)."""
+    """Reads states from Redis. Raises `redis.RedisError` (a time-out among them).
+
+    A user's state that cannot be read raises `BadState`, since the answer is all about them. A
+    place's state, or a region's context, counts as unknown and is named in the log: one of two
+    hundred places must not cost the others their features.
+    """
 
     def __init__(self, redis: Redis, settings: Settings) -> None:
         self._redis = redis
         self._keys = Keys.of(settings)
-        self._shelf = PlaceShelf()
+        self._unpack = PlaceUnpacking()
+        self._shelf = PlaceShelf(unpack=self._unpack)
         self._key_of: dict[str, str] = {}
+        self._bad_regions: set[str] = set()
 
     async def user(self, user_id: str) -> UserRead:
         """The state of one user; the empty one if nothing is known."""
@@ -63,11 +74,11 @@ class OnlineReader:
         return _user_read(value), tuple(int(offset or 0) for offset in offsets)
 
     async def places(self, place_ids: Sequence[str]) -> tuple[NDArray[np.void], NDArray[np.bool_]]:
-        """States [n] of places and which were there: one MGET."""
+        """States [n] of places and which were there and could be read: one MGET."""
         if not place_ids:
             return PLACE.empty(0), np.zeros(0, bool)
         packed: Any = await self._redis.mget(self._place_keys(place_ids))
-        return PLACE.unpack(packed)
+        return self._unpack(place_ids, packed)
 
     async def scene(
         self, place_ids: Sequence[str], region: str, now_s: float
@@ -81,9 +92,8 @@ class OnlineReader:
         if region:
             keys.append(self._keys.entity("c", region))
         packed: Any = await self._redis.mget(keys) if keys else []
-        context = packed.pop() if region else None
-        values = self._shelf.values(place_ids, packed, now_s)
-        return values, None if context is None else _CONTEXT.decode(context)
+        context = self._context_of(region, packed.pop() if region else None)
+        return self._shelf.values(place_ids, packed, now_s), context
 
     def _place_keys(self, place_ids: Sequence[str]) -> list[str]:
         if len(self._key_of) > SHELF:
@@ -96,8 +106,18 @@ class OnlineReader:
 
     async def context(self, region: str) -> ContextState | None:
         """The newest context of a region, however old."""
-        value = await self._redis.get(self._keys.entity("c", region))
-        return None if value is None else _CONTEXT.decode(value)
+        return self._context_of(region, await self._redis.get(self._keys.entity("c", region)))
+
+    def _context_of(self, region: str, value: Any) -> ContextState | None:
+        if value is None:
+            return None
+        try:
+            return _CONTEXT.decode(value)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            if region not in self._bad_regions:  # once: every request reads it
+                self._bad_regions.add(region)
+                log.warning("context_damaged", region=region, cause=str(error), taken_for="unknown")
+            return None
 
 
 def _user_read(value: Any) -> UserRead:

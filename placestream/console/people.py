@@ -93,7 +93,7 @@ class People:
             values: Any = await self._redis.mget(keys) if keys else []
         except (redis.RedisError, OSError) as error:
             raise _away(error) from error
-        states, known = USER.unpack(values)
+        states, known, _ = USER.unpack_readable(values)
         events = history(states)
         active = sorted(
             (

@@ -3,12 +3,18 @@
 import asyncio
 
 import numpy as np
+from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as RedisGone
 from structlog.testing import capture_logs
 
+from contracts.settings import Settings
 from inference.crowd_watch import RETRY_S, ROUND_S, CrowdWatch
 from online_features.crowds import encoded
+from online_features.keys import Keys
+from online_features.reader import OnlineReader
+from placestream.stack.redis import RedisServer
 from tests.inference.fakes import NOON_S, FakeStore, catalogue_of, events, place
+from tests.inference.installation import store_events
 from tests.inference.leaping import leap
 
 PLACES = [place(f"p{i}", 10.0 * i) for i in range(150)]
@@ -68,3 +74,20 @@ def test_an_empty_catalogue_lets_others_run() -> None:
         running.cancel()
 
     leap(main())
+
+
+async def test_a_damaged_state_leaves_the_others_their_crowds(
+    redis_server: RedisServer, settings: Settings
+) -> None:
+    """The first round ends, so that a service can start, and the log names the place."""
+    with redis_server.client() as client:
+        store_events(client, settings, NOON_S, *[("u", f"p{i}", "visit", 60.0) for i in range(5)])
+        client.set(Keys.of(settings).entity("b", "p2"), b"\x00\x01damaged")
+    async with Redis.from_url(redis_server.url) as redis:
+        watch = CrowdWatch(catalogue_of(*PLACES[:5]), OnlineReader(redis, settings), lambda: NOON_S)
+        with capture_logs() as logs:
+            await watch.round()
+    assert watch.first.is_set()
+    found = watch.crowds.of(np.arange(5), NOON_S)
+    assert found.any(axis=1).tolist() == [True, True, False, True, True]
+    assert [line["place_ids"] for line in logs] == [["p2"]]

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 
 from online_features.definitions import PLACE
-from online_features.feature_set import BadState
+from online_features.place_unpacking import PlaceUnpacking
 from online_features.place_values import TILE_S, PlaceShelf, PlaceStates, PlaceValues, ReadValues
 from online_features.rings import DAY_S, HOUR_S
 from tests.online_features.histories import SPAN_S, START_S, columns, histories, random_history
@@ -101,10 +102,27 @@ def test_a_full_shelf_is_emptied() -> None:
         assert len(shelf) <= 8
 
 
-def test_a_damaged_state_is_refused() -> None:
-    """And leaves nothing behind that would be taken for the place's values."""
-    shelf, now_s = PlaceShelf(), float(START_S)
-    packed = PLACE.pack(_folded(random_history(np.random.default_rng(9), 60, 4, DAY_S)))
-    for _ in range(2):
-        with pytest.raises(BadState):
-            shelf.values(PLACES, [b"\0\0\0\0damaged", *packed[1:]], now_s)
+def test_a_damaged_state_costs_its_place_alone() -> None:
+    """It counts as unknown beside places with their values, is named once, and may be mended."""
+    shelf, now_s = PlaceShelf(), float(START_S + SPAN_S)
+    states = _folded(random_history(np.random.default_rng(9), 60, 4, DAY_S))
+    packed = PLACE.pack(states)
+    expected = states.copy()
+    expected[[0, 3]] = PLACE.empty(2)
+    damaged = [b"\0\0\0\0damaged", *packed[1:3], packed[3][:-1], *packed[4:]]
+    with capture_logs() as logs:
+        for later_s in (0.0, 1.0, TILE_S):
+            _same(shelf.values(PLACES, damaged, now_s + later_s), expected, now_s + later_s)
+    assert [line["place_ids"] for line in logs] == [["p0", "p3"]]
+    _same(shelf.values(PLACES, packed, now_s), states, now_s)
+
+
+def test_many_damaged_states_do_not_drown_the_log() -> None:
+    """So many are named and no more."""
+    unpack = PlaceUnpacking(most_named=3)
+    with capture_logs() as logs:
+        for first in range(0, 10, 2):
+            _, known = unpack([f"p{first}", f"p{first + 1}"], [b"bad", b""])
+            assert not known.any()
+    assert [line["place_ids"] for line in logs] == [["p0", "p1"], ["p2"]]
+    assert [line["more_will_be_named"] for line in logs] == [True, False]

@@ -6,6 +6,7 @@ import msgspec
 import numpy as np
 import pytest
 from redis.asyncio import Redis
+from structlog.testing import capture_logs
 
 from contracts.settings import Settings
 from online_features.context import ContextState
@@ -81,3 +82,42 @@ async def test_a_commit_counts_at_the_next_read(
     np.testing.assert_array_equal(
         values.feature("visit_hours"), PlaceStates.at(states[[2]], NOW_S).feature("visit_hours")
     )
+
+
+async def test_a_damaged_state_costs_its_place_alone(
+    redis: Redis, settings: Settings, states: np.ndarray
+) -> None:
+    """The others have their features, in both ways of reading, and the log names it once."""
+    await redis.set(Keys.of(settings).entity("b", "p1"), b"\x00\x01damaged")
+    reader, ids = OnlineReader(redis, settings), ["p0", "p1", "p2"]
+    expected = np.r_[states[[0]], PLACE.empty(1), states[[2]]]
+    with capture_logs() as logs:
+        read, known = await reader.places(ids)
+        values, _ = await reader.scene(ids, "", NOW_S)
+    assert known.tolist() == [True, False, True]
+    np.testing.assert_array_equal(read, expected)
+    np.testing.assert_array_equal(
+        values.column("visits_28d"), PlaceStates.at(expected, NOW_S).column("visits_28d")
+    )
+    assert [(line["event"], line["place_ids"]) for line in logs] == [
+        ("place_states_damaged", ["p1"])
+    ]
+
+
+@pytest.mark.parametrize(
+    "damaged", [b"\x00\x01", b'{"timestamp_s": 1, "condition": "\xff"}', b"{}"]
+)
+async def test_a_damaged_context_costs_no_place_its_features(
+    redis: Redis, settings: Settings, states: np.ndarray, damaged: bytes
+) -> None:
+    """The region counts as one without context, and the log names it once."""
+    await redis.set(Keys.of(settings).entity("c", "nyc"), damaged)
+    reader = OnlineReader(redis, settings)
+    with capture_logs() as logs:
+        values, context = await reader.scene(["p5"], "nyc", NOW_S)
+        assert await reader.context("nyc") is None
+    assert context is None
+    np.testing.assert_array_equal(
+        values.column("visits_28d"), PlaceStates.at(states[[5]], NOW_S).column("visits_28d")
+    )
+    assert [(line["event"], line["region"]) for line in logs] == [("context_damaged", "nyc")]
