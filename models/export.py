@@ -64,11 +64,20 @@ class Signature:
 
 @dataclass(frozen=True)
 class Exportable:
-    """One model of a pair: "candidates" or "ranker", and what it can be asked."""
+    """One model of a pair.
+
+    Attributes:
+        name: "candidates" or "ranker".
+        module: a `tf.Module`.
+        signatures: what it can be asked.
+        users_known: persons of whom its graph holds something of their own; the card says it, and
+            `placestream.erase.in_models` reads it there.
+    """
 
     name: str
     module: Any
     signatures: Sequence[Signature]
+    users_known: int
 
 
 def exportables(
@@ -85,8 +94,9 @@ def exportables(
     vectors = Signature(VECTORS, "vectors", vector_signature(), _PLACED, places)
     ranks = Signature(DEFAULT, "serve", ranker_signature(), OUTPUTS[RANKER], ranker_calls)
     return (
-        Exportable(CANDIDATES, candidates, (scores, vectors)),
-        Exportable(RANKER, ranker, (ranks,)),
+        # The signature of the candidate stage takes no user: none of its models can know one.
+        Exportable(CANDIDATES, candidates, (scores, vectors), users_known=0),
+        Exportable(RANKER, ranker, (ranks,), users_known=ranker.users_known),
     )
 
 
@@ -100,7 +110,8 @@ def export(
 
     Args:
         pair: both models.
-        card: what placestream.json says; `version` and `model` are added.
+        card: what placestream.json says; `version`, `model`, and what is known of each model once
+            it is written are added.
         models_dir: root of the SavedModels.
         reference: written beside the ranker, to judge drift by.
 
@@ -152,7 +163,11 @@ def _write(model: Exportable, directory: Path, card: dict[str, Any]) -> None:
     # tempfile's directories are private; the server may be another user.
     directory.chmod(0o755)
     write_warmup(directory, model.name, {s.name: s.calls for s in model.signatures})
-    facts = {"size_mb": round(size_mb, 3), "load_s": round(load_s, 3)}
+    facts = {
+        "size_mb": round(size_mb, 3),
+        "load_s": round(load_s, 3),
+        "users_known": model.users_known,
+    }
     (directory / CARD).write_text(json.dumps(card | facts, indent=1, allow_nan=False))
     log.info("model_written", model=model.name, version=card["version"], **facts)
 

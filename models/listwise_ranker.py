@@ -49,6 +49,9 @@ HIDDEN_SHARE = 0.03
 class ListwiseRanker(tf.Module):  # type: ignore[misc]  # TensorFlow is untyped
     """Networks over the request's columns and the parts. `serve` is the exported signature.
 
+    Attributes:
+        users_known: none: it has no table of users.
+
     Args:
         scales: of the columns, those of the parts behind those of the features if it reads both.
         categories: of the training.
@@ -56,6 +59,8 @@ class ListwiseRanker(tf.Module):  # type: ignore[misc]  # TensorFlow is untyped
         rng: draws the first weights.
         networks: how many.
     """
+
+    users_known = 0
 
     def __init__(
         self,

@@ -110,6 +110,8 @@ class Ranker(tf.Module):  # type: ignore[misc]  # TensorFlow is untyped
         #: Calibration: probability = sigmoid(a * logit + b).
         self.calibration = tf.Variable([1.0, 0.0], trainable=False, dtype=tf.float32)
         self._tables = [v.table() for v in (inputs.users, inputs.places, inputs.categories)]
+        #: Persons with a row of their own; the graph holds a 64-bit hash of each id.
+        self.users_known = len(inputs.users.hashes)
 
     def logits(
         self, features: Any, user: Any, place: Any, category: Any, seed: Any | None = None

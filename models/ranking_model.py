@@ -13,9 +13,13 @@ class RankingModel(Protocol):
 
     Attributes:
         calibration: variable float32[2], a and b of probability = sigmoid(a * logit + b).
+        users_known: persons of whom the graph holds something of their own, by their ids.
     """
 
     calibration: Any
+
+    @property
+    def users_known(self) -> int: ...
 
     def serve(
         self, features: Any, parts: Any, user_id: Any, place_id: Any, category_id: Any

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 
 from contracts.settings import Settings
 from contracts.topics import Topic
+from placestream.erase.in_models import InModels
 
 #: Kafka deletes whole segments; one is closed after a week (`segment.ms`), or at a gigabyte.
 SEGMENT = timedelta(days=7)
@@ -19,7 +20,7 @@ class Letters:
 
 
 def remains(
-    settings: Settings, erased_at: datetime, letters: Letters
+    settings: Settings, erased_at: datetime, letters: Letters, models: InModels
 ) -> tuple[tuple[str, str], ...]:
     """(Where, what stays there and until when)."""
     topics = settings.topics
@@ -62,11 +63,7 @@ def remains(
             "(`placestream backfill` passes over them)",
         ),
         ("the list", "a salted hash of each id, so that nothing of them comes back"),
-        (
-            "models",
-            "nothing that is learned for one person; what was learned of all, until the next "
-            "training (`placestream retrain --now erasure`)",
-        ),
+        ("models", _models(settings, models)),
         (
             "backups",
             "of Redis, the archive and the backfill's tables that were made before, and tables on "
@@ -90,3 +87,36 @@ def _letters(letters: Letters) -> str:
         f"{len(letters.ids)} letters name them, the last one is {letters.ids[-1]}. Kafka cannot "
         "delete single messages: `kafka-delete-records.sh` deletes all up to one"
     )
+
+
+def _models(settings: Settings, models: InModels) -> str:
+    if not (models.knowing or models.silent or models.others):
+        return (
+            f"none in {models.folder}; run this again where they are, if they are elsewhere: only "
+            "there can it tell whether one holds anything of single persons"
+        )
+    said = [
+        "what was learned of all, until the next training (`placestream retrain --now erasure`)"
+    ]
+    if models.knowing:
+        which = ", ".join(f"{name} ({n} persons)" for name, n in models.knowing.items())
+        said.append(
+            "a vector of its own for each person with five or more choices, by a 64-bit hash of "
+            f"the id, theirs perhaps among them, in: {which}"
+        )
+    if models.silent:
+        said.append(
+            "perhaps something of single persons, in models whose cards do not say that there is "
+            f"none: {', '.join(models.silent)}"
+        )
+    if models.knowing or models.silent:
+        said.append(
+            "these go when they are neither in service, nor the way back, nor among the newest "
+            "three versions; sooner, if after that training you delete their folders once the new "
+            "version is in service (there is no way back to them then)"
+        )
+    else:
+        said.append(f"nothing of single persons: so say the cards of all {models.others}")
+    if settings.mlflow_uri:
+        said.append("the copies in MLflow were not looked at; they go with the versions")
+    return f"in {models.folder}: " + "; ".join(said)

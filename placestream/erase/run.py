@@ -15,6 +15,7 @@ from placestream.backfill.one_writer import BeingWritten
 from placestream.dlq.letters import Letter, TopicName
 from placestream.dlq.reader import DeadLetterReader, Unreadable
 from placestream.erase.in_archive import InArchive
+from placestream.erase.in_models import InModels
 from placestream.erase.in_redis import InRedis
 from placestream.erase.in_tables import InTables
 from placestream.erase.proof import Left, Proof
@@ -68,7 +69,7 @@ def run(settings: Settings, user_ids: Sequence[str], clock: Callable[[], float])
         tables=from_tables,
         left=left,
         letters=letters,
-        remains=remains(settings, erased_at, letters),
+        remains=remains(settings, erased_at, letters, InModels.under(settings.models_dir)),
     )
 
 

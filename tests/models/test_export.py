@@ -18,13 +18,16 @@ from models.candidates import scores_alone
 from models.export import Exportable, NotExportable, export, exportables
 from models.listwise_ranker import BENEFIT, ListwiseRanker
 from models.place_vectors import WIDTH
+from models.ranker import Inputs, Ranker
 from models.scoring import CARD, load_scorer, next_version, versions
 from models.table_candidates import TableCandidates
 from models.train import TrainedPair
+from models.vocabulary import Vocabulary
 from models.warmup import WARMUP_FILE
 from online_features.definitions import FEATURE_SET, NEVER_S
 from online_features.request import RANKING_COLUMNS
 from online_features.rings import HOUR_S
+from placestream.erase.in_models import InModels
 from tests.models.conftest import Data
 
 
@@ -119,6 +122,30 @@ def test_the_card_says_what_the_model_is(exported: Path, pair: TrainedPair, name
     assert len(card["data"]["sha256"]) == 64
     assert card["size_mb"] > 0
     assert card["load_s"] > 0
+
+
+def _wide_and_deep(users: int) -> Ranker:
+    """Untrained, with a row for each of some persons."""
+    width = len(RANKING_COLUMNS)
+    inputs = Inputs(
+        users=Vocabulary(np.arange(1, users + 1, dtype=np.uint64)),
+        places=Vocabulary(np.array([11], np.uint64)),
+        categories=Vocabulary(np.array([21], np.uint64)),
+        mean=np.zeros(width, np.float32),
+        scale=np.ones(width, np.float32),
+        edges=(np.array([0.0], np.float32),) * 3,
+    )
+    return Ranker(inputs, np.random.default_rng(1))
+
+
+def test_the_cards_say_of_how_many_persons_the_models_know(
+    exported: Path, pair: TrainedPair, tmp_path: Path
+) -> None:
+    """Nobody in the default pair; in wide & deep each with a row. An erasure's proof reads it."""
+    assert InModels.under(exported) == InModels(str(exported), {}, (), others=2)
+    both = exportables(pair.candidates, _wide_and_deep(3), pair.candidate_calls, pair.ranker_calls)
+    export(both, pair.card, tmp_path)
+    assert InModels.under(tmp_path) == InModels(str(tmp_path), {"ranker/1": 3}, (), others=1)
 
 
 def test_a_loaded_pair_scores_like_the_one_in_memory(exported: Path, pair: TrainedPair) -> None:

@@ -31,6 +31,7 @@ from placestream.cli import app
 from placestream.rebuild.plan import make_plan
 from placestream.stack.environment import environment
 from placestream.stack.ports import LOCALHOST, free_port
+from tests.placestream.erase.test_in_models import exported
 from tests.placestream.erase.test_in_tables import daily, part, rows
 from tests.streams.stream import good_interactions, interaction, offsets, send, worker
 
@@ -175,6 +176,7 @@ def test_the_proof_says_what_was_done_and_what_remains(
     """For people on the terminal, as a file for whoever asked."""
     key = Keys.of(settings).entity("i", "ann")
     redis_client.set(key, b"a state")
+    exported(settings.models_dir / "ranker" / "1", {"users_known": 5})
     day = USER_DAILY.folder(settings.backfill_dir) / "day=2025-06-15"
     file = part(day, 0, daily("ann", "bob"))
     result = run(settings, "ann", "--yes", "--proof", str(tmp_path / "proof.json"))
@@ -190,6 +192,7 @@ def test_the_proof_says_what_was_done_and_what_remains(
     (rewritten,) = proof["tables"]["rewritten"]
     assert settings.backfill_dir / rewritten["before"] == file
     assert proof["redis"]["found"] == {Keys.of(settings).version("i"): 1}
+    assert "ranker/1 (5 persons)" in proof["remains"]["models"]
     assert "no letter names them" in proof["remains"][topics.dlq(topics.interactions).name]
     assert "ann" not in proof["people"]
     again = json.loads(run(settings, "ann", "--yes", "--json").stdout)
