@@ -52,7 +52,8 @@ class Signature:
         method: of the module, that answers.
         takes: types of its inputs.
         gives: what it must answer.
-        calls: real inputs by name; they check the export, and warm the server.
+        calls: real inputs by name; they check the export, and, made to be about nobody, warm the
+            server.
     """
 
     name: str

@@ -1,4 +1,8 @@
-"""Which exported models hold something of single persons, as their cards tell."""
+"""Which exported models hold something of single persons, as their cards tell.
+
+A card that does not tell is of an export whose warm-up records may name a person, too (the code
+that writes the field makes them about nobody).
+"""
 
 import json
 from dataclasses import dataclass

@@ -110,6 +110,37 @@ def test_warm_up_records_are_calls_that_the_model_answers(
     assert asked == ["serving_default"] * 3 + beside
 
 
+def _warmed(models_dir: Path, name: str) -> list[dict[str, np.ndarray]]:
+    """Inputs of the warm-up records of a model's default signature."""
+    file = str(models_dir / name / "1" / WARMUP_FILE)
+    requests = [
+        prediction_log_pb2.PredictionLog.FromString(record).predict_log.request
+        for record in tf.data.TFRecordDataset(file).as_numpy_iterator()
+    ]
+    return [
+        {n: tf.make_ndarray(t) for n, t in request.inputs.items()}
+        for request in requests
+        if request.model_spec.signature_name == "serving_default"
+    ]
+
+
+def test_warm_up_records_are_about_nobody(exported: Path, pair: TrainedPair) -> None:
+    """They stay on disk when a person is erased: no hash of an id, nobody's way, no time of day."""
+    assert any(call["user_id"].any() for call in pair.ranker_calls)  # the real ones have it
+    for record in _warmed(exported, "ranker"):
+        assert not record["user_id"].any()
+    same = []
+    for record, call in zip(_warmed(exported, "candidates"), pair.candidate_calls, strict=True):
+        there = call["history_ids"] != 0
+        np.testing.assert_array_equal(record["history_ids"] != 0, there)  # as much work
+        same += (record["history_ids"] == call["history_ids"])[there].tolist()
+        assert not np.isin(record["history_age_s"][there], call["history_age_s"]).any()
+        assert (np.diff(record["history_age_s"][there]) >= 0).all()  # newest first, as ever
+        assert record["moment_s"].item() % 86_400 == 0
+    assert len(same) > 20
+    assert np.mean(same) < 0.2  # one of some two hundred places is the real one now and then
+
+
 @pytest.mark.parametrize("name", ["candidates", "ranker"])
 def test_the_card_says_what_the_model_is(exported: Path, pair: TrainedPair, name: str) -> None:
     """Columns, feature set, metrics, data, and a distribution of every column."""
