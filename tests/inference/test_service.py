@@ -61,6 +61,16 @@ async def test_a_short_answer_says_which_conditions_made_it_short(running: Runni
     assert not (await running.stub.Recommend(request())).filtered
 
 
+async def test_what_the_protocol_says_is_not_used_is_not(running: Running) -> None:
+    """Device, session and search query change neither the answer nor what is kept of it."""
+    texts = pb.RequestContext(device="mobile", session_id="abc", search_query="italian restaurant")
+    plain = await running.stub.Recommend(request())
+    told = await running.stub.Recommend(request(context=texts))
+    assert told.places == plain.places
+    await eventually(lambda: len(running.noted.answers) == 2)
+    assert "italian restaurant" not in repr(running.noted.answers)
+
+
 async def test_the_callers_request_id_comes_back(running: Running) -> None:
     """So that the events it leads to can name it."""
     assert (await running.stub.Recommend(request(request_id="mine"))).request_id == "mine"

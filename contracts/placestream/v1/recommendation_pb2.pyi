@@ -300,7 +300,10 @@ Global___Filters: _TypeAlias = Filters  # noqa: Y015
 
 @_typing.final
 class RequestContext(_message.Message):
-    """The circumstances of the request, as far as the caller knows them."""
+    """The circumstances of the request, as far as the caller knows them. Of these only `region` has a
+    say in the answer. `device`, `session_id` and `search_query` are checked, and used for nothing
+    yet: the service neither reads nor keeps them, and an answer is the same without them.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -309,8 +312,11 @@ class RequestContext(_message.Message):
     SEARCH_QUERY_FIELD_NUMBER: _builtins.int
     REGION_FIELD_NUMBER: _builtins.int
     device: _builtins.str
+    """Not used yet, only checked: at most 512 characters."""
     session_id: _builtins.str
+    """Not used yet, only checked: at most 512 characters."""
     search_query: _builtins.str
+    """Not used yet, only checked: at most 512 characters. No search: what `Filters` say is wanted."""
     region: _builtins.str
     """Region whose weather and traffic count; empty: that of the nearest place."""
     def __init__(
@@ -903,6 +909,8 @@ Global___BatchRecommendResponse: _TypeAlias = BatchRecommendResponse  # noqa: Y0
 
 @_typing.final
 class InteractionContext(_message.Message):
+    """The circumstances of an event. All of it is kept with the event in the archive."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     SEARCH_QUERY_FIELD_NUMBER: _builtins.int
@@ -910,10 +918,15 @@ class InteractionContext(_message.Message):
     DEVICE_FIELD_NUMBER: _builtins.int
     SESSION_ID_FIELD_NUMBER: _builtins.int
     search_query: _builtins.str
+    """At most 512 characters; no feature and no model reads it yet."""
     device: _builtins.str
+    """At most 512 characters; no feature and no model reads it yet."""
     session_id: _builtins.str
+    """At most 512 characters; no feature and no model reads it yet."""
     @_builtins.property
-    def location(self) -> Global___LatLng: ...
+    def location(self) -> Global___LatLng:
+        """Where the user was."""
+
     def __init__(
         self,
         *,
