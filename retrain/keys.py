@@ -69,3 +69,17 @@ class ControllerKeys(Keys):
     def fence(self) -> str:
         """Counter behind those tokens."""
         return f"{self._root}:controller-fence"
+
+
+class MonitorKeys(Keys):
+    """The keys of a third lease: who watches drift, and asks."""
+
+    @property
+    def lease(self) -> str:
+        """Fencing token of the monitor at work."""
+        return f"{self._root}:monitor-lease"
+
+    @property
+    def fence(self) -> str:
+        """Counter behind those tokens."""
+        return f"{self._root}:monitor-fence"

@@ -180,6 +180,14 @@ def forget_drift() -> None:
     DRIFT_ANSWERS.set(0)
 
 
+def show_no_watch() -> None:
+    """Tell nothing of what is served: another process watches it."""
+    forget_drift()
+    show_watched({})
+    for gauge in (IN_SERVICE, SAMPLES, NEW_SAMPLES):
+        gauge.set(0)
+
+
 def show_no_experiment() -> None:
     """Tell that no pair is on trial."""
     EXPERIMENT_SINCE.clear()

@@ -17,6 +17,7 @@ from contracts.settings import Settings
 from retrain import metrics
 from retrain.drift_watch import DriftWatch
 from retrain.in_service import InService, NoCard, load_in_service, newest_trained_at_s
+from retrain.lease import LeaseLost
 from retrain.outcome_watch import OutcomeWatch
 from retrain.publish import NotPublished
 from retrain.rewind import Rewind
@@ -36,10 +37,13 @@ _KAFKA_S = 10.0
 
 
 class Monitor:
-    """Reads impressions, and asks for a training when it is time.
+    """Reads impressions, and asks for a training when it is time; one of all that run, by lease.
 
-    The windows live in memory; a restart fills them again from what Kafka still has, within bounds
-    (`retrain.rewind`), and judges once they hold enough.
+    Two would each judge the part of the answers that Kafka gives them. So the others wait, read
+    nothing and show nothing, and one of them takes over when the lease is free.
+
+    The windows live in memory; who restarts or takes over fills them again from what Kafka still
+    has, within bounds (`retrain.rewind`), and judges once they hold enough.
 
     Args:
         settings: of the installation.
@@ -63,32 +67,82 @@ class Monitor:
         self._consumer = confluent_kafka.Consumer(
             consumer_config(settings, f"{settings.topic_prefix}.{GROUP}")
         )
-        topics = settings.topics
         self._rewind = Rewind(settings, clock)
-        names = [topics.impressions.name, topics.interactions.name]
-        self._consumer.subscribe(names, on_assign=self._rewind.assigned)
 
     def run(self, stop: threading.Event, monotonic: Callable[[], float] = time.monotonic) -> None:
         """Until `stop`. What is away (Kafka, Redis) is named in the log and tried again.
 
         Anything else sets `stop` and is kept in `died_of`.
         """
-        next_look = monotonic()
         try:
-            # What is read again fills the windows of the version in service, and so needs it first.
-            self._tried(self._follow)
             while not stop.is_set():
-                self._read(self._consumer.consume(BATCH, POLL_S))
-                if monotonic() >= next_look and not self._rewind.under_way:
-                    if self._tried(self.look):
-                        metrics.DRIFT_LOOK.set(self._clock())
-                    next_look = monotonic() + LOOK_S
+                if not self._takes_over():
+                    stop.wait(POLL_S)
+                    continue
+                try:
+                    self._watch_on(stop, monotonic)
+                except LeaseLost as lost:
+                    self._step_down(str(lost))
         except Exception as error:
             _log.exception("monitor_died")
             self.died_of = error
             stop.set()
         finally:
+            # In this order: who takes over finds the partitions free.
             self._consumer.close()
+            self._triggers.lease.release()
+
+    def _takes_over(self) -> bool:
+        """Whether this is the one that watches, from now on."""
+        try:
+            if not self._triggers.lease.acquire():
+                return False
+        except redis.RedisError as error:
+            _log.warning("monitor_waits", error=str(error))
+            return False
+        self._rewind = Rewind(self._settings, self._clock)
+        topics = self._settings.topics
+        names = [topics.impressions.name, topics.interactions.name]
+        self._consumer.subscribe(names, on_assign=self._rewind.assigned)
+        _log.info("monitor_takes_over", fence=self._triggers.lease.token)
+        return True
+
+    def _watch_on(self, stop: threading.Event, monotonic: Callable[[], float]) -> None:
+        """Until `stop`.
+
+        Raises:
+            LeaseLost: another watches.
+        """
+        next_look = monotonic()
+        # What is read again fills the windows of the version in service, and so needs it first.
+        self._tried(self._follow)
+        while not stop.is_set():
+            self._read(self._consumer.consume(BATCH, POLL_S))
+            if monotonic() >= next_look and not self._rewind.under_way:
+                if self._tried(self._look_as_the_one):
+                    metrics.DRIFT_LOOK.set(self._clock())
+                next_look = monotonic() + LOOK_S
+
+    def _look_as_the_one(self) -> None:
+        lease = self._triggers.lease
+        try:
+            lease.check()
+        except LeaseLost:
+            # It ran out while Redis was away. If nobody took it, nothing in memory is stale.
+            lease.release()
+            if not lease.acquire():
+                raise
+        self.look()
+
+    def _step_down(self, why: str) -> None:
+        """Read no more, and forget all of it: another reads on from here."""
+        _log.warning("monitor_steps_down", error=why)
+        self._consumer.unsubscribe()
+        self.version, self._watch = None, None
+        self._outcomes = OutcomeWatch(self._settings)
+        self._outcomes.follow(None)
+        self._outcomes.show()
+        metrics.show_no_watch()
 
     def _tried(self, step: Callable[[], object]) -> bool:
         """Whether a step succeeded; what was away or damaged is named in the log."""

@@ -8,7 +8,8 @@ import redis
 import structlog
 
 from contracts.settings import Settings
-from retrain.keys import Keys
+from retrain.keys import Keys, MonitorKeys
+from retrain.lease import Lease
 from retrain.publish import Outbox
 from retrain.request_end import has_ended
 from retrain.triggers import Observation, Policy, TriggerState, decide, new_audit_id
@@ -22,6 +23,10 @@ class Triggers:
 
     A request is first written to Redis, then sent, then struck off. Killed in between, the next
     look sends it again under the same audit id, by which the trainer knows it.
+
+    What a look has not seen is no reason to forget that it was answered, but what it has seen calm
+    is. So two that each see a part of the answers would undo each other's memory: who looks again
+    and again holds the `lease`.
     """
 
     def __init__(
@@ -37,6 +42,7 @@ class Triggers:
         self._policy = Policy.of(settings)
         self._key = Keys(settings.key_prefix).triggers
         self._redis = client
+        self.lease = Lease(client, MonitorKeys(settings.key_prefix))
         self._outbox = outbox
         self._clock = clock
         self._audit_id = audit_id

@@ -28,6 +28,7 @@ from models.scoring import CARD
 from retrain import metrics, model_config, monitor
 from retrain.drift_watch import DriftWatch, rows_of
 from retrain.in_service import NoCard, load_in_service
+from retrain.keys import MonitorKeys
 from retrain.monitor import Monitor
 from retrain.trigger_state import Triggers
 from tests.retrain.conftest import Remembering
@@ -66,10 +67,11 @@ class Watching:
         self._thread = threading.Thread(target=self.monitor.run, args=(self._stop,))
         self._thread.start()
 
-    def send(self, topic: str, values: list[bytes]) -> None:
+    def send(self, topic: str, values: list[bytes], *, spread: bool = False) -> None:
+        """To one partition; `spread`: to all of them."""
         producer = confluent_kafka.Producer(producer_config(self._settings))
-        for value in values:
-            producer.produce(topic, value, key=b"k")
+        for i, value in enumerate(values):
+            producer.produce(topic, value, key=str(i).encode() if spread else b"k")
         assert producer.flush(30) == 0
         producer.close()
 
@@ -230,6 +232,49 @@ def test_a_new_version_brings_its_own_reference(
     assert calm is not None
     assert calm < 0.1
     assert gauge("placestream_pair_in_service") == 2
+
+
+@pytest.mark.slow
+def test_one_of_two_monitors_judges_all_answers_and_the_other_takes_over(
+    quick: Settings, topics: Topics, start: Callable[[], Watching], outbox: Remembering
+) -> None:
+    """Just enough answers, over all partitions: by halves neither could judge them."""
+    put_in_service(quick, 1)
+    first = start()
+    wait_for(lambda: first.monitor.version == 1, "nobody watches")
+    second = start()
+    served = [encode(i) for i in impressions(1, LEAST, {"rating": 2.0})]
+    first.send(topics.impressions.name, served, spread=True)
+    wait_for(lambda: bool(outbox.requests), "no training was asked for")
+    assert second.monitor.version is None
+    metrics.forget_drift()
+    first.close()
+    wait_for(lambda: second.monitor.version == 1, "nobody took over")
+    answers = "placestream_drift_window_answers"
+    wait_for(lambda: gauge(answers) == LEAST, "what the other had read is forgotten")
+    assert len(outbox.requests) == 1
+
+
+@pytest.mark.slow
+def test_a_monitor_whose_lease_passed_on_steps_down(
+    quick: Settings, topics: Topics, start: Callable[[], Watching], client: redis.Redis
+) -> None:
+    """If it only ran out, the monitor takes it anew and forgets nothing; if another has it, all."""
+    put_in_service(quick, 1)
+    watching = start()
+    watching.send(topics.impressions.name, [encode(i) for i in impressions(1, LEAST)])
+    answers = "placestream_drift_window_answers"
+    wait_for(lambda: gauge(answers) == LEAST, "nobody watches")
+    lease = MonitorKeys(quick.key_prefix).lease
+    client.delete(lease)
+    wait_for(lambda: client.exists(lease) == 1, "it was not taken again")
+    assert (watching.monitor.version, gauge(answers)) == (1, LEAST)
+    client.set(lease, "a twin's")
+    wait_for(lambda: watching.monitor.version is None, "two watch")
+    wait_for(lambda: gauge(answers) == 0, "what the twin watches is shown")
+    assert client.get(lease) == b"a twin's"
+    client.delete(lease)
+    wait_for(lambda: gauge(answers) == LEAST, "it did not take over again")
 
 
 def test_weather_is_shown_and_asks_for_nothing(quick: Settings) -> None:
