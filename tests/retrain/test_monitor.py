@@ -119,7 +119,11 @@ def gauge(name: str, **labels: str) -> float | None:
 
 
 def test_drift_in_what_is_served_asks_for_a_training(
-    quick: Settings, topics: Topics, start: Callable[[], Watching], outbox: Remembering
+    quick: Settings,
+    topics: Topics,
+    start: Callable[[], Watching],
+    client: redis.Redis,
+    outbox: Remembering,
 ) -> None:
     """One column shifts: its gauges show it, one request names it, others stay calm."""
     put_in_service(quick, 1)
@@ -133,6 +137,8 @@ def test_drift_in_what_is_served_asks_for_a_training(
     assert list(request.evidence["psi"]) == ["distance_log_km"]
     assert request.evidence["version"] == 1
     assert request.evidence["samples_since_training"] == 7
+    state = Triggers(quick, client, outbox, time.time).state()
+    assert (state.asked_of, state.last_audit_id) == (1, request.audit_id)
     assert request.window is not None
     assert START_S <= request.window.since.timestamp() < request.window.until.timestamp()
     psi = gauge("placestream_drift_psi_ratio", feature="distance_log_km")
