@@ -1,6 +1,7 @@
 """Export: exactly the promised signatures, whole or not at all."""
 
 import json
+import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -28,6 +29,8 @@ from online_features.definitions import FEATURE_SET, NEVER_S
 from online_features.request import RANKING_COLUMNS
 from online_features.rings import HOUR_S
 from placestream.erase.in_models import InModels
+from tests.inference.model_server.conftest import model_config, running, server_settings
+from tests.inference.model_server.test_lifecycle import cut_off
 from tests.models.conftest import Data
 
 
@@ -320,3 +323,25 @@ def test_places_that_nobody_has_visited_get_what_the_newest_choices_say(pair: Tr
     slope = float(ranker.calibration[0].numpy())
     assert more_probable - probable == pytest.approx([0.0, 0.0, slope], abs=1e-3)
     assert score - probable == pytest.approx([0.0, 0.0, BENEFIT * slope], abs=1e-3)
+
+
+@pytest.mark.parametrize("name", [pytest.param("candidates", marks=pytest.mark.slow), "ranker"])
+def test_a_copy_that_a_full_disk_cut_off_is_not_served(
+    exported: Path, tmp_path: Path, name: str
+) -> None:
+    """Wherever the weights end, the version ends with an error, and the one before it serves."""
+    whole, base_path = exported / name / "1", tmp_path / name
+    shutil.copytree(whole, base_path / "1")
+    with running(server_settings(tmp_path), model_config(base_path, name)) as (_, api):
+        api.wait_for({1: "AVAILABLE"}, name)
+        states = {1: "AVAILABLE"}
+        for version, kept in enumerate((0.0, 0.5, 0.999), start=2):
+            cut_off(whole, base_path / str(version), kept)
+            api.wait_for({version: "END", **states}, name)
+            states[version] = "END"
+            code, message = api.error_of(version, name)
+            assert code != 0
+            assert "RestoreV2" in message
+        log = next(tf.data.TFRecordDataset(str(whole / WARMUP_FILE)).as_numpy_iterator())
+        request = prediction_log_pb2.PredictionLog.FromString(log).predict_log.request
+        assert api.predict(request).model_spec.version.value == 1

@@ -68,6 +68,14 @@ class Api:
         names = get_model_status_pb2.ModelVersionStatus.State.Name
         return {entry.version: names(entry.state) for entry in response.model_version_status}
 
+    def error_of(self, version: int, model: str = "m") -> tuple[int, str]:
+        """Code and message of the status that a version has."""
+        request = get_model_status_pb2.GetModelStatusRequest()
+        request.model_spec.name = model
+        request.model_spec.version.value = version
+        (entry,) = self.models.GetModelStatus(request, timeout=20).model_version_status
+        return entry.status.error_code, entry.status.error_message
+
     def wait_for(self, states: dict[int, str], model: str = "m") -> None:
         """Wait until the versions' states are exactly these."""
         wait_until(lambda: self.states(model) == states, lambda: str(self.states(model)))

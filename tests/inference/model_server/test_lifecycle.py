@@ -1,5 +1,6 @@
 """Versions come and go: policies, disk, failures, and requests in flight."""
 
+import os
 import shutil
 import threading
 from collections.abc import Callable
@@ -10,7 +11,6 @@ import grpc
 import numpy as np
 import pytest
 import tensorflow as tf
-from tensorflow_serving.apis import get_model_status_pb2
 
 from tests.inference.model_server.conftest import (
     model_config,
@@ -68,12 +68,9 @@ def test_a_corrupt_version_ends_and_others_serve(
     bad.rename(base_path / "3")
     api.wait_for({3: "END", 2: "AVAILABLE"})
     assert values(api.predict(product_request(1))) == [2]
-    request = get_model_status_pb2.GetModelStatusRequest()
-    request.model_spec.name = "m"
-    request.model_spec.version.value = 3
-    (entry,) = api.models.GetModelStatus(request).model_version_status
-    assert entry.status.error_code != 0
-    assert "saved_model.pb" in entry.status.error_message
+    code, message = api.error_of(3)
+    assert code != 0
+    assert "saved_model.pb" in message
     publish(4)
     api.wait_for({4: "AVAILABLE", 3: "END", 2: "END"})
 
@@ -84,6 +81,33 @@ def test_a_version_without_its_weights_ends(start: Any, base_path: Path, publish
     shutil.rmtree(publish(3) / "variables")
     _, api = start(model_config(base_path, every=True))
     api.wait_for({3: "END", 2: "AVAILABLE"})
+
+
+@pytest.mark.parametrize("kept", [0.0, 0.5, 0.99])
+def test_a_version_that_a_full_disk_cut_off_ends(
+    start: Any, base_path: Path, multiplier: Callable[[int], Path], publish: Publish, kept: float
+) -> None:
+    """What is there of its weights is not served: it ends with an error, the older one stays."""
+    publish(2)
+    _, api = start(model_config(base_path))
+    api.wait_for({2: "AVAILABLE"})
+    cut_off(multiplier(3), base_path / "3", kept)
+    api.wait_for({3: "END", 2: "AVAILABLE"})
+    code, message = api.error_of(3)
+    assert code == grpc.StatusCode.OUT_OF_RANGE.value[0]
+    assert "Read less bytes than requested" in message
+    assert values(api.predict(product_request(1))) == [2]
+    publish(4)
+    api.wait_for({4: "AVAILABLE", 3: "END", 2: "END"})
+
+
+def cut_off(export: Path, version: Path, kept: float) -> None:
+    """Put a copy in place of whose weights only the first part was written."""
+    part = version.with_name(f".part-{version.name}")
+    shutil.copytree(export, part)
+    weights = part / "variables" / "variables.data-00000-of-00001"
+    os.truncate(weights, int(kept * weights.stat().st_size))
+    part.rename(version)
 
 
 def test_what_is_no_complete_version_is_not_loaded(

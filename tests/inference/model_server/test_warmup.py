@@ -8,7 +8,7 @@ import grpc
 import numpy as np
 import pytest
 import tensorflow as tf
-from tensorflow_serving.apis import get_model_status_pb2, prediction_log_pb2
+from tensorflow_serving.apis import prediction_log_pb2
 
 from inference.model_server import loading, warmup
 from inference.model_server.servable import Servable
@@ -47,11 +47,7 @@ def prepared(base_path: Path, publish: Publish) -> Path:
 
 def error_of(api: Api, version: int) -> str:
     """Why a version ended."""
-    request = get_model_status_pb2.GetModelStatusRequest()
-    request.model_spec.name = "m"
-    request.model_spec.version.value = version
-    (entry,) = api.models.GetModelStatus(request).model_version_status
-    return str(entry.status.error_message)
+    return api.error_of(version)[1]
 
 
 def test_records_are_run(start: Any, base_path: Path, prepared: Path) -> None:
