@@ -12,7 +12,7 @@ from contracts.settings import Settings
 from retrain import metrics
 from retrain.child import Trainer, TrainingFailed, TrainingProcess, nothing_to_prepare
 from retrain.jobs import FINAL, Job, Jobs
-from retrain.keys import Keys
+from retrain.keys import ControllerKeys, Keys
 from retrain.lease import TTL_S, Lease, LeaseLost
 from retrain.model_config import MODELS
 from retrain.publish import Outbox
@@ -93,6 +93,8 @@ class Worker:
         self._prepare = prepare
         self._on_trial = on_trial
         self.lease = Lease(client, keys, lease_s)
+        #: Who moves labels: the controller, orders by hand, and this.
+        self._rollout_lease = Lease(client, ControllerKeys(settings.key_prefix), lease_s)
         self.jobs = Jobs(client, keys, self.lease)
         #: Request whose attempt a lost lease ended, not what was asked: it counts once.
         self._interrupted = ""
@@ -106,7 +108,7 @@ class Worker:
             retrain.model_config.DamagedConfig: what is in service cannot be read; it stays open.
             redis.RedisError: Redis is away; the request stays open.
         """
-        self._take_lease(request.audit_id)
+        self._take(self.lease, "waiting_for_the_trainer_at_work", request.audit_id)
         started_s = self._clock()
         try:
             job = self.jobs.load(request.audit_id)
@@ -123,11 +125,11 @@ class Worker:
         finally:
             self.lease.release()
 
-    def _take_lease(self, audit_id: str) -> None:
+    def _take(self, lease: Lease, waiting_for: str, audit_id: str) -> None:
         waiting = False
-        while not self.lease.acquire():
+        while not lease.acquire():
             if not waiting:
-                _log.info("waiting_for_the_trainer_at_work", audit_id=audit_id)
+                _log.info(waiting_for, audit_id=audit_id)
             waiting = True
             self._idle()
 
@@ -176,12 +178,20 @@ class Worker:
         assert job.version is not None, "only an exported pair is rolled out"
         if self._on_trial(job.audit_id, job.version, job.metrics):
             return self._end(job, "on_trial", job.note)
+        # Both read the configuration file, then write it: at once, a move of labels would be lost.
+        self._take(self._rollout_lease, "waiting_for_the_controller_at_work", job.audit_id)
         try:
-            live = self._activate(self._settings, job.version, guard=self.lease.check)
+            live = self._activate(self._settings, job.version, guard=self._check_both)
         except RolloutFailed as error:
             return self._end(job, "failed", str(error))
-        where = "" if live else "; no model server answered, it will read this when it starts"
+        finally:
+            self._rollout_lease.release()
+        where = "" if live else "; a model server that did not answer is told as soon as it does"
         return self._end(job, "promoted", job.note + where)
+
+    def _check_both(self) -> None:
+        self.lease.check()
+        self._rollout_lease.check()
 
     def _end(self, job: Job, stage: End, note: str) -> Job:
         log = _log.warning if stage == "failed" else _log.info

@@ -12,7 +12,7 @@ from contracts.settings import Settings
 from retrain import metrics
 from retrain.child import Trainer
 from retrain.jobs import Job
-from retrain.keys import Keys
+from retrain.keys import ControllerKeys, Keys
 from retrain.lease import Lease, LeaseLost
 from retrain.publish import NotPublished
 from retrain.rollout import RolloutFailed
@@ -208,6 +208,35 @@ def test_a_trainer_whose_lease_passed_on_stops_and_writes_nothing(
     job = worker.jobs.load(REQUEST.audit_id)
     assert (job.stage, bench.activated) == ("training", [])
     assert job.attempts == 1, "the same process took it up again: the request did not take it down"
+
+
+def test_a_pair_comes_into_service_only_while_nobody_else_moves_labels(bench: Bench) -> None:
+    """An order by hand is under way when the pair is exported: the worker waits until it is done,
+    and then keeps others out as long as it moves labels itself."""
+    keys = ControllerKeys(bench.settings.key_prefix)
+    other = Lease(bench.client, keys)
+    seen: list[object] = []
+
+    def begins(*_: object) -> bool:
+        assert other.acquire()
+        return False
+
+    def idle() -> None:
+        if other.token:
+            seen.append(list(bench.activated))
+            other.release()
+
+    def activate(_: Settings, __: int, *, guard: Callable[[], None]) -> bool:
+        guard()
+        seen.append(other.acquire())
+        bench.client.delete(keys.lease)
+        guard()
+        return True
+
+    bench.activate = activate  # type: ignore[method-assign, assignment]
+    with pytest.raises(LeaseLost):
+        bench.worker(trainers.exports, idle, on_trial=begins).work(REQUEST)
+    assert seen == [[], False]
 
 
 def test_two_trainers_never_run_one_job(bench: Bench, client: redis.Redis) -> None:
