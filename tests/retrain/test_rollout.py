@@ -204,6 +204,20 @@ def test_the_file_is_tf_servings_own_format(settings: Settings) -> None:
     assert model_config.read(elsewhere) == Serving({"stable": 3}, frozenset({4}))
 
 
+def test_who_lost_the_lease_while_writing_leaves_the_file(settings: Settings) -> None:
+    """The lease is asked when all but the name is on disk: what a successor wrote stays."""
+    model_config.write(settings, Serving({STABLE: 1}))
+
+    def successor() -> None:
+        model_config.write(settings, Serving({STABLE: 2}))
+        raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        model_config.write(settings, Serving({STABLE: 3}), successor)
+    assert model_config.read(settings) == Serving({STABLE: 2})
+    assert [p.name for p in settings.model_config_file.parent.iterdir()] == ["models.config"]
+
+
 @pytest.mark.parametrize(
     "text",
     [

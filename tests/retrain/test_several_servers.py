@@ -4,6 +4,7 @@ import pytest
 
 from contracts.settings import Settings
 from inference.model_server.server import ModelServer
+from retrain.lease import LeaseLost
 from retrain.model_admin import ModelAdmin, ModelServerError, addresses_of
 from retrain.model_config import MODELS
 from retrain.rollout import RolloutFailed, activate
@@ -32,6 +33,26 @@ def test_all_servers_follow(rollout: Settings, serving: list[Settings]) -> None:
     with ModelAdmin(rollout.model_server, timeout_s=5) as servers:
         servers.wait_available(2, alive=lambda: None)
         assert servers.states(5)[2] == dict.fromkeys(MODELS, "AVAILABLE")
+
+
+def test_who_lost_the_lease_tells_no_further_server(
+    rollout: Settings, serving: list[Settings]
+) -> None:
+    """Frozen after the first of two was told to load: the second hears nothing of it."""
+    for version in (1, 2):
+        export(rollout, version)
+    activate(rollout, 1, drain_s=0)
+    asked = iter(["file", "first server"])
+
+    def guard() -> None:
+        if next(asked, None) is None:
+            raise LeaseLost("by a successor")
+
+    with pytest.raises(LeaseLost):
+        activate(rollout, 2, guard=guard, drain_s=0)
+    with ModelAdmin(serving[1].model_server, timeout_s=5) as second:
+        assert list(second.states(5)) == [1]
+    assert answers(serving) == [1] * 4
 
 
 def test_what_one_cannot_load_moves_no_label(rollout: Settings, serving: list[Settings]) -> None:
