@@ -17,6 +17,10 @@ _MARK = "features_"
 #: by the tensors asked for then computes, what they did before. Older exports have none.
 VECTORS = "vectors"
 
+#: Name of the signature of either model that answers like the one by default, but takes the ids of
+#: places, users and categories as strings, as events bear them. For callers who hash none.
+BY_STRING = "by_string_id"
+
 #: Visits of a place over windows that slide, as the candidate model is handed them.
 CROWD = ("visits_1h", "visits_24h", "visits_7d", "visits_28d")
 #: A count travels in a byte: round(CROWD_SCALE * log(1 + visits)), which stays within 3 %.

@@ -10,7 +10,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +18,16 @@ import numpy as np
 import structlog
 import tensorflow as tf
 
-from contracts.signatures import VECTORS, features_mark
+from contracts.signatures import BY_STRING, VECTORS, features_mark
 from models.candidates import CandidateModel, candidate_signature, vector_signature
 from models.holdout import Inputs
 from models.ranking_model import RankingModel, ranker_signature
 from models.reference import Reference
 from models.reference_file import write_reference
 from models.scoring import CANDIDATES, CARD, RANKER, next_version
+from models.string_ids import StringIds, as_strings, told_as_strings
 from models.warmup import write_warmup
+from online_features.catalogue import Catalogue
 
 log = structlog.get_logger(__name__)
 DEFAULT = "serving_default"
@@ -62,6 +64,11 @@ class Signature:
     gives: Outputs
     calls: Sequence[Inputs]
 
+    def by_string(self, catalogue: Catalogue) -> "Signature":
+        """The same, with ids as strings."""
+        calls = [told_as_strings(call, catalogue) for call in self.calls[:1]]
+        return replace(self, name=BY_STRING, takes=as_strings(self.takes), calls=calls)
+
 
 @dataclass(frozen=True)
 class Exportable:
@@ -70,6 +77,7 @@ class Exportable:
     Attributes:
         name: "candidates" or "ranker".
         module: a `tf.Module`.
+        strings: makes hashes of ids that come as strings.
         signatures: what it can be asked.
         users_known: persons of whom its graph holds something of their own; the card says it, and
             `placestream.erase.in_models` reads it there.
@@ -77,8 +85,24 @@ class Exportable:
 
     name: str
     module: Any
+    strings: StringIds
     signatures: Sequence[Signature]
     users_known: int
+
+    def function(self, signature: Signature) -> Any:
+        """What answers a signature, with its inputs by name."""
+        method = getattr(self.module, signature.method)
+
+        def asked(**inputs: Any) -> Any:
+            return method(
+                **{
+                    name: self.strings(values) if values.dtype == tf.string else values
+                    for name, values in inputs.items()
+                }
+            )
+
+        named = {spec.name: spec for spec in signature.takes}
+        return tf.function(asked, autograph=False).get_concrete_function(**named)
 
 
 def exportables(
@@ -86,18 +110,22 @@ def exportables(
     ranker: RankingModel,
     candidate_calls: Sequence[Inputs],
     ranker_calls: Sequence[Inputs],
+    catalogue: Catalogue,
 ) -> tuple[Exportable, Exportable]:
-    """Both models of a pair."""
+    """Both models of a pair, of the places of a catalogue."""
+    strings = StringIds.of(catalogue)
     places = [{"place_ids": call["place_ids"][0]} for call in candidate_calls[:1]]
     scores = Signature(
         DEFAULT, "serve", candidate_signature(), OUTPUTS[CANDIDATES], candidate_calls
     )
     vectors = Signature(VECTORS, "vectors", vector_signature(), _PLACED, places)
     ranks = Signature(DEFAULT, "serve", ranker_signature(), OUTPUTS[RANKER], ranker_calls)
+    stages = (scores, vectors, scores.by_string(catalogue))
+    ranked = (ranks, ranks.by_string(catalogue))
     return (
         # The signature of the candidate stage takes no user: none of its models can know one.
-        Exportable(CANDIDATES, candidates, (scores, vectors), users_known=0),
-        Exportable(RANKER, ranker, (ranks,), users_known=ranker.users_known),
+        Exportable(CANDIDATES, candidates, strings, stages, users_known=0),
+        Exportable(RANKER, ranker, strings, ranked, users_known=ranker.users_known),
     )
 
 
@@ -149,16 +177,11 @@ def put_in_place(workshop: Path, names: Sequence[str], models_dir: Path, version
 
 
 def _write(model: Exportable, directory: Path, card: dict[str, Any]) -> None:
-    functions = {
-        s.name: tf.function(
-            getattr(model.module, s.method), input_signature=list(s.takes), autograph=False
-        )
-        for s in model.signatures
-    }
-    signatures = {name: function.get_concrete_function() for name, function in functions.items()}
+    functions = {s.name: model.function(s) for s in model.signatures}
     mark = features_mark(card["columns"], card["feature_set"])
-    signatures[mark] = signatures[DEFAULT]
-    tf.saved_model.save(model.module, str(directory), signatures=signatures)
+    root = tf.Module()
+    root.model, root.strings = model.module, model.strings
+    tf.saved_model.save(root, str(directory), signatures=functions | {mark: functions[DEFAULT]})
     load_s = _check_saved(model, functions, directory)
     size_mb = sum(f.stat().st_size for f in directory.rglob("*") if f.is_file()) / 1e6
     # tempfile's directories are private; the server may be another user.

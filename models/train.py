@@ -222,7 +222,8 @@ def export_pair(pair: TrainedPair, settings: Settings, metered: Metered | None =
     """
     metered = metered or Metered(SILENT)
     with metered.stage("export", None):
-        both = exportables(pair.candidates, pair.ranker, pair.candidate_calls, pair.ranker_calls)
+        calls, places = (pair.candidate_calls, pair.ranker_calls), pair.holdout.catalogue
+        both = exportables(pair.candidates, pair.ranker, *calls, places)
         version = export(both, pair.card, settings.models_dir, pair.reference)
     log.info("pair_exported", version=version, training_s=round(pair.training_s, 1))
     exported = tuple(cost for cost in metered.costs if cost.stage == "export")

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from contracts.settings import Settings
+from models.export import Exportable, export, exportables
 from models.train import TrainedPair, train_pair
 from online_features.archive import read_catalogue, read_context
 from online_features.catalogue import Catalogue
@@ -57,3 +58,17 @@ def training(data: Data, tmp_path_factory: pytest.TempPathFactory) -> Settings:
 def pair(data: Data, training: Settings) -> TrainedPair:
     """A pair trained on the city."""
     return train_pair(data.log, data.catalogue, data.context, training)
+
+
+def exportable(pair: TrainedPair) -> tuple[Exportable, Exportable]:
+    """Both models of a pair, ready to be written."""
+    calls = (pair.candidate_calls, pair.ranker_calls)
+    return exportables(pair.candidates, pair.ranker, *calls, pair.holdout.catalogue)
+
+
+@pytest.fixture(scope="session")
+def exported(pair: TrainedPair, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory with version 1 of the pair; not to be written to."""
+    models_dir = tmp_path_factory.mktemp("exported")
+    assert export(exportable(pair), pair.card, models_dir) == 1
+    return models_dir

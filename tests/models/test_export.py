@@ -11,12 +11,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from scipy.special import logit
+from tensorflow.core.framework import types_pb2
 from tensorflow_serving.apis import prediction_log_pb2
 
 from contracts.ids import as_int64
 from contracts.signatures import PARTS, features_mark
 from models.candidates import scores_alone
-from models.export import Exportable, NotExportable, export, exportables
+from models.export import Exportable, NotExportable, export
 from models.listwise_ranker import BENEFIT, ListwiseRanker
 from models.place_vectors import WIDTH
 from models.ranker import Inputs, Ranker
@@ -31,19 +32,7 @@ from online_features.rings import HOUR_S
 from placestream.erase.in_models import InModels
 from tests.inference.model_server.conftest import model_config, running, server_settings
 from tests.inference.model_server.test_lifecycle import cut_off
-from tests.models.conftest import Data
-
-
-def _both(pair: TrainedPair) -> tuple[Exportable, Exportable]:
-    return exportables(pair.candidates, pair.ranker, pair.candidate_calls, pair.ranker_calls)
-
-
-@pytest.fixture(scope="module")
-def exported(pair: TrainedPair, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A directory with version 1 of the pair."""
-    models_dir = tmp_path_factory.mktemp("exported")
-    assert export(_both(pair), pair.card, models_dir) == 1
-    return models_dir
+from tests.models.conftest import Data, exportable
 
 
 def _signature(
@@ -90,7 +79,10 @@ def test_the_signatures_are_the_promised_ones(exported: Path) -> None:
     assert gives == {"probability": ("float32", [None]), "score": ("float32", [None])}
 
 
-@pytest.mark.parametrize(("name", "beside"), [("candidates", ["vectors"]), ("ranker", [])])
+@pytest.mark.parametrize(
+    ("name", "beside"),
+    [("candidates", ["vectors", "by_string_id"]), ("ranker", ["by_string_id"])],
+)
 def test_warm_up_records_are_calls_that_the_model_answers(
     exported: Path, name: str, beside: list[str]
 ) -> None:
@@ -106,7 +98,9 @@ def test_warm_up_records_are_calls_that_the_model_answers(
         signature = loaded.signatures[asked[-1]]
         # TensorFlow writes a tensor of one value as a value.
         one = [name for name in request.inputs if name == "moment_s"]
-        others = (t for n, t in request.inputs.items() if n not in one)
+        texts = [n for n, t in request.inputs.items() if t.dtype == types_pb2.DT_STRING]
+        assert bool(texts) == (asked[-1] == "by_string_id")
+        others = (t for n, t in request.inputs.items() if n not in one + texts)
         assert all(tensor.tensor_content for tensor in others)
         answer = signature(**{n: tf.make_ndarray(t) for n, t in request.inputs.items()})
         assert all(np.isfinite(values.numpy()).all() for values in answer.values())
@@ -177,7 +171,7 @@ def test_the_cards_say_of_how_many_persons_the_models_know(
 ) -> None:
     """Nobody in the default pair; in wide & deep each with a row. An erasure's proof reads it."""
     assert InModels.under(exported) == InModels(str(exported), {}, (), others=2)
-    both = exportables(pair.candidates, _wide_and_deep(3), pair.candidate_calls, pair.ranker_calls)
+    both = exportable(replace(pair, ranker=_wide_and_deep(3)))
     export(both, pair.card, tmp_path)
     assert InModels.under(tmp_path) == InModels(str(tmp_path), {"ranker/1": 3}, (), others=1)
 
@@ -217,7 +211,7 @@ def test_versions_count_up_past_whatever_either_model_had(
     (tmp_path / "candidates" / "not-a-version").mkdir(parents=True)
     assert versions(tmp_path) == []
     assert next_version(tmp_path) == 8
-    assert export(_both(pair), pair.card, tmp_path) == 8
+    assert export(exportable(pair), pair.card, tmp_path) == 8
     assert versions(tmp_path) == [8]
     assert not list(tmp_path.glob(".*"))
 
@@ -251,7 +245,7 @@ class _Broken(tf.Module):  # type: ignore[misc]
 
 
 def _with(pair: TrainedPair, module: Any) -> Sequence[Exportable]:
-    candidates, ranker = _both(pair)
+    candidates, ranker = exportable(pair)
     return replace(candidates, module=module), ranker
 
 
@@ -280,7 +274,7 @@ def test_a_ranker_with_nan_weights_is_not_exported(pair: TrainedPair, tmp_path: 
     pair.ranker.calibration.assign([float("nan"), 0.0])
     try:
         with pytest.raises(NotExportable, match="ranker"):
-            export(_both(pair), pair.card, tmp_path)
+            export(exportable(pair), pair.card, tmp_path)
     finally:
         pair.ranker.calibration.assign(calibration)
     assert versions(tmp_path) == []
@@ -289,7 +283,7 @@ def test_a_ranker_with_nan_weights_is_not_exported(pair: TrainedPair, tmp_path: 
 
 def test_nothing_to_check_with_is_refused(pair: TrainedPair, tmp_path: Path) -> None:
     """An export that nobody asked anything has not been tried."""
-    candidates, ranker = _both(pair)
+    candidates, ranker = exportable(pair)
     untried = [replace(candidates.signatures[0], calls=()), *candidates.signatures[1:]]
     with pytest.raises(NotExportable, match="nothing to check"):
         export((replace(candidates, signatures=untried), ranker), pair.card, tmp_path)
