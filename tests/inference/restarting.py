@@ -1,14 +1,18 @@
 """What the tests of restarts under load share: callers, services and model servers of their own."""
 
 import threading
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import cycle
 from pathlib import Path
 
 import grpc.aio
+import pytest
 
 from contracts.placestream.v1 import recommendation_pb2 as pb
 from contracts.settings import Settings
+from placestream import client as python_client
 from placestream.client import CallFailed
 from placestream.client import Client as PythonClient
 from placestream.stack.child import Child
@@ -18,39 +22,71 @@ from tests.inference.waiting import eventually
 
 SERVE = "from placestream.cli import app; app(['serve'])"
 CALLERS = 4
+#: Answers, and what stands in the place of one.
+Said = Sequence[pb.RecommendResponse | CallFailed]
+
+
+def without_retries(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Clients made from now on show their callers every call that fails, the first time it does.
+
+    gRPC then repeats nothing by itself either (its transparent retries go with the others).
+    """
+    balanced = {k: v for k, v in python_client.BALANCED.items() if k != "methodConfig"}
+    options = [option for option in python_client._OPTIONS if option[0] != "grpc.enable_retries"]
+    monkeypatch.setattr(python_client, "BALANCED", balanced)
+    monkeypatch.setattr(python_client, "_OPTIONS", [*options, ("grpc.enable_retries", 0)])
 
 
 class Load:
-    """Callers that ask without a pause, and what became of it.
+    """Callers that call every method in turn without a pause, and what became of it.
 
     Attributes:
-        answers: calls that were answered.
+        answered: calls that were answered, by method.
         causes: of answers that were not whole.
-        failures: calls that were not answered.
+        failures: calls, and requests of batches, that were not answered, with their method.
     """
 
     def __init__(self, client: PythonClient) -> None:
         self._client = client
         self._ended = threading.Event()
-        self.answers = 0
+        self._calls: dict[str, Callable[[], Said]] = {
+            "Recommend": lambda: [client.recommend(request())],
+            "BatchRecommend": lambda: client.batch([request("u"), request("v")]),
+            "Feedback": self._tell,
+        }
+        self.answered: Counter[str] = Counter()
         self.causes: list[str] = []
-        self.failures: list[CallFailed] = []
+        self.failures: list[tuple[str, CallFailed]] = []
+
+    def _tell(self) -> Said:
+        event = pb.Interaction(user_id="u", place_id="p0", event_type=pb.EVENT_TYPE_VIEW)
+        assert len(self._client.feedback([event])) == 1
+        return []
 
     def ask(self) -> None:
-        """Ask until the end."""
-        while not self._ended.is_set():
+        """Call until the end."""
+        for method in cycle(self._calls):
+            if self._ended.is_set():
+                return
             try:
-                said = self._client.recommend(request())
-                self.answers += 1
-                if said.degradation != pb.DEGRADATION_NONE:
-                    self.causes.append(said.degradation_cause)
+                said: Said = self._calls[method]()
             except CallFailed as error:
-                self.failures.append(error)
+                said = [error]
+            failed = [(method, one) for one in said if isinstance(one, CallFailed)]
+            self.failures += failed
+            self.answered[method] += not failed
+            self.causes += [
+                one.degradation_cause
+                for one in said
+                if isinstance(one, pb.RecommendResponse) and one.degradation != pb.DEGRADATION_NONE
+            ]
 
     async def more(self, count: int = 50) -> None:
-        """Wait until some more have been answered."""
-        before = self.answers
-        await eventually(lambda: self.answers > before + count, 60)
+        """Wait until some more calls of each method have been answered."""
+        before = self.answered.copy()
+        await eventually(
+            lambda: all(self.answered[m] > before[m] + count // 3 for m in self._calls), 60
+        )
 
     @contextmanager
     def running(self) -> Iterator["Load"]:
