@@ -92,8 +92,8 @@ def _letters(letters: Letters) -> str:
 def _models(settings: Settings, models: InModels) -> str:
     if not (models.knowing or models.silent or models.others):
         return (
-            f"none in {models.folder}; run this again where they are, if they are elsewhere: only "
-            "there can it tell whether one holds anything of single persons"
+            f"none in {models.folder}; if they are elsewhere, mount their folder there and run "
+            "this again: else it cannot tell whether one holds anything of single persons"
         )
     said = [
         "what was learned of all, until the next training (`placestream retrain --now erasure`)"

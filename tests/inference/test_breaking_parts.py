@@ -12,6 +12,7 @@ import grpc.aio
 import pytest
 from pydantic import SecretStr
 
+from contracts.placestream.v1 import recommendation_pb2 as pb
 from contracts.settings import Settings
 from online_features.keys import Keys
 from placestream.stack.redis import RedisServer
@@ -120,15 +121,25 @@ async def test_a_ranker_that_answers_nan_is_not_believed(
 async def test_damaged_features_are_not_believed(
     start_service: StartService, installed: Settings, own_redis: RedisServer
 ) -> None:
-    """Bytes that are no state: the user counts as unknown, and the cause says why."""
+    """Bytes that are no state: the user counts as unknown, and the cause says why.
+
+    A place whose state is damaged keeps no service from starting, and no answer from being whole.
+    """
     settings = installed.model_copy(update={"redis_url": SecretStr(own_redis.url)})
     with own_redis.client() as redis_client:
-        redis_client.set(Keys.of(settings).entity("i", "u"), b"\x00\x01damaged")
+        keys = Keys.of(settings)
+        for key in (keys.entity("i", "u"), keys.entity("b", "p3")):
+            redis_client.set(key, b"\x00\x01damaged")
     async with serving(start_service, settings) as client:
         answer = await client.recommend()
         assert len(answer.places) == 3
         assert "a user state is" in answer.degradation_cause
-        assert await client.level(user_id="somebody else") == "NONE"
+        for explore_slots in (0, 2):  # states are read in two ways
+            said = await client.recommend(
+                user_id="somebody else", limit=5, explore_slots=explore_slots
+            )
+            assert sorted(place.place_id for place in said.places) == ALL
+            assert said.degradation == pb.DEGRADATION_NONE, said.degradation_cause
 
 
 async def test_without_models_it_answers_but_is_not_serving(
