@@ -41,9 +41,9 @@ def impersonal(call: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
     made = dict(call)
     rng = np.random.default_rng(0)
     if "user_id" in made:
-        made["user_id"] = np.zeros_like(made["user_id"])
+        made["user_id"] = np.full_like(made["user_id"], _none_of(made["user_id"]))
     if "history_ids" in made:
-        there = made["history_ids"] != 0
+        there = made["history_ids"] != _none_of(made["history_ids"])
         count = int(there.sum())
         drawn = {
             "history_ids": rng.choice(made["place_ids"].ravel(), count),
@@ -55,6 +55,11 @@ def impersonal(call: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
             made[name][there] = values
         made["moment_s"] = made["moment_s"] // int(DAY_S) * int(DAY_S)
     return made
+
+
+def _none_of(ids: NDArray[Any]) -> int | bytes:
+    """What stands for no id, among hashes or among strings."""
+    return b"" if ids.dtype.hasobject else 0
 
 
 def write_warmup(

@@ -15,7 +15,7 @@ from tensorflow.core.framework import types_pb2
 from tensorflow_serving.apis import prediction_log_pb2
 
 from contracts.ids import as_int64
-from contracts.signatures import PARTS, features_mark
+from contracts.signatures import BY_STRING, PARTS, features_mark
 from models.candidates import scores_alone
 from models.export import Exportable, NotExportable, export
 from models.listwise_ranker import BENEFIT, ListwiseRanker
@@ -107,8 +107,10 @@ def test_warm_up_records_are_calls_that_the_model_answers(
     assert asked == ["serving_default"] * 3 + beside
 
 
-def _warmed(models_dir: Path, name: str) -> list[dict[str, np.ndarray]]:
-    """Inputs of the warm-up records of a model's default signature."""
+def _warmed(
+    models_dir: Path, name: str, signature: str = "serving_default"
+) -> list[dict[str, np.ndarray]]:
+    """Inputs of the warm-up records of a model's signature."""
     file = str(models_dir / name / "1" / WARMUP_FILE)
     requests = [
         prediction_log_pb2.PredictionLog.FromString(record).predict_log.request
@@ -117,7 +119,7 @@ def _warmed(models_dir: Path, name: str) -> list[dict[str, np.ndarray]]:
     return [
         {n: tf.make_ndarray(t) for n, t in request.inputs.items()}
         for request in requests
-        if request.model_spec.signature_name == "serving_default"
+        if request.model_spec.signature_name == signature
     ]
 
 
@@ -126,6 +128,8 @@ def test_warm_up_records_are_about_nobody(exported: Path, pair: TrainedPair) -> 
     assert any(call["user_id"].any() for call in pair.ranker_calls)  # the real ones have it
     for record in _warmed(exported, "ranker"):
         assert not record["user_id"].any()
+    (by_string,) = _warmed(exported, "ranker", BY_STRING)
+    assert {*by_string["user_id"].tolist()} == {b""}
     same = []
     for record, call in zip(_warmed(exported, "candidates"), pair.candidate_calls, strict=True):
         there = call["history_ids"] != 0
