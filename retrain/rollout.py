@@ -145,13 +145,13 @@ def relabel(
     labels = {**before.labels, **changes}
     after = Serving({label: version for label, version in labels.items() if version is not None})
     with ModelAdmin(settings.model_server, timeout_s) as server:
-        if answering := server.present():
+        if answering := _answering(server, labels_asked(settings, before, after)):
             live = len(answering) == len(server.addresses)
             if not live:
-                _log.warning("servers_passed_over", note=PASSED_OVER, told=answering)
+                _log.warning("servers_passed_over", note=PASSED_OVER, told=[*answering])
             server.only(answering)
             try:
-                _switch(settings, server, before, after, wanted, guard)
+                _switch(settings, server, answering, before, after, wanted, guard)
             except RolloutFailed:
                 # Each new pair may fail like this: they must not pile up until one does not.
                 models_deleted(settings, prune(settings, kept=kept))
@@ -172,9 +172,19 @@ def labels_asked(settings: Settings, *known: Serving) -> set[str]:
     return {settings.model_label, CANARY}.union(*(one.labels for one in known))
 
 
+def _answering(server: ModelAdmin, asked: Iterable[str]) -> dict[str, Seen]:
+    """What each server has that answers; the others are passed over."""
+    found: dict[str, Seen] = {}
+    for address in server.present():
+        with suppress(ModelServerError):
+            found[address] = server.seen(address, asked)
+    return found
+
+
 def _switch(
     settings: Settings,
     server: ModelAdmin,
+    seen: Mapping[str, Seen],
     before: Serving,
     after: Serving,
     versions: Sequence[int],
@@ -188,11 +198,6 @@ def _switch(
         if after.labels.get(label) in (None, version) or is_exported(settings, version)
     }
     both = Serving(held, before.beside | {*versions, *held.values()})
-    asked = labels_asked(settings, before, after)
-    try:
-        seen = {address: server.seen(address, asked) for address in server.told}
-    except ModelServerError as error:
-        raise RolloutFailed(str(error)) from error
     beside = {address: both.beside | {*its.labels.values()} for address, its in seen.items()}
     try:
         own = {address: Serving(its.labels, beside[address]) for address, its in seen.items()}
