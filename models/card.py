@@ -84,8 +84,7 @@ def limits(
             "The probability is that of the user's next choice, given that there is one: over all "
             "places it sums to about one. It says nothing of whether the user goes out.",
             "Ratings and review counts are those of each choice's moment; category, position, "
-            "price and hours of a place are the newest. Places that have closed since were left "
-            "out, those that opened later stood among what could have been chosen before.",
+            "price and hours of a place are the newest.",
             "Choices among served answers are not corrected for the position of a place.",
         ],
     }

@@ -1,9 +1,9 @@
 """Training sets, point in time: what the service would have known at each past request.
 
 One replay of the log answers for every row how user and place stood just before the moment, so
-that a row is what the reader would have served. Ratings and review counts that places state are
-those of the moment, too (`Catalogue.changes`); all other metadata are the one exception: they come
-from the catalogue as it is now.
+that a row is what the reader would have served. Ratings and review counts that places state, and
+which places there were, are those of the moment, too (`Catalogue.changes`); all other metadata are
+the one exception: they come from the catalogue as it is now.
 """
 
 from collections.abc import Callable

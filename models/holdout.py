@@ -129,8 +129,10 @@ class Holdout:
         self._rows = HeldRows(log, catalogue, test)
         self._at: Situation = situations(context, catalogue, self.moments, stale_s=stale_s)
         self._near = [
-            catalogue.near(lat, lng, reach.max_radius_m, reach.near_places)
-            for lat, lng in zip(self.moments.lat, self.moments.lng, strict=True)
+            catalogue.near(lat, lng, reach.max_radius_m, reach.near_places, at_s)
+            for lat, lng, at_s in zip(
+                self.moments.lat, self.moments.lng, self.moments.time_s, strict=True
+            )
         ]
         earlier = log.take(slice(0, int(test.moments.before.min())))
         place = catalogue.rows_of(earlier.place[earlier.kind == VISIT])

@@ -36,12 +36,14 @@ class Neighbours:
     def of(
         cls, catalogue: Catalogue, lat: NDArray[np.float64], lng: NDArray[np.float64], k: int
     ) -> Self:
-        """Look up the k nearest open places of each point; fewer if the catalogue has fewer.
+        """Look up the k nearest places of each point; fewer if the catalogue has fewer.
+
+        Places that were never open in the time that the catalogue knows are left out.
 
         Raises:
             ValueError: no place of the catalogue is open and has a location.
         """
-        usable = np.flatnonzero(~np.isnan(catalogue.lat) & ~catalogue.closed)
+        usable = np.flatnonzero(~np.isnan(catalogue.lat) & catalogue.ever_open)
         if not len(usable):
             raise ValueError("the catalogue has no open place with a location")
         tree = cKDTree(_on_sphere(catalogue.lat[usable], catalogue.lng[usable]))

@@ -118,7 +118,7 @@ class Sampler:
         self._visits = Visits(log, rows, len(catalogue))
         self._visit_row = np.where(log.kind == VISIT, rows, -1)
         self._visits_before = np.r_[0, np.cumsum(self._visit_row >= 0)]
-        self._open = np.flatnonzero(~catalogue.closed)
+        self._open = np.flatnonzero(catalogue.ever_open)
         self._near = Neighbours.of(catalogue, moments.lat, moments.lng, NEAR_PLACES)
         self._occasion = _Occasions(log, rows, len(catalogue))
 
@@ -174,6 +174,7 @@ class Sampler:
     def _is_chosen(self, which: NDArray[np.int64], place: NDArray[np.int64]) -> NDArray[np.bool_]:
         moments = self._moments
         same: NDArray[np.bool_] = place == moments.place[which]
+        same |= self._catalogue.gone(place, moments.time_s[which])
         return same | self._occasion.visited(moments.user[which], place, moments.time_s[which])
 
     def _anywhere(self, which: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -112,9 +112,11 @@ def _places(
     chosen_known = (known == moments.place[:, None]).any(axis=1)
     log_expected = np.log(expected(every)).astype(np.float32)
     first = np.where(chosen_known, 0.0, log_expected[:, :1].T[0])
-    of_known = np.where((known >= 0) & (known != moments.place[:, None]), 0.0, NOT_THERE)
+    time_s = moments.time_s[:, None]
+    counts = (known >= 0) & (known != moments.place[:, None]) & ~city.catalogue.gone(known, time_s)
+    of_known = np.where(counts, 0.0, NOT_THERE)
     again = (drawn[:, :, None] == known[:, None, :]).any(axis=2)
-    again |= (drawn == moments.place[:, None]) | city.catalogue.closed[drawn]
+    again |= (drawn == moments.place[:, None]) | city.catalogue.gone(drawn, time_s)
     of_drawn = np.where(again, NOT_THERE, log_expected[:, 1:])
     both = np.concatenate([first[:, None], of_known, of_drawn], axis=1).astype(np.float32)
     return places, both

@@ -49,8 +49,9 @@ class Catalogue:
     can still be read. Columns are numpy arrays of length `len(catalogue)`: see `_COLUMNS`.
 
     Attributes:
-        changes: past of the columns `STATED`, for who asks what was known at other moments than
-            now; one that is absent is taken as it is. A service, which asks of now, has none.
+        changes: past of the columns `STATED` and of `closed`, for who asks what was known at other
+            moments than now; one that is absent is taken as it is. A service, which asks of now,
+            has none.
     """
 
     def __init__(self) -> None:
@@ -102,6 +103,27 @@ class Catalogue:
         if name in self.changes:
             return self.changes[name].at(rows, at_s)
         return self._data[name][: self._n][rows]
+
+    def gone(
+        self, rows: NDArray[np.integer], at_s: NDArray[np.float64] | float
+    ) -> NDArray[np.bool_]:
+        """Which places of any shape were closed at moments, or not there yet; -1 may be either.
+
+        Args:
+            rows: catalogue rows.
+            at_s: Unix seconds, of the shape of the rows or to be spread over it.
+        """
+        closed: NDArray[np.bool_] = self._data["closed"][rows]
+        if "closed" in self.changes:
+            moments = np.broadcast_to(np.asarray(at_s, np.float64), rows.shape).ravel()
+            then = self.changes["closed"].at(rows.ravel().astype(np.int64), moments)
+            closed = (then != 0).reshape(rows.shape)
+        return closed
+
+    @property
+    def ever_open(self) -> NDArray[np.bool_]:
+        """Which places were open at some moment that can be asked for."""
+        return np.ones(self._n, bool) if "closed" in self.changes else ~self.closed
 
     @property
     def hash(self) -> NDArray[np.uint64]:
@@ -183,14 +205,16 @@ class Catalogue:
         return self._row_of.rows(hashes)
 
     def near(
-        self, lat: float, lng: float, radius_m: float, limit: int
+        self, lat: float, lng: float, radius_m: float, limit: int, at_s: float = np.inf
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Open-for-business places within a radius, nearest first.
+
+        `at_s` asks for those of a moment, Unix seconds; otherwise of now.
 
         Returns:
             rows int64[k] and distance_m float32[k], k <= limit.
         """
-        return self._near.near(lat, lng, radius_m, limit, lambda rows: self._data["closed"][rows])
+        return self._near.near(lat, lng, radius_m, limit, lambda rows: self.gone(rows, at_s))
 
     def among(
         self, rows: NDArray[np.int64], lat: float, lng: float, radius_m: float

@@ -12,6 +12,7 @@ from models.choice_sets import choice_sets
 from models.dataset import build, situations
 from models.merged_sets import joined
 from models.moments import find_moments
+from models.set_drawing import NOT_THERE
 from models.training_rows import Dataset
 from online_features.archive import read_catalogue, read_updates
 from online_features.archive_schema import PLACE_UPDATES, RAW_SCHEMA
@@ -108,6 +109,31 @@ def test_a_choice_sees_what_the_service_saw_at_its_moment(data: Data) -> None:
         np.testing.assert_allclose(features[:, REVIEWS], expected, rtol=1e-3)
         changed += int((known.review_count[rows] != data.catalogue.review_count[places]).sum())
     assert changed > 0
+
+
+def test_what_closes_later_was_there_and_what_opens_later_was_not(
+    data: Data, tmp_path: Path
+) -> None:
+    """A third of the places close after the log, others open: earlier sets and answers stay."""
+    after_s, ids = float(data.log.time_s[-1]) + 3_600.0, data.catalogue.ids
+    said = {"category": "bar", "location": {"lat": 40.0, "lng": -74.0}}
+    later: list[tuple[str, float, bytes | None]] = [(place, after_s, None) for place in ids[::3]]
+    later.append(("new", after_s, encode({"place_id": "new", "updates": said})))
+    catalogue = read_catalogue(_archive_with(data, tmp_path, later))
+    assert catalogue.closed.sum() == len(ids[::3])
+    moments = find_moments(data.log, catalogue, np.random.default_rng(1))
+    assert len(moments) == len(find_moments(data.log, data.catalogue, np.random.default_rng(1)))
+    sets = drawn_sets(_with(data, catalogue), 60)
+    counts = sets.log_expected < NOT_THERE
+    shown = sets.places[counts]
+    assert not (shown == catalogue.row_of("new")).any()
+    # Closed ones are chosen, known, and drawn: about as many as they are.
+    assert catalogue.closed[sets.places[:, 0]].any()
+    assert 0.2 < catalogue.closed[shown].mean() < 0.5
+    for lat, lng, at_s in zip(moments.lat[:20], moments.lng[:20], moments.time_s[:20], strict=True):
+        before, _ = data.catalogue.near(lat, lng, 5_000.0, 100)
+        after, _ = catalogue.near(lat, lng, 5_000.0, 100, at_s)
+        np.testing.assert_array_equal(after, before)
 
 
 def _with(data: Data, catalogue: Catalogue) -> Data:

@@ -112,6 +112,50 @@ def test_every_moment_reads_as_a_service_that_followed(seed: int) -> None:
             assert np.array_equal(said_then, expected, equal_nan=True)
 
 
+def _there(catalogue: Catalogue, place: str, *times_s: float) -> list[bool]:
+    rows = np.full(len(times_s), catalogue.row_of(place))
+    there: list[bool] = (~catalogue.gone(rows, START_S + np.array(times_s))).tolist()
+    return there
+
+
+def test_places_are_there_from_their_opening_to_their_closing() -> None:
+    """Those of the first day always were: nobody says since when."""
+    day_s = 86_400.0
+    catalogue = catalogue_of(
+        [
+            _update("old", 0, 1_000.0),
+            _update("brought in", 1, 1_000.0 + day_s),
+            _update("new", 2, 3 * day_s),
+            (3, START_S + 5 * day_s, "old", None),
+            (4, START_S + 6 * day_s, "never heard of", None),
+            _update("old", 5, 8 * day_s),
+            (6, START_S + 9 * day_s, "brought in", None),
+        ]
+    )
+    moments = (-1e9, 2 * day_s, 3 * day_s, 5 * day_s, 7 * day_s, 9.5 * day_s)
+    assert _there(catalogue, "old", *moments) == [True, True, True, False, False, True]
+    assert _there(catalogue, "brought in", *moments) == [True, True, True, True, True, False]
+    assert _there(catalogue, "new", *moments) == [False, False, True, True, True, True]
+    assert catalogue.row_of("never heard of") == -1
+    assert catalogue.closed.tolist() == [False, True, False]
+
+
+def test_near_is_asked_of_a_moment() -> None:
+    """Of now, unless a moment is given."""
+    at = {"lat": 40.0, "lng": -74.0}
+    catalogue = catalogue_of(
+        [
+            _update("old", 0, 1_000.0, location=at),
+            _update("new", 1, 1e6, location=at),
+            (2, START_S + 2e6, "old", None),
+        ]
+    )
+    for moment_s, expected in ((5e5, ["old"]), (1.5e6, ["old", "new"]), (3e6, ["new"])):
+        rows, _ = catalogue.near(40.0, -74.0, 100.0, 5, START_S + moment_s)
+        assert catalogue.place_ids(rows) == expected
+    assert catalogue.place_ids(catalogue.near(40.0, -74.0, 100.0, 5)[0]) == ["new"]
+
+
 def test_a_catalogue_without_a_past_is_taken_as_it_is() -> None:
     """As the service asks: of now."""
     catalogue = catalogue_of([_update("a", 0, 1_000.0, rating=4.0)])
