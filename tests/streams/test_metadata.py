@@ -91,9 +91,16 @@ def test_partial_updates_merge_and_reach_the_catalogue(
     published = read_topic(settings, topics.places.name)
     assert {m.key: m.value for m in published}[b"gone"] is None
     deadline = time.monotonic() + 10
-    while len(read_catalogue(settings.archive_dir)) < 2 and time.monotonic() < deadline:
+    expected = [("1", False), ("gone", True), ("two", False)]  # closed, and still known
+    while (found := _with_closed(settings)) != expected and time.monotonic() < deadline:
         time.sleep(0.2)
-    assert sorted(read_catalogue(settings.archive_dir).ids) == ["1", "two"]
+    assert found == expected
+
+
+def _with_closed(settings: Settings) -> list[tuple[str, bool]]:
+    """Places of the archive by id, and whether each is closed."""
+    catalogue = read_catalogue(settings.archive_dir)
+    return sorted(zip(catalogue.ids, catalogue.closed.tolist(), strict=True))
 
 
 def test_older_updates_and_measurements_change_nothing(
