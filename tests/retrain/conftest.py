@@ -13,6 +13,7 @@ from contracts.settings import Settings
 from contracts.topics import Topic
 from placestream.stack.ports import LOCALHOST, free_port
 from retrain.publish import NotPublished
+from tests.retrain.drifting import LEAST, MOST
 
 if TYPE_CHECKING:
     from tests.retrain.bench import Bench
@@ -107,3 +108,17 @@ def serving(two: list[Settings]) -> Iterator[list[Settings]]:
 
     with ModelServer(two[0]), ModelServer(two[1]):
         yield two
+
+
+@pytest.fixture
+def quick(settings: Settings) -> Settings:
+    """Windows that a test can fill."""
+    return settings.model_copy(
+        update={
+            "drift_window_answers": MOST,
+            "drift_min_answers": LEAST,
+            "outcome_min_choices": LEAST // 2,
+            # A second cause of a test is not to wait an hour.
+            "retrain_cooldown_s": 0,
+        }
+    )

@@ -5,6 +5,7 @@ import time
 from datetime import UTC, datetime
 
 import numpy as np
+from prometheus_client import REGISTRY
 
 from contracts.events import Impression, Location, ServedPlace
 from contracts.settings import Settings
@@ -18,6 +19,8 @@ from retrain.model_config import Serving
 COLUMNS = ("distance_log_km", "rating", "temperature")
 #: Answers of a test span so many seconds.
 SPAN_S = 24.0
+#: So many are judged at least, and held at most.
+LEAST, MOST = 200, 600
 START_S = 1_700_000_000.0
 
 
@@ -72,3 +75,8 @@ def impressions(
         )
         for i in range(count)
     ]
+
+
+def gauge(name: str, **labels: str) -> float | None:
+    """A figure of this process, as Prometheus would read it."""
+    return REGISTRY.get_sample_value(name, labels)

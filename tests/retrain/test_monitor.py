@@ -4,57 +4,31 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import confluent_kafka
 import msgspec
-import numpy as np
 import pytest
 import redis
-from prometheus_client import REGISTRY
 
 from contracts.events import (
-    Impression,
     Interaction,
-    Location,
     RetrainRequested,
     encode,
 )
 from contracts.kafka import producer_config
 from contracts.settings import Settings
 from contracts.topics import Topics
-from models.reference import FILE
 from models.scoring import CARD
 from retrain import metrics, model_config, monitor
-from retrain.drift_watch import DriftWatch, rows_of
-from retrain.in_service import NoCard, load_in_service
 from retrain.keys import MonitorKeys
 from retrain.monitor import Monitor
 from retrain.trigger_state import Triggers
 from tests.retrain.conftest import Remembering
-from tests.retrain.drifting import COLUMNS, START_S, impressions, put_in_service
+from tests.retrain.drifting import COLUMNS, LEAST, START_S, gauge, impressions, put_in_service
 
-#: So many are judged at least, and held at most.
-LEAST, MOST = 200, 600
 #: How often a monitor looks; each test waits for several looks.
 LOOK_S = 0.5
-
-
-@pytest.fixture
-def quick(settings: Settings) -> Settings:
-    return settings.model_copy(
-        update={
-            "drift_window_answers": MOST,
-            "drift_min_answers": LEAST,
-            "outcome_min_choices": LEAST // 2,
-            # A second cause of a test is not to wait an hour.
-            "retrain_cooldown_s": 0,
-        }
-    )
-
-
-def watch_of(settings: Settings) -> DriftWatch:
-    return DriftWatch(settings, load_in_service(settings, 1), np.random.default_rng(0))
 
 
 class Watching:
@@ -112,10 +86,6 @@ def watched() -> dict[str, float | None]:
     """Which detectors have a reference, as the metric tells."""
     name = "placestream_drift_detector_watching"
     return {each: gauge(name, detector=each) for each in ("columns", "error", "target")}
-
-
-def gauge(name: str, **labels: str) -> float | None:
-    return REGISTRY.get_sample_value(name, labels)
 
 
 def test_drift_in_what_is_served_asks_for_a_training(
@@ -283,64 +253,6 @@ def test_a_monitor_whose_lease_passed_on_steps_down(
     wait_for(lambda: gauge(answers) == LEAST, "it did not take over again")
 
 
-def test_weather_is_shown_and_asks_for_nothing(quick: Settings) -> None:
-    """A hot day is no reason to train."""
-    put_in_service(quick, 1)
-    watch = watch_of(quick)
-    watch.update(impressions(1, 600, {"temperature": 3.0}))
-    watch.show()
-    shown = gauge("placestream_drift_psi_ratio", feature="temperature")
-    assert shown is not None
-    assert shown > 0.2
-    assert set(watch.asking()) == {"distance_log_km", "rating", "probability"}
-
-
-def test_too_few_answers_say_nothing(quick: Settings) -> None:
-    """Fewer than the least: neither a gauge nor a cause."""
-    put_in_service(quick, 1)
-    watch = watch_of(quick)
-    watch.update(impressions(1, LEAST - 1, {"rating": 2.0}))
-    assert watch.judge() is None
-    assert watch.asking() == {}
-    watch.update(impressions(1, 1, {"rating": 2.0}))
-    psi, chance = watch.asking()["rating"]
-    assert psi > max(0.2, chance)
-
-
-def test_features_are_read_as_numbers_too(quick: Settings) -> None:
-    """Earlier answers have them as lists; both ways tell the same rows."""
-    listed = impressions(1, 1)[0]
-    packed = msgspec.structs.replace(
-        listed,
-        places=[
-            msgspec.structs.replace(place, features=place.values.astype("<f4").tobytes())
-            for place in listed.places
-        ],
-    )
-    rows, again = rows_of(packed, len(COLUMNS)), rows_of(listed, len(COLUMNS))
-    assert rows is not None
-    assert again is not None
-    assert rows.shape == (3, len(COLUMNS) + 1)
-    assert (rows == again).all()
-    assert rows_of(packed, len(COLUMNS) + 1) is None
-
-
-def test_answers_of_other_versions_and_of_no_ranker_are_passed_over(quick: Settings) -> None:
-    """Neither a canary nor a degraded answer says what the version in service sees."""
-    put_in_service(quick, 1)
-    watch = watch_of(quick)
-    before = gauge("placestream_drift_impressions_skipped_total", reason="other_version") or 0
-    watch.update(impressions(2, 5))
-    assert gauge("placestream_drift_impressions_skipped_total", reason="other_version") == (
-        before + 5
-    )
-    bare = [
-        Impression("r", "u", datetime.now(UTC), Location(0, 0), "stable", "", {"ranker": 1}, "", [])
-    ]
-    watch.update(bare)
-    assert watch.window.size == 0
-
-
 def test_a_version_without_a_card_is_passed_over(
     quick: Settings, topics: Topics, start: Callable[[], Watching]
 ) -> None:
@@ -357,25 +269,6 @@ def test_a_version_without_a_card_is_passed_over(
     watching.send(topics.impressions.name, [encode(i) for i in impressions(2, 300)])
     calm = {"feature": "rating"}
     wait_for(lambda: gauge("placestream_drift_psi_ratio", **calm) is not None, "not watched")
-
-
-@pytest.mark.parametrize("text", ["", "{", "{}", '{"columns": ["a"], "metrics": {}}'])
-def test_a_damaged_card_is_named(quick: Settings, text: str) -> None:
-    """The error tells the file."""
-    put_in_service(quick, 1)
-    (quick.models_dir / "ranker" / "1" / CARD).write_text(text)
-    with pytest.raises(NoCard, match=r"placestream\.json"):
-        load_in_service(quick, 1)
-
-
-def test_a_damaged_reference_is_named(quick: Settings) -> None:
-    """No archive of arrays, or none at all."""
-    put_in_service(quick, 1)
-    path = quick.models_dir / "ranker" / "1" / FILE
-    for damage in (lambda: path.write_bytes(b"PK\x03\x04 none"), path.unlink):
-        damage()
-        with pytest.raises(NoCard, match="1"):
-            load_in_service(quick, 1)
 
 
 def test_outcomes_are_told_and_a_model_that_errs_is_asked_to_be_replaced(

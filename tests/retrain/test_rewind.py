@@ -19,8 +19,8 @@ from retrain import metrics, monitor
 from retrain.monitor import GROUP
 from retrain.rewind import Rewind, span_s
 from tests.retrain.conftest import Remembering
-from tests.retrain.drifting import impressions, put_in_service
-from tests.retrain.test_monitor import LEAST, LOOK_S, Watching, gauge, wait_for
+from tests.retrain.drifting import LEAST, gauge, impressions, put_in_service
+from tests.retrain.test_monitor import LOOK_S, Watching, wait_for
 
 SURE = [0.9, 0.02, 0.02, 0.02, 0.02, 0.02]
 
