@@ -202,9 +202,9 @@ def run(settings: Settings) -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, end)
+    # TensorFlow's 400,000 objects live for ever; one look at all of them takes 240 ms.
+    gc.collect()
+    gc.freeze()
     with ModelServer(settings) as server:
-        # TensorFlow's 400,000 objects live for ever; one look at all of them takes 240 ms.
-        gc.collect()
-        gc.freeze()
         ended.wait()
         server.give_notice()

@@ -200,6 +200,8 @@ def test_run_serves_until_a_signal(
     with subprocess.Popen([sys.executable, "-c", code], env=environment) as process:
         api = Api(port)
         try:
+            grpc.channel_ready_future(api.channel).result(timeout=120)
+            api.wait_for({2: "AVAILABLE"})
             request = product_request(1)
             assert values(api.prediction.Predict(request, timeout=120, wait_for_ready=True)) == [2]
         finally:
