@@ -95,26 +95,30 @@ def watch(kill_at: int | None) -> list[str]:
 
 def work(settings: Any) -> Any:
     """Work off the one request, and return its record."""
+    import redis
+
+    settings.models_dir.mkdir(parents=True, exist_ok=True)
+    with redis.Redis.from_url(settings.redis_url.get_secret_value(), socket_timeout=5) as client:
+        return worked(settings, client, lease_s=2)
+
+
+def worked(settings: Any, client: Any, **other: Any) -> Any:
+    """The record of the one request, worked off by a worker that trains a tiny pair."""
     import time
     from datetime import UTC, datetime
-
-    import redis
 
     from contracts.events import RetrainRequested
     from retrain.work import Worker
 
-    request = RetrainRequested("audit-1", "manual", datetime(2024, 1, 1, tzinfo=UTC))
-    settings.models_dir.mkdir(parents=True, exist_ok=True)
-    with redis.Redis.from_url(settings.redis_url.get_secret_value(), socket_timeout=5) as client:
-        return Worker(
-            settings,
-            client,
-            ToFile(settings.models_dir / "told"),
-            exports_a_tiny_pair,
-            clock=time.time,
-            idle=lambda: time.sleep(0.05),
-            lease_s=2,
-        ).work(request)
+    return Worker(
+        settings,
+        client,
+        ToFile(settings.models_dir / "told"),
+        exports_a_tiny_pair,
+        clock=time.time,
+        idle=lambda: time.sleep(0.05),
+        **other,
+    ).work(RetrainRequested("audit-1", "manual", datetime(2024, 1, 1, tzinfo=UTC)))
 
 
 if __name__ == "__main__":

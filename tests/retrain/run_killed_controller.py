@@ -34,23 +34,9 @@ def controller_of(settings: Any, client: Any) -> Any:
 
 def hand_over(settings: Any, client: Any) -> Any:
     """Train a tiny pair and give it to the controller; the job's record."""
-    import time
-    from datetime import UTC, datetime
+    from tests.retrain.run_killed import worked
 
-    from contracts.events import RetrainRequested
-    from retrain.work import Worker
-    from tests.retrain.run_killed import ToFile, exports_a_tiny_pair
-
-    return Worker(
-        settings,
-        client,
-        ToFile(settings.models_dir / "told"),
-        exports_a_tiny_pair,
-        clock=time.time,
-        idle=lambda: time.sleep(0.05),
-        lease_s=1,
-        on_trial=controller_of(settings, client).begin,
-    ).work(RetrainRequested("audit-1", "manual", datetime(2024, 1, 1, tzinfo=UTC)))
+    return worked(settings, client, lease_s=1, on_trial=controller_of(settings, client).begin)
 
 
 PHASES: dict[str, Callable[[Any, Any], Any]] = {
