@@ -40,6 +40,7 @@ from online_features.crowds import Crowds
 from online_features.definitions import FEATURE_SET
 from online_features.reader import OnlineReader
 from online_features.redis_client import client_of
+from online_features.warm_up import compile_loops
 
 log = structlog.get_logger(__name__)
 
@@ -219,6 +220,7 @@ class RecommendationServer:
             readiness.wait_for_redis(redis, self._settings),
             load_catalogue(),
             readiness.wait_for_models(models, self._settings),
+            asyncio.to_thread(compile_loops),
         )
         self._watching = asyncio.create_task(watch.run())
         self._watching.add_done_callback(_log_failure)

@@ -13,6 +13,7 @@ from contracts.events import PlaceDocument
 from contracts.ids import id64
 from online_features.category_tree import kinds
 from online_features.changes import Changes
+from online_features.distinct_codes import distinct
 from online_features.geo import distance_m
 from online_features.hours import CLOSED as CLOSED
 from online_features.hours import OPEN as OPEN
@@ -247,7 +248,7 @@ class Catalogue:
         zones = self._data["zone"][rows]
         # Offsets change at most at quarters of an hour; few distinct (zone, quarter) pairs.
         quarter = (at_s // 900).astype(np.int64)
-        pairs, inverse = np.unique(quarter * _ZONES + zones + 1, return_inverse=True)
+        pairs, inverse = distinct(quarter * _ZONES + zones + 1)
         offsets = [
             _utc_offset_s(self.zones[pair % _ZONES - 1], pair // _ZONES) if pair % _ZONES else 0.0
             for pair in pairs.tolist()

@@ -4,6 +4,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contracts.events import PlaceDocument
+from online_features.compiled import compiled
+from online_features.distinct_codes import distinct
 from online_features.growing import NONE, padded, roomy
 from online_features.holiday import calendar, is_holiday
 from online_features.opening import DAY_MIN, DAYS, special_days
@@ -67,17 +69,15 @@ class Hours:
         today, yesterday = self._kind(rows, day), self._kind(rows, day - 1)
         week = self._weeks.read(rows)
         # Yesterday's last span may run into today.
-        by_today = _inside(week.spans, today * BLOCK_MIN + at)
-        by_yesterday = _inside(week.spans, yesterday * BLOCK_MIN + DAY_MIN + at)
+        by_today = _inside(week.spans, week.week, today * BLOCK_MIN + at)
+        by_yesterday = _inside(week.spans, week.week, yesterday * BLOCK_MIN + DAY_MIN + at)
         known = week.known & ((today != _HOLIDAY) | week.holiday_known)
-        if (self._special[rows] >= 0).any():
-            special = self._special[rows].astype(np.int64)
-            special_today, special_yesterday = self._stated(special, day)
-            by_special = _inside(self._special_spans[special], minute) & (special >= 0)
-            is_open = by_special | by_today & ~special_today | by_yesterday & ~special_yesterday
-            known |= special_today
-        else:
-            is_open = by_today | by_yesterday
+        special = self._special[rows]
+        stated_today, stated_yesterday, by_date = _on_dates(
+            self._special_days, self._special_spans, special, day, minute
+        )
+        is_open = by_date | by_today & ~stated_today | by_yesterday & ~stated_yesterday
+        known = known | stated_today
         state = np.where(is_open, OPEN, np.where(known, CLOSED, UNKNOWN))
         return np.where(within, state, UNKNOWN).astype(np.int8)
 
@@ -88,20 +88,13 @@ class Hours:
         if not (code >= 0).any():
             return weekday
         # Few distinct days of few calendars.
-        pairs, inverse = np.unique((code + 1) * _MOST_DAYS + day, return_inverse=True)
+        pairs, inverse = distinct((code + 1) * _MOST_DAYS + day)
         holiday = [
             pair >= _MOST_DAYS
             and is_holiday(self._calendars[pair // _MOST_DAYS - 1], pair % _MOST_DAYS)
             for pair in pairs.tolist()
         ]
         return np.where(np.array(holiday)[inverse], _HOLIDAY, weekday)
-
-    def _stated(self, special: Rows, day: Minutes) -> tuple[Flags, Flags]:
-        """Whether the hours of the very day, and of the day before, are stated by its date."""
-        has = special >= 0
-        days = self._special_days[special]
-        today = has & (days == day[:, None]).any(axis=1)
-        return today, has & (days == day[:, None] - 1).any(axis=1)
 
     def _write_special(self, row: int, days: list[int], spans: list[tuple[int, int]]) -> None:
         at = int(self._special[row])
@@ -124,8 +117,43 @@ class Hours:
         return self._calendars.index(name)
 
 
-def _inside(spans: NDArray[np.integer], at: Minutes) -> Flags:
-    """Whether each minute [n] lies in any of its spans [n, s, 2]."""
-    minute = at[:, None]
-    inside = (spans[..., 0] <= minute) & (minute < spans[..., 1])
-    return np.asarray(inside.any(axis=1), bool)
+@compiled
+def _inside(spans: NDArray[np.integer], which: NDArray[np.integer], at: Minutes) -> Flags:
+    """Whether each minute [n] lies in any span [s, 2] of its week `which` [n] of [k]."""
+    inside = np.zeros(len(at), np.bool_)
+    for i in range(len(at)):
+        for span in spans[which[i]]:
+            if span[0] <= at[i] < span[1]:
+                inside[i] = True
+                break
+    return inside
+
+
+@compiled
+def _on_dates(
+    days: Minutes,
+    spans: Minutes,
+    special: NDArray[np.int32],
+    day: Minutes,
+    minute: Minutes,
+) -> tuple[Flags, Flags, Flags]:
+    """What dates say: whether of the very day, of the day before, and whether it is open then.
+
+    Args:
+        days: int64[k, d], those that some places state hours of.
+        spans: int64[k, s, 2], minutes since 1970.
+        special: int32[n], which of the k a place is; -1 none of them.
+        day, minute: int64[n], since 1970.
+    """
+    n = len(day)
+    today, yesterday = np.zeros(n, np.bool_), np.zeros(n, np.bool_)
+    inside = np.zeros(n, np.bool_)
+    for i in range(n):
+        if special[i] < 0:
+            continue
+        for stated in days[special[i]]:
+            today[i] |= stated == day[i]
+            yesterday[i] |= stated == day[i] - 1
+        for span in spans[special[i]]:
+            inside[i] |= span[0] <= minute[i] < span[1]
+    return today, yesterday, inside

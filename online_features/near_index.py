@@ -13,6 +13,7 @@ import h3.api.basic_int as h3
 import numpy as np
 from numpy.typing import NDArray
 
+from online_features.compiled import compiled
 from online_features.geo import EARTH_RADIUS_M, unit_vector
 
 FINE, WIDER = 9, (7, 5)
@@ -53,15 +54,15 @@ class Groups:
         centre = np.add.reduceat(at, first, axis=1) / size
         apart = np.sqrt(_squared(at, np.repeat(centre, size, axis=1)))
         far = np.maximum.reduceat(apart if reach is None else apart + reach, first)
-        return cls(np.r_[first, len(key)], centre, far + _SLACK)
+        return cls(np.r_[first, len(key)], np.ascontiguousarray(centre), far + _SLACK)
 
-    def touching(self, point: Floats, radius: float, among: Index | None = None) -> Index:
-        """Positions of the groups that a ball touches."""
-        centre, reach = self.centre, self.reach
-        if among is not None:
-            centre, reach = centre[:, among], reach[among]
-        inside = np.flatnonzero(_squared(centre, point) <= (radius + reach) ** 2)
-        return inside if among is None else among[inside]
+    def touching(self, point: Floats, radius: float, among: Index) -> Index:
+        """Positions of those of some groups that a ball touches."""
+        return _touching(self.centre, self.reach, among, point, radius)
+
+    def members(self, of: Index) -> Index:
+        """Positions of what lies in some groups."""
+        return _members(self.first, of)
 
 
 class _Fresh:
@@ -106,6 +107,7 @@ class _View:
     @classmethod
     def of(cls, rows: Rows, at: Floats, key: NDArray[np.uint64]) -> "_View":
         """A view of places whose keys ascend."""
+        at = np.ascontiguousarray(at)
         levels = [Groups.of(key, at)]
         cell, resolution = key[levels[0].first[:-1]], FINE
         for wider in WIDER:
@@ -114,6 +116,16 @@ class _View:
             cell = cell[levels[-1].first[:-1]]
         fresh = _Fresh(max(LEAST_FRESH, len(rows) // FRESH_PART))
         return cls(rows, at, key, levels[0], tuple(levels[1:]), fresh)
+
+    def within(self, cells: Index, point: Floats, ball: float) -> tuple[Rows, Floats]:
+        """Rows of some fine cells, and fresh ones, within a ball; and their squared distances."""
+        rows, squared = _within(self.fine.first, cells, self.rows, self.at, point, ball)
+        if len(self.gone):
+            still = ~np.isin(rows, self.gone)
+            rows, squared = rows[still], squared[still]
+        fresh = self.fresh
+        new, squared_new = _of_fresh(fresh.rows[: fresh.n], fresh.at, point, ball)
+        return np.concatenate([rows, new]), np.concatenate([squared, squared_new])
 
     def merged(self) -> "_View":
         """The same with the fresh ones in order."""
@@ -166,14 +178,13 @@ class NearIndex:
         wanted = limit
         while True:
             enough, ball = _enough(view.fine, cells, point, radius, wanted)
-            rows, squared = _within(view, enough, point, ball, closed)
+            rows, squared = view.within(enough, point, ball + _SLACK)
+            shut = closed(rows)
+            if shut.any():
+                rows, squared = rows[~shut], squared[~shut]
             if len(rows) >= limit or len(enough) == len(cells):
                 break
             wanted *= 4  # many of them were closed
-        if len(rows) > limit:
-            bound = np.partition(squared, limit - 1)[limit - 1]
-            nearest = np.flatnonzero(squared <= bound)
-            rows, squared = rows[nearest], squared[nearest]
         metres = 2 * EARTH_RADIUS_M * np.arcsin(np.sqrt(squared) / 2)
         return _sorted(rows, metres.astype(np.float32), limit)
 
@@ -188,13 +199,43 @@ def _squared(a: Floats, b: Floats) -> Floats:
 
 def _touched(view: _View, point: Floats, radius: float) -> Index:
     """Positions of the fine groups that a ball touches."""
-    among: Index | None = None
+    among = np.arange(len(view.wider[-1].reach))
     for groups in reversed(view.wider):
-        found = groups.touching(point, radius, among)
-        first, end = groups.first[found].tolist(), groups.first[found + 1].tolist()
-        members = [np.arange(a, b) for a, b in zip(first, end, strict=True)]
-        among = np.concatenate(members) if members else np.empty(0, np.int64)
+        among = groups.members(groups.touching(point, radius, among))
     return view.fine.touching(point, radius, among)
+
+
+@compiled
+def _squared_at(at: Floats, i: int, point: Floats) -> float:
+    """Squared distance of the i-th of points [3, n] from another [3]."""
+    x, y, z = at[0, i] - point[0], at[1, i] - point[1], at[2, i] - point[2]
+    squared: float = x * x + y * y + z * z
+    return squared
+
+
+@compiled
+def _touching(centre: Floats, reach: Floats, among: Index, point: Floats, radius: float) -> Index:
+    """See `Groups.touching`."""
+    found, n = np.empty(len(among), np.int64), 0
+    for i in among:
+        if _squared_at(centre, i, point) <= (radius + reach[i]) ** 2:
+            found[n] = i
+            n += 1
+    return found[:n]
+
+
+@compiled
+def _members(first: Index, of: Index) -> Index:
+    """See `Groups.members`."""
+    size = 0
+    for group in of:
+        size += first[group + 1] - first[group]
+    members, n = np.empty(size, np.int64), 0
+    for group in of:
+        for member in range(first[group], first[group + 1]):
+            members[n] = member
+            n += 1
+    return members
 
 
 def _enough(
@@ -212,33 +253,34 @@ def _enough(
     return cells[apart - fine.reach[cells] <= ball], ball
 
 
+@compiled
 def _within(
-    view: _View, cells: Index, point: Floats, ball: float, closed: Callable[[Rows], Flags]
+    first: Index, cells: Index, rows: Rows, at: Floats, point: Floats, ball: float
 ) -> tuple[Rows, Floats]:
-    """Open rows of some cells, and fresh ones, within a ball; with their squared distances."""
-    fresh, n = view.fresh, view.fresh.n
-    stretches = _joined(view.fine, cells)
-    rows = np.concatenate([*(view.rows[s] for s in stretches), fresh.rows[:n]])
-    at = np.concatenate([*(view.at[:, s] for s in stretches), fresh.at[:, :n]], axis=1)
-    squared = _squared(at, point)
-    inside = squared <= (ball + _SLACK) ** 2
-    inside &= ~closed(rows)
-    if len(view.gone):
-        inside[: len(rows) - n] &= ~np.isin(rows[: len(rows) - n], view.gone)
-    # Positions and not the mask: that is slow where it is neither mostly true nor mostly false.
-    found = np.flatnonzero(inside)
-    return rows[found], squared[found]
+    """Rows of some cells that lie within a ball, and their squared distances."""
+    size = 0
+    for cell in cells:
+        size += first[cell + 1] - first[cell]
+    found, squared, n, most = np.empty(size, np.int32), np.empty(size), 0, ball * ball
+    for cell in cells:
+        for i in range(first[cell], first[cell + 1]):
+            apart = _squared_at(at, i, point)
+            if apart <= most:
+                found[n], squared[n] = rows[i], apart
+                n += 1
+    return found[:n], squared[:n]
 
 
-def _joined(groups: Groups, members: Index) -> list[slice]:
-    """Where some groups lie, neighbours in one stretch."""
-    if not len(members):
-        return []
-    members = np.sort(members)
-    first, end = groups.first[members], groups.first[members + 1]
-    gap = first[1:] != end[:-1]
-    starts, ends = first[np.r_[True, gap]], end[np.r_[gap, True]]
-    return [slice(a, b) for a, b in zip(starts.tolist(), ends.tolist(), strict=True)]
+@compiled
+def _of_fresh(rows: Rows, at: Floats, point: Floats, ball: float) -> tuple[Rows, Floats]:
+    """The same of the rows that are in no cell yet, the first of the points [3, ..]."""
+    found, squared, n = np.empty(len(rows), np.int32), np.empty(len(rows)), 0
+    for i in range(len(rows)):
+        apart = _squared_at(at, i, point)
+        if apart <= ball * ball:
+            found[n], squared[n] = rows[i], apart
+            n += 1
+    return found[:n], squared[:n]
 
 
 def _sorted(

@@ -2,8 +2,7 @@
 
 What belongs to a request alone (its user's history, the weights of the past events) has one row a
 request, whatever the number of its places; sums over the past events at a place, or at places of
-a category, are looked up by place. So 200 places cost little more than one, and a training set
-of millions of rows no [rows, history] array.
+a category, are looked up by pair.
 """
 
 from dataclasses import dataclass
@@ -13,23 +12,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from online_features.catalogue import Catalogue
-from online_features.columns import RATE, VISIT
 from online_features.context import Situation
-from online_features.definitions import FAVOURITES, USER
-from online_features.geo import distance_m
+from online_features.definitions import FAVOURITES, NEVER_S, USER
+from online_features.geo import metres_each
+from online_features.habits import WEIGHTS, Occasions
 from online_features.history import History, history
-from online_features.past_sums import Column, PastSums
+from online_features.past_sums import Column, sums_at, times_at
 from online_features.place_values import PlaceValues
-from online_features.rings import DAY_S, HOUR_S
 
-Flags = NDArray[np.bool_]
-#: How fast a taste fades, and how fast what was just looked at does.
-TASTE_TAU_S = 21.0 * DAY_S
-INTENT_TAU_S = 0.5 * HOUR_S
-#: Width of "around this hour", hours.
-HOUR_SIGMA = 1.5
 #: Mean speed with which a place is reached, metres a second (30 minutes for 5 km).
 ARRIVAL_SPEED_M_S = 2.8
+_BEEN = WEIGHTS.index("been")
 
 
 @dataclass(frozen=True)
@@ -80,103 +73,14 @@ class Asks:
         return self.catalogue.rows_of(distinct)[inverse].reshape(self.past.ids.shape)
 
     @cached_property
-    def past_age_s(self) -> Column:
-        """Age of each past event, [r, history]."""
-        return self.past.age_s(self.now_s)
-
-    @cached_property
-    def been(self) -> Flags:
-        """Which of the history were visits (or ratings), [r, history]."""
-        kind = self.past.kind
-        been: Flags = (self.past.ids != 0) & ((kind == VISIT) | (kind == RATE))
-        return been
-
-    @cached_property
-    def taste_weight(self) -> Column:
-        """Weight of each past visit, fading over weeks; [r, history]."""
-        return np.where(self.been, np.exp(-self.past_age_s / TASTE_TAU_S), 0.0)
-
-    @cached_property
-    def intent_weight(self) -> Column:
-        """Weight of each past event of any kind, fading over minutes; [r, history]."""
-        return np.where(self.past.ids != 0, np.exp(-self.past_age_s / INTENT_TAU_S), 0.0)
-
-    def around(self, sigma_h: float, period_h: float = 24.0) -> Column:
-        """How near each past event was to this moment of the day (or week), 0 to 1; [r, history].
-
-        A bell over the hours apart, of width `sigma_h`. Do not write to it: columns share it.
-        """
-        near = self._bells.get((sigma_h, period_h))
-        if near is None:
-            near = np.exp(-0.5 * (self._apart_h(period_h) / sigma_h) ** 2)
-            self._bells[sigma_h, period_h] = near
-        return near
-
-    def _apart_h(self, period_h: float) -> Column:
-        """Hours between each past event and this moment, around the clock of a period."""
-        apart = self._clocks.get(period_h)
-        if apart is None:
-            apart = np.abs(self.past.time_s - self.now_s[:, None]) / HOUR_S % period_h
-            self._clocks[period_h] = apart = np.minimum(apart, period_h - apart)
-        return apart
-
-    @cached_property
-    def _bells(self) -> dict[tuple[float, float], Column]:
-        return {}
-
-    @cached_property
-    def _clocks(self) -> dict[float, Column]:
-        return {}
-
-    @cached_property
-    def hour_weight(self) -> Column:
-        """How near each past event was to this hour of the day, 0 to 1; [r, history]."""
-        return self.around(HOUR_SIGMA)
-
-    @cached_property
     def past_category(self) -> NDArray[np.int64]:
         """Category of each past event's place, [r, history]; -1 unknown."""
-        known = self.past_rows >= 0
-        return np.where(known, self.catalogue.category[self.past_rows], -1).astype(np.int64)
+        return _category(self.catalogue, self.past_rows)
 
     @cached_property
-    def newest(self) -> NDArray[np.int64]:
-        """Position in the history of the newest visit, [r]; 0 where there is none."""
-        newest: NDArray[np.int64] = np.argmax(self.been, axis=1)
-        return newest
-
-    @cached_property
-    def last_row(self) -> NDArray[np.int64]:
-        """Catalogue row of the place visited last, [r]; -1 none or unknown."""
-        rows = np.where(self.been, self.past_rows, -1)
-        last: NDArray[np.int64] = picked(rows, self.newest[:, None])[:, 0]
-        return last
-
-    @cached_property
-    def past_lat_lng(self) -> tuple[Column, Column]:
-        """Where the past visits were, degrees, [r, history]; NaN unknown or no visit."""
-        known = self.been & (self.past_rows >= 0)
-        lat = np.where(known, self.catalogue.lat[self.past_rows], np.nan)
-        lng = np.where(known, self.catalogue.lng[self.past_rows], np.nan)
-        return lat, lng
-
-    @cached_property
-    def centre(self) -> tuple[Column, Column, Column]:
-        """Latitude, longitude and radius in metres of where the user goes, [r]; NaN unknown.
-
-        Medians, so that one far trip moves neither.
-        """
-        lat, lng = self.past_lat_lng
-        mid_lat, mid_lng = _nanmedian(lat), _nanmedian(lng)
-        radius = _nanmedian(distance_m(mid_lat[:, None], mid_lng[:, None], lat, lng))
-        return mid_lat, mid_lng, radius
-
-    @cached_property
-    def price_taste(self) -> Column:
-        """Mean price level of what the user visits, fading, [r]; NaN unknown."""
-        price = self.catalogue.price[self.past_rows]
-        weight = np.where((self.past_rows >= 0) & ~np.isnan(price), self.taste_weight, 0.0)
-        return ratio((weight * filled(price, 0.0)).sum(axis=1), weight.sum(axis=1), np.nan)
+    def occasions(self) -> Occasions:
+        """The past events as occasions like this one, or unlike it."""
+        return Occasions.of(self.past, self.past_rows, self.at, self.catalogue)
 
 
 @dataclass(frozen=True)
@@ -220,36 +124,61 @@ class Pairs:
         return values
 
     @cached_property
-    def here(self) -> PastSums:
-        """The past events at each pair's very place."""
-        return PastSums.of(self.asks.past_rows, self.of, self.rows)
-
-    @cached_property
     def category(self) -> NDArray[np.int64]:
         """Category of each pair's place, [n]; -1 unknown."""
-        return np.where(self.rows >= 0, self.asks.catalogue.category[self.rows], -1).astype(
-            np.int64
-        )
+        return _category(self.asks.catalogue, self.rows)
+
+    def here(self, weights: list[int]) -> Column:
+        """Sums of some of `WEIGHTS` over the past events at each pair's very place, [.., n]."""
+        chosen = self.asks.occasions.weights[weights]
+        return sums_at(self.asks.past_rows, chosen, self.of, self.rows)
+
+    def alike(self, weights: list[int]) -> Column:
+        """The same over those at places of the category of each pair's place."""
+        chosen = self.asks.occasions.weights[weights]
+        return sums_at(self.asks.past_category, chosen, self.of, self.category)
 
     @cached_property
-    def alike(self) -> PastSums:
-        """The past events at places of the category of each pair's place."""
-        return PastSums.of(self.asks.past_category, self.of, self.category)
+    def visits_here(self) -> Column:
+        """How many of the kept visits were at this very place, [n]."""
+        visits: Column = self.here([_BEEN])[0]
+        return visits
+
+    @cached_property
+    def _times_here(self) -> Column:
+        asks = self.asks
+        been = asks.occasions.weights[_BEEN]
+        return times_at(asks.past_rows, been, asks.past.time_s, self.of, self.rows)
+
+    @cached_property
+    def since_here_s(self) -> Column:
+        """Seconds since the last visit there, [n]; `NEVER_S` for none."""
+        newest = self._times_here[0]
+        return np.where(np.isfinite(newest), np.maximum(self.now_s - newest, 0.0), NEVER_S)
+
+    @cached_property
+    def first_here_s(self) -> Column:
+        """Age of the oldest kept visit there, seconds, [n]; 0 for none."""
+        oldest: Column = np.maximum(self.now_s - self._times_here[1], 0.0)
+        return oldest
 
     @cached_property
     def favourite(self) -> Column:
         """Fading number of visits to this very place, over months, [n]."""
         asks = self.asks
         places, weight = FAVOURITES.read_places(asks.users["favourites"], asks.now_s)
-        at = PastSums.of(asks.catalogue.rows_of(places), self.of, self.rows)
-        values: Column = at.spread(at.sums(weight[None]), np.zeros(1))[0]
+        kept = np.asarray(weight, np.float64)[None]
+        values: Column = sums_at(asks.catalogue.rows_of(places), kept, self.of, self.rows)[0]
         return values
 
     @cached_property
     def metres(self) -> Column:
         """Distance from the request to the place, [n]; NaN unknown."""
-        lat, lng = self.spread(self.asks.at.lat), self.spread(self.asks.at.lng)
-        return distance_m(lat, lng, self.meta("lat"), self.meta("lng"))
+        return self.metres_from(self.asks.at.lat, self.asks.at.lng)
+
+    def metres_from(self, lat: Column, lng: Column) -> Column:
+        """Distance of each place from its request's point, [n]; degrees [r], NaN unknown."""
+        return metres_each(self.spread(lat), self.spread(lng), self.meta("lat"), self.meta("lng"))
 
     @cached_property
     def open_state(self) -> NDArray[np.int8]:
@@ -272,6 +201,10 @@ def ratio(top: Column, bottom: Column, missing: float = 0.0) -> Column:
     return np.where(some, top / np.where(some, bottom, 1.0), missing)
 
 
+def _category(catalogue: Catalogue, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    return np.where(rows >= 0, catalogue.category[rows], -1).astype(np.int64)
+
+
 def picked(values: Column, at: NDArray[np.int64]) -> Column:
     """Of each row of values [r, m], those at some positions [r, k]."""
     chosen: Column = values[np.arange(len(values))[:, None], at]
@@ -291,10 +224,3 @@ def log_km(metres: Column) -> Column:
 def filled(values: Column, missing: float) -> Column:
     """The values, and `missing` where one is NaN."""
     return np.where(np.isnan(values), missing, values)
-
-
-def _nanmedian(values: Column) -> Column:
-    """Lower median of each row, NaN where a row has no number."""
-    ordered = np.sort(values, axis=1)  # NaN goes last
-    middle = np.maximum((~np.isnan(values)).sum(axis=1) - 1, 0) // 2
-    return picked(ordered, middle[:, None])[:, 0]

@@ -1,13 +1,10 @@
 """The columns of the ranker, each stated once, by what it takes to work it out.
 
-A column of a request has one value for all its places, one of a group of past events (those at a
-place, those at places of a category) one for all places of the group: they are worked out there
-and then spread, so that few of the columns cost an operation on as many values as there are pairs.
+A column of a request has one value for all its places: it is worked out once and then spread.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -17,10 +14,9 @@ from online_features.catalogue import CLOSED, OPEN
 from online_features.context import CONDITIONS
 from online_features.definitions import NEVER_S, PLACE, USER
 from online_features.feature_set import FeatureSet
-from online_features.geo import distance_m
-from online_features.habits import WEIGHTS, Occasions, weekend
-from online_features.pairs import Pairs, filled, log1p, log_km, picked, ratio
-from online_features.past_sums import Column, PastSums
+from online_features.habits import WEIGHTS, weekend
+from online_features.pairs import Asks, Pairs, filled, log1p, log_km, picked, ratio
+from online_features.past_sums import Column
 from online_features.rings import DAY_S, HOUR_S
 
 #: Shares of habits are of so much weight more than there is: one old visit is no certainty.
@@ -42,7 +38,7 @@ class OfPair:
 class OfRequest:
     """A column of the user, the moment or the weather; [r]."""
 
-    values: Callable[[Occasions], Column]
+    values: Callable[[Asks], Column]
 
 
 @dataclass(frozen=True)
@@ -69,73 +65,20 @@ class OfWeight:
 
 @dataclass(frozen=True)
 class OfHere:
-    """Another column of the past events at this very place; [g], and its value where none is."""
+    """Another column of the past visits at this very place; [n]."""
 
-    values: Callable[["Groups"], Column]
-    missing: float
-
-
-@dataclass(frozen=True)
-class Groups:
-    """The past events of the requests, in g groups of one place (or category) each."""
-
-    occasions: Occasions
-    past: PastSums
-
-    @cached_property
-    def visits(self) -> Column:
-        """How many of the kept visits were there, [g]."""
-        count: Column = self.past.sums(self.occasions.weights[[_WEIGHT_AT["been"]]])[0]
-        return count
-
-    @cached_property
-    def _ages_s(self) -> Column:
-        asks = self.occasions.asks
-        newest = np.where(asks.been, asks.past_age_s, NEVER_S)
-        oldest = np.where(asks.been, -asks.past_age_s, 0.0)
-        return self.past.least(np.stack([newest, oldest]))
-
-    @cached_property
-    def since_s(self) -> Column:
-        """Seconds since the last visit there, [g]; `NEVER_S` for none."""
-        since: Column = self._ages_s[0]
-        return since
-
-    @cached_property
-    def first_s(self) -> Column:
-        """Age of the oldest kept visit there, seconds, [g]; 0 for none."""
-        first: Column = -self._ages_s[1]
-        return first
-
-    def told(self, columns: list[OfWeight]) -> Column:
-        """Columns of weights by group, [len(columns), g]."""
-        used = sorted({_WEIGHT_AT[column.weight] for column in columns})
-        at = [used.index(_WEIGHT_AT[column.weight]) for column in columns]
-        sums = self.past.sums(self.occasions.weights[used])[at]
-        totals = self.occasions.totals[used][:, self.past.request][at]
-        result = np.log1p(sums)
-        as_share = [i for i, column in enumerate(columns) if column.told == "share"]
-        result[as_share] = ratio(sums[as_share], totals[as_share])
-        as_log = [i for i, column in enumerate(columns) if column.told == "log share"]
-        result[as_log] = np.log(sums[as_log] / (totals[as_log] + PRIOR) + LEAST)
-        return result
+    values: Callable[[Pairs], Column]
 
 
 _WEIGHT_AT = {name: i for i, name in enumerate(WEIGHTS)}
-_NOTHING = {"log": 0.0, "share": 0.0, "log share": float(np.log(LEAST))}
 Kind = OfPair | OfRequest | LogOfPlace | OfWeight | OfHere
 
 
 def _to_last_place(p: Pairs) -> Column:
-    asks, row = p.asks, p.asks.last_row
+    asks, row = p.asks, p.asks.occasions.last_row
     lat = np.where(row >= 0, asks.catalogue.lat[row], np.nan)
     lng = np.where(row >= 0, asks.catalogue.lng[row], np.nan)
-    return distance_m(p.spread(lat), p.spread(lng), p.meta("lat"), p.meta("lng"))
-
-
-def _from_centre(p: Pairs) -> Column:
-    lat, lng, _ = p.asks.centre
-    return distance_m(p.spread(lat), p.spread(lng), p.meta("lat"), p.meta("lng"))
+    return p.metres_from(lat, lng)
 
 
 def _hist_share(counts: Column, code: Column, prior: float) -> Column:
@@ -162,12 +105,12 @@ def _usual_rating(p: Pairs) -> Column:
     return p.spread(given)
 
 
-def _overdue(g: Groups) -> Column:
+def _overdue(p: Pairs) -> Column:
     """log of the time since the last visit here over the mean between visits here; 0: too few."""
-    between = np.maximum(g.first_s - g.since_s, 0.0)
-    mean = between / np.maximum(g.visits - 1, 1)
-    late = np.log1p(g.since_s / HOUR_S) - np.log1p(mean / HOUR_S)
-    return np.where(g.visits >= 2, late, 0.0)
+    between = np.maximum(p.first_here_s - p.since_here_s, 0.0)
+    mean = between / np.maximum(p.visits_here - 1, 1)
+    late = np.log1p(p.since_here_s / HOUR_S) - np.log1p(mean / HOUR_S)
+    return np.where(p.visits_here >= 2, late, 0.0)
 
 
 def _plain(values: Column) -> Column:
@@ -182,7 +125,7 @@ COLUMNS: dict[str, Kind] = {
     "distance_here": OfPair(lambda p: np.exp(-filled(p.metres, 1e6) / HERE_M)),
     "price_level": OfPair(lambda p: filled(p.meta("price"), 0.0)),
     "price_difference": OfPair(
-        lambda p: filled(p.meta("price") - p.spread(p.asks.price_taste), 0.0)
+        lambda p: filled(p.meta("price") - p.spread(p.asks.occasions.price_taste), 0.0)
     ),
     "price_known": OfPair(lambda p: ~np.isnan(p.meta("price"))),
     "rating": OfPair(lambda p: filled(p.rating, 0.0)),
@@ -214,16 +157,16 @@ COLUMNS: dict[str, Kind] = {
         lambda p: _hist_share(p.places.feature("visit_weekdays"), _weekday(p.now_s), 14.0)
     ),
     # the user
-    "user_interactions_1h_log": OfRequest(lambda o: log1p(o.asks.user("interactions_1h"))),
-    "user_visits_7d_log": OfRequest(lambda o: log1p(o.asks.user("visits_7d"))),
-    "user_visits_28d_log": OfRequest(lambda o: log1p(o.asks.user("visits_28d"))),
-    "user_active_days": OfRequest(lambda o: o.asks.user("interactions_active_28d") / 28.0),
-    "user_since_activity_log": OfRequest(lambda o: log1p(o.asks.user("since_activity_s") / HOUR_S)),
+    "user_interactions_1h_log": OfRequest(lambda a: log1p(a.user("interactions_1h"))),
+    "user_visits_7d_log": OfRequest(lambda a: log1p(a.user("visits_7d"))),
+    "user_visits_28d_log": OfRequest(lambda a: log1p(a.user("visits_28d"))),
+    "user_active_days": OfRequest(lambda a: a.user("interactions_active_28d") / 28.0),
+    "user_since_activity_log": OfRequest(lambda a: log1p(a.user("since_activity_s") / HOUR_S)),
     "user_hour_habit": OfRequest(
-        lambda o: _hist_share(o.asks.feature("visit_hours"), _hour(o.asks.now_s), 24.0)
+        lambda a: _hist_share(a.feature("visit_hours"), _hour(a.now_s), 24.0)
     ),
-    "user_radius_log_km": OfRequest(lambda o: log_km(o.asks.centre[2])),
-    "user_history_log": OfRequest(lambda o: log1p(o.asks.been.sum(axis=1))),
+    "user_radius_log_km": OfRequest(lambda a: log_km(a.occasions.centre[2])),
+    "user_history_log": OfRequest(lambda a: log1p(a.occasions.visits)),
     # the user and this place, or its like
     "visits_here_log": OfWeight("been", "log"),
     "visits_here_share": OfWeight("taste", "share"),
@@ -232,21 +175,21 @@ COLUMNS: dict[str, Kind] = {
     "favourite_share": OfPair(
         lambda p: ratio(p.favourite, p.spread(p.asks.user("favourites_total")))
     ),
-    "since_here_log": OfHere(lambda g: log1p(g.since_s / HOUR_S), float(np.log1p(NEVER_S / 3600))),
-    "never_here": OfHere(lambda g: g.since_s >= NEVER_S, 1.0),
+    "since_here_log": OfHere(lambda p: log1p(p.since_here_s / HOUR_S)),
+    "never_here": OfHere(lambda p: p.since_here_s >= NEVER_S),
     "category_share": OfWeight("taste", "share", "alike"),
     "category_this_hour": OfWeight("taste_this_hour", "share", "alike"),
     "category_intent": OfWeight("intent", "share", "alike"),
     "category_intent_strength": OfWeight("intent", "log", "alike"),
     "looked_here": OfWeight("intent", "log"),
-    "from_centre_log_km": OfPair(lambda p: log_km(_from_centre(p))),
+    "from_centre_log_km": OfPair(lambda p: log_km(p.metres_from(*p.asks.occasions.centre[:2]))),
     "from_last_place_log_km": OfPair(lambda p: log_km(_to_last_place(p))),
     # outside
-    "temperature": OfRequest(lambda o: filled(o.asks.at.temp, 15.0) / 20.0),
-    "congestion": OfRequest(lambda o: filled(o.asks.at.congestion, 0.3)),
-    "context_known": OfRequest(lambda o: ~np.isnan(o.asks.at.temp)),
+    "temperature": OfRequest(lambda a: filled(a.at.temp, 15.0) / 20.0),
+    "congestion": OfRequest(lambda a: filled(a.at.congestion, 0.3)),
+    "context_known": OfRequest(lambda a: ~np.isnan(a.at.temp)),
     **{
-        f"weather_{name}": OfRequest(lambda o, code=code: o.asks.at.condition == code)  # type: ignore[misc]
+        f"weather_{name}": OfRequest(lambda a, code=code: a.at.condition == code)  # type: ignore[misc]
         for code, name in enumerate(CONDITIONS)
     },
 }
@@ -257,7 +200,7 @@ def _ranked(features: FeatureSet) -> dict[str, Kind]:
 
     def column_of(name: str, shape: Callable[[Column], Column]) -> Kind:
         if features.entity == "user":
-            return OfRequest(lambda o: shape(o.asks.user(name)))
+            return OfRequest(lambda a: shape(a.user(name)))
         return OfPair(lambda p: shape(p.places.column(name)))
 
     shapes = {"plain": _plain, "log": log1p}
@@ -291,48 +234,54 @@ COLUMNS |= {
     # how sure that is, and whether it is time again
     "habit_hour_log": OfWeight("hour", "log"),
     "habit_week_hour_log": OfWeight("week_hour", "log"),
-    "habit_overdue": OfHere(_overdue, 0.0),
-    "habit_since_log": OfHere(
-        lambda g: np.log1p(g.since_s / 600.0), float(np.log1p(NEVER_S / 600))
-    ),
-    "habit_first_log": OfHere(lambda g: np.log1p(g.first_s / DAY_S), 0.0),
+    "habit_overdue": OfHere(_overdue),
+    "habit_since_log": OfHere(lambda p: np.log1p(p.since_here_s / 600.0)),
+    "habit_first_log": OfHere(lambda p: np.log1p(p.first_here_s / DAY_S)),
     # the user's side: how much there is to go by, and how often it leads to new places
-    "user_gap_log": OfRequest(lambda o: np.log1p(o.gap_now_s / 600.0)),
-    "user_gap_before_log": OfRequest(lambda o: np.log1p(o.gap_before_s / 600.0)),
-    "user_hour_log": OfRequest(lambda o: log1p((o.asks.been * o.asks.around(1.0)).sum(axis=1))),
-    "user_starts_log": OfRequest(lambda o: log1p(o.same_start.sum(axis=1))),
-    "user_novelty": OfRequest(lambda o: o.novelty),
-    "hour_sin": OfRequest(lambda o: np.sin(2 * np.pi * o.asks.now_s / DAY_S)),
-    "hour_cos": OfRequest(lambda o: np.cos(2 * np.pi * o.asks.now_s / DAY_S)),
-    "weekend": OfRequest(lambda o: weekend(o.asks.now_s)),
+    "user_gap_log": OfRequest(lambda a: np.log1p(a.occasions.gap_now_s / 600.0)),
+    "user_gap_before_log": OfRequest(lambda a: np.log1p(a.occasions.gap_before_s / 600.0)),
+    "user_hour_log": OfRequest(lambda a: log1p(a.occasions.this_hour)),
+    "user_starts_log": OfRequest(lambda a: log1p(a.occasions.starts)),
+    "user_novelty": OfRequest(lambda a: a.occasions.novelty),
+    "hour_sin": OfRequest(lambda a: np.sin(2 * np.pi * a.now_s / DAY_S)),
+    "hour_cos": OfRequest(lambda a: np.cos(2 * np.pi * a.now_s / DAY_S)),
+    "weekend": OfRequest(lambda a: weekend(a.now_s)),
 }
 
 
 _KINDS = list(COLUMNS.values())
-_OF_PAIR = [(i, c.values) for i, c in enumerate(_KINDS) if isinstance(c, OfPair)]
+_OF_PAIR = [(i, c.values) for i, c in enumerate(_KINDS) if isinstance(c, OfPair | OfHere)]
 _OF_REQUEST = [(i, c.values) for i, c in enumerate(_KINDS) if isinstance(c, OfRequest)]
 _LOGS = [(i, c.column) for i, c in enumerate(_KINDS) if isinstance(c, LogOfPlace)]
 _HERE = [(i, c) for i, c in enumerate(_KINDS) if isinstance(c, OfWeight) and c.among == "here"]
 _ALIKE = [(i, c) for i, c in enumerate(_KINDS) if isinstance(c, OfWeight) and c.among == "alike"]
-_OF_HERE = [(i, c) for i, c in enumerate(_KINDS) if isinstance(c, OfHere)]
 
 
 def matrix(pairs: Pairs) -> NDArray[np.float32]:
     """All columns of n pairs: float32[n, len(COLUMNS)], every value finite."""
-    occasions = Occasions(pairs.asks)
     result = np.empty((len(COLUMNS), len(pairs.rows)), np.float32)
     for i, values in _OF_PAIR:
         result[i] = values(pairs)
     result[[i for i, _ in _LOGS]] = log1p(np.stack([pairs.places.column(c) for _, c in _LOGS]))
-    of_request = np.stack([values(occasions) for _, values in _OF_REQUEST], dtype=np.float32)
+    of_request = np.stack([values(pairs.asks) for _, values in _OF_REQUEST], dtype=np.float32)
     result[[i for i, _ in _OF_REQUEST]] = of_request[:, pairs.of]
-    here, alike = Groups(occasions, pairs.here), Groups(occasions, pairs.alike)
-    for groups, columns in ((here, _HERE), (alike, _ALIKE)):
-        told = groups.told([column for _, column in columns])
-        missing = np.array([_NOTHING[column.told] for _, column in columns])
-        result[[i for i, _ in columns]] = groups.past.spread(told, missing)
-    others = np.stack([column.values(here) for _, column in _OF_HERE], dtype=np.float64)
-    missing = np.array([column.missing for _, column in _OF_HERE])
-    result[[i for i, _ in _OF_HERE]] = here.past.spread(others, missing)
+    for sums, columns in ((pairs.here, _HERE), (pairs.alike, _ALIKE)):
+        result[[i for i, _ in columns]] = _told(pairs, sums, [column for _, column in columns])
     result[~np.isfinite(result)] = 0.0
     return np.ascontiguousarray(result.T)
+
+
+def _told(pairs: Pairs, sums: Callable[[list[int]], Column], columns: list[OfWeight]) -> Column:
+    """Columns of weights, [len(columns), n]."""
+    used = sorted({_WEIGHT_AT[column.weight] for column in columns})
+    at = [used.index(_WEIGHT_AT[column.weight]) for column in columns]
+    some = sums(used)[at]
+    totals = pairs.asks.occasions.totals[used][:, pairs.of][at]
+    result = np.empty_like(some)
+    as_sum = [i for i, column in enumerate(columns) if column.told == "log"]
+    result[as_sum] = np.log1p(some[as_sum])
+    as_share = [i for i, column in enumerate(columns) if column.told == "share"]
+    result[as_share] = ratio(some[as_share], totals[as_share])
+    as_log = [i for i, column in enumerate(columns) if column.told == "log share"]
+    result[as_log] = np.log(some[as_log] / (totals[as_log] + PRIOR) + LEAST)
+    return result

@@ -1,10 +1,12 @@
 """Sliding windows as rings of tiles, and the shapes that states and folds share."""
 
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 
 import numpy as np
 from numpy.typing import NDArray
+
+from online_features.compiled import compiled
 
 Rows = NDArray[np.int64]
 States = NDArray[np.void]
@@ -72,20 +74,21 @@ class Ring:
 
     def read(self, states: States, now_s: Moments, *, active: bool = False) -> NDArray[np.float64]:
         """Sum of each span at a moment, or how many of its tiles are not empty; [n, spans]."""
-        tiles = states[f"{self.name}_tiles"]
-        if active:
-            tiles = np.minimum(tiles, 1)
-        sums = np.empty((len(states), len(self.spans)))
-        for column, live in enumerate(self.live(states[f"{self.name}_head"], now_s)):
-            sums[:, column] = np.vecdot(tiles, live, dtype=np.uint64)
-        return sums
+        tile = (now_s // self.width_s).astype(np.int64)
+        # Copies, for fields of states lie askew in memory.
+        head, tiles = np.array(states[f"{self.name}_head"]), np.array(states[f"{self.name}_tiles"])
+        return _sums(head, tiles, tile, self._bounds, active)
+
+    @cached_property
+    def _bounds(self) -> NDArray[np.int64]:
+        """Newest and oldest of each span, int64[spans, 2]."""
+        return np.array([(span.newest, span.oldest) for span in self.spans], np.int64)
 
     def live(self, head: NDArray[np.uint32], now_s: Moments) -> list[NDArray[np.bool_]]:
         """Which slots lie in each span at a moment, each bool[n, tiles].
 
         A slot is as old as it lies behind the head, and the head behind now; an event that runs a
-        little ahead of the clock counts as of now. It takes one comparison of small integers a
-        bound: a request reads dozens of rings, a training billions of slots.
+        little ahead of the clock counts as of now.
         """
         newest = head.astype(np.int64)
         behind = _behind(self.tiles)[newest % self.tiles]
@@ -103,6 +106,34 @@ class Ring:
         slots = np.arange(self.tiles)
         result: NDArray[np.int64] = head[:, None] - (head[:, None] - slots) % self.tiles
         return result
+
+
+@compiled
+def _sums(
+    head: NDArray[np.uint32],
+    tiles: NDArray[np.uint32],
+    now: NDArray[np.int64],
+    bounds: NDArray[np.int64],
+    active: bool,
+) -> NDArray[np.float64]:
+    """`Ring.read`; what is live is what `Ring.live` says."""
+    size = tiles.shape[1]
+    sums = np.zeros((len(head), len(bounds)))
+    for i in range(len(head)):
+        newest = np.int64(head[i])
+        since = now[i] - newest
+        for k in range(len(bounds)):
+            # What runs ahead of the clock is of now, too.
+            begin = max(bounds[k, 0] - since, 0) if bounds[k, 0] else 0
+            total = np.int64(0)
+            for behind in range(begin, min(bounds[k, 1] - since, size)):
+                tile = tiles[i, (newest - behind) % size]
+                if active:
+                    total += tile > 0
+                else:
+                    total += np.int64(tile)
+            sums[i, k] = total
+    return sums
 
 
 @cache

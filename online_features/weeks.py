@@ -28,11 +28,13 @@ class Read:
     """Weekly hours of n places.
 
     Attributes:
-        spans: int32[n, s, 2], minutes in the blocks of their days; `NONE` pads.
+        week: int32[n], which of the weeks each place has.
+        spans: int32[weeks, s, 2], minutes in the blocks of their days; `NONE` pads.
         known: bool[n], whether weekly hours are stated at all.
         holiday_known: bool[n], whether those of public holidays are.
     """
 
+    week: NDArray[np.int32]
     spans: NDArray[np.int32]
     known: Flags
     holiday_known: Flags
@@ -134,7 +136,7 @@ class Weeks:
         held = self._held
         week = held.week[rows]
         flags = held.flags[week]
-        return Read(held.spans[week], flags[:, 0], flags[:, 1])
+        return Read(week, held.spans, flags[:, 0], flags[:, 1])
 
     def _in_use(self) -> _Held:
         """The same without the weeks that no place has any more; the first stays, for no hours."""

@@ -10,7 +10,7 @@ from online_features.catalogue import Catalogue
 from online_features.columns import CLICK, VISIT, EventColumns
 from online_features.context import ContextLog, ContextState, situation
 from online_features.definitions import PLACE, USER
-from online_features.pairs import HOUR_SIGMA, INTENT_TAU_S, TASTE_TAU_S
+from online_features.habits import HOUR_SIGMA, INTENT_TAU_S, TASTE_TAU_S
 from online_features.request import (
     RANKING_COLUMNS,
     candidate_inputs,

@@ -15,8 +15,9 @@ def test_the_same_hours_are_kept_once_and_read_back() -> None:
     weeks.write(4, Week.of({"holiday": ["00:00-24:00"]}))
     read = weeks.read(np.arange(5))
     assert len(weeks._held.codes) == 4
-    assert read.spans[0, :2].tolist() == [[540, 720], [BLOCK_MIN + 600, BLOCK_MIN + 660]]
-    assert (read.spans[0] == read.spans[1]).all()
+    spans = read.spans[read.week]
+    assert spans[0, :2].tolist() == [[540, 720], [BLOCK_MIN + 600, BLOCK_MIN + 660]]
+    assert (spans[0] == spans[1]).all()
     assert read.known.tolist() == [True, True, False, True, True]
     assert read.holiday_known.tolist() == [False, False, False, False, True]
 
@@ -30,9 +31,7 @@ def test_weeks_that_no_place_has_any_more_are_forgotten() -> None:
         day = ("mon", "tue", "wed")[i // 1_400]
         weeks.write(1, Week.of({day: [f"{hour:02d}:{minute:02d}-23:59"]}))
     assert len(weeks._held.codes) <= MOST_UNUSED + 10
-    assert weeks.read(np.array([0])).spans[0, 0].tolist() == [
-        6 * BLOCK_MIN + 480,
-        6 * BLOCK_MIN + 540,
-    ]
-    last = weeks.read(np.array([1])).spans[0, 0].tolist()
+    read = weeks.read(np.arange(2))
+    first, last = read.spans[read.week][:, 0].tolist()
+    assert first == [6 * BLOCK_MIN + 480, 6 * BLOCK_MIN + 540]
     assert last == [2 * BLOCK_MIN + (4 * MOST_UNUSED - 1) % 1_400, 2 * BLOCK_MIN + 1_439]

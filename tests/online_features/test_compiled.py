@@ -1,0 +1,90 @@
+"""Compiled loops: nothing is compiled while a request waits, and they need no place to be kept."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+# In a process of its own: what other tests have compiled would hide what is missing.
+_ASK = """
+import numba, numpy as np
+from contracts.events import Location, PlaceDocument
+from contracts.ids import id64
+from online_features import distinct_codes, geo, habits, hours, near_index, past_sums, rings
+from online_features.catalogue import Catalogue
+from online_features.columns import EventColumns
+from online_features.context import situation
+from online_features.definitions import PLACE, USER
+from online_features.place_values import PlaceShelf
+from online_features.request import ranking_features
+from online_features.warm_up import compile_loops
+
+def made():
+    modules = (distinct_codes, geo, habits, hours, near_index, past_sums, rings)
+    loops = {f"{m.__name__}.{n}": f for m in modules for n, f in vars(m).items()
+             if isinstance(f, numba.core.registry.CPUDispatcher)}
+    return {name: len(loop.signatures) for name, loop in loops.items()}
+
+compile_loops()
+before = made()
+now_s, n = 1_753_444_800.0, 3_000
+rng = np.random.default_rng(1)
+catalogue = Catalogue()
+for i in range(n):
+    lat, lng = rng.normal(0, 0.02, 2)
+    catalogue.upsert(PlaceDocument(
+        place_id=f"p{i}", location=Location(40 + lat, -74 + lng), category=f"c{i % 9}",
+        price_level=1 + i % 4, rating=4.0, review_count=i, time_zone="America/New_York",
+        holiday_calendar="US" if i % 2 else None, business_hours={"mon": ["09:00-17:00"]},
+        special_hours={"2025-07-25": ["10:00-11:00"]} if i % 3 else None))
+for i in range(50):
+    catalogue.upsert(PlaceDocument(place_id=f"p{i}", location=Location(40.0, -74.0), version=2))
+    catalogue.close(f"p{i + 50}")
+events = EventColumns.of(user=[1] * 90, place=[id64(f"p{i}") for i in range(90)],
+                         kind=[i % 4 for i in range(90)],
+                         time_s=[now_s - 600 * i for i in range(90)])
+person, places = USER.empty(1), PLACE.empty(200)
+USER.fold(person, np.zeros(90, np.int64), events)
+PLACE.fold(places, np.arange(90), events)
+here = situation(40.0, -74.0, now_s, None, stale_s=60.0)
+for radius_m, limit in ((500.0, 200), (9_000.0, 200), (9_000.0, 50_000)):
+    rows, _ = catalogue.near(40.0, -74.0, radius_m, limit)
+    assert len(rows)
+    rows = rows[:200]
+    shelved = PlaceShelf().values(
+        catalogue.place_ids(rows), PLACE.pack(places)[: len(rows)], now_s)
+    for user in (USER.empty(1), USER.unpack(USER.pack(person))[0]):
+        for seen in (places[: len(rows)], shelved):
+            assert np.isfinite(ranking_features(user, seen, rows, here, catalogue)).all()
+    catalogue.open_state(rows, now_s)
+after = made()
+assert after == before, {name for name in after if after[name] != before[name]}
+assert sum(before.values()) > 8
+"""
+
+
+def _run(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def test_warming_up_compiles_all_that_a_request_runs_through() -> None:
+    """Whatever user, places and hours come then: each loop knows the types already."""
+    done = _run(_ASK)
+    assert done.returncode == 0, done.stderr
+
+
+def test_code_that_cannot_be_kept_is_compiled_all_the_same(tmp_path: Path) -> None:
+    """An image whose file system is read-only; what cannot be written to is a file here."""
+    nowhere = tmp_path / "file"
+    nowhere.touch()
+    code = "from online_features.geo import metres_between as m; print(round(m(0, 0, 0, 1)))"
+    where = str(nowhere / "cache")
+    done = _run(code, NUMBA_CACHE_DIR=where)
+    assert done.stdout.split() == ["111195"], done.stderr
