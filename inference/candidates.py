@@ -81,7 +81,7 @@ class CandidateStage:
         self, ask: Ask, nearby: Nearby, person: Person, timeout_s: float
     ) -> Prediction:
         inputs = candidate_inputs(
-            person.states,
+            person.history,
             nearby.rows,
             nearby.distance_m,
             ask.now_s,

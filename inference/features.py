@@ -91,7 +91,9 @@ class FeatureStage:
             places, context = PlaceStates.at(PLACE.empty(len(place_ids)), ask.now_s), None
         query = ask.query
         here = situation(query.lat, query.lng, ask.now_s, context, stale_s=self._stale_s)
-        features = ranking_features(person.states, places, chosen.rows, here, self._catalogue)
+        features = ranking_features(
+            person.states, places, chosen.rows, here, self._catalogue, past=person.history
+        )
         if explores and isinstance(places, PlaceStates):
             return Seen(features, Tries.of(places.states, ask.now_s))
         return Seen(features, None)

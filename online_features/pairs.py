@@ -16,7 +16,7 @@ from online_features.context import Situation
 from online_features.definitions import FAVOURITES, NEVER_S, USER
 from online_features.geo import metres_each
 from online_features.habits import WEIGHTS, Occasions
-from online_features.history import History, history
+from online_features.history import History
 from online_features.past_sums import Column, sums_at, times_at
 from online_features.place_values import PlaceValues
 
@@ -33,11 +33,13 @@ class Asks:
         users: [r], state of each request's user.
         at: situation of each request, [r].
         catalogue: where metadata come from.
+        past: each request's history, [r, history].
     """
 
     users: NDArray[np.void]
     at: Situation
     catalogue: Catalogue
+    past: History
 
     @cached_property
     def now_s(self) -> Column:
@@ -60,11 +62,6 @@ class Asks:
         feature, at = USER.owner[column]
         values: Column = self.feature(feature)[:, at]
         return values
-
-    @cached_property
-    def past(self) -> History:
-        """Each request's history, [r, history]."""
-        return history(self.users)
 
     @cached_property
     def past_rows(self) -> NDArray[np.int64]:

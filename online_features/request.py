@@ -13,7 +13,7 @@ from contracts.ids import as_int64
 from contracts.signatures import PARTS
 from online_features.catalogue import Catalogue
 from online_features.context import Situation
-from online_features.history import history
+from online_features.history import History, history
 from online_features.pairs import ARRIVAL_SPEED_M_S as ARRIVAL_SPEED_M_S
 from online_features.pairs import Asks, Pairs
 from online_features.place_values import PlaceStates, PlaceValues
@@ -29,6 +29,7 @@ def ranking_features(
     at: Situation,
     catalogue: Catalogue,
     of: NDArray[np.int64] | None = None,
+    past: History | None = None,
 ) -> NDArray[np.float32]:
     """What the ranker sees of n pairs: float32[n, len(RANKING_COLUMNS)], every value finite.
 
@@ -40,6 +41,7 @@ def ranking_features(
         catalogue: where metadata come from.
         of: int64[n], the request of each pair; without it all pairs are of one request, or each
             of its own.
+        past: the users' histories, [r], where they were read already.
     """
     if of is None:
         requests = max(len(user_states), len(at.now_s))
@@ -47,25 +49,24 @@ def ranking_features(
         if requests > 1:
             user_states = np.broadcast_to(user_states, (requests,))
             at = Situation(*(np.broadcast_to(getattr(at, f.name), (requests,)) for f in fields(at)))
-    asks = Asks(user_states, at, catalogue)
+    asks = Asks(user_states, at, catalogue, past or history(user_states))
     if isinstance(places, np.ndarray):
         places = PlaceStates(places, asks.now_s[of])
     return matrix(Pairs(asks, places, rows, of))
 
 
 def candidate_inputs(
-    user_state: NDArray[np.void],
+    past: History,
     rows: NDArray[np.int64],
     distance_to_m: NDArray[np.float32],
     now_s: float,
     catalogue: Catalogue,
     crowd: NDArray[np.uint8],
 ) -> dict[str, NDArray[np.generic]]:
-    """Inputs of the candidate model for one user [1] and N places, each with a batch axis of 1.
+    """Inputs of the candidate model for one history and N places, each with a batch axis of 1.
 
     `crowd` is uint8[N, 4], see `online_features.crowds`.
     """
-    past = history(user_state)
     return {
         "history_ids": as_int64(past.ids),
         "history_age_s": past.age_s(now_s),

@@ -211,7 +211,7 @@ class Served:
             rows, metres = rows[kept], metres[kept]
         crowd = crowds.at(int(asked.before[i]), now_s)[rows]
         inputs: dict[str, Any] = candidate_inputs(
-            state, rows, metres, now_s, self._catalogue, crowd
+            person.history, rows, metres, now_s, self._catalogue, crowd
         )
         said = self._scorer.candidates(**inputs)
         best = np.argsort(-said["scores"][0], kind="stable")[: self._reach.candidates]

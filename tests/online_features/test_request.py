@@ -11,6 +11,7 @@ from online_features.columns import CLICK, VISIT, EventColumns
 from online_features.context import ContextLog, ContextState, situation
 from online_features.definitions import PLACE, USER
 from online_features.habits import HOUR_SIGMA, INTENT_TAU_S, TASTE_TAU_S
+from online_features.history import history
 from online_features.request import (
     RANKING_COLUMNS,
     candidate_inputs,
@@ -135,7 +136,7 @@ def test_model_inputs_have_the_documented_shapes(catalogue: Catalogue) -> None:
     rows, metres = catalogue.near(40.0, -74.0, 5_000, 10)
     user = states([("p0", VISIT, DAY_S), ("p1", CLICK, HOUR_S)])
     crowd = np.arange(12, dtype=np.uint8).reshape(3, 4)
-    inputs = candidate_inputs(user, rows, metres, NOW_S, catalogue, crowd)
+    inputs = candidate_inputs(history(user), rows, metres, NOW_S, catalogue, crowd)
     assert {name: (value.shape, str(value.dtype)) for name, value in inputs.items()} == {
         "history_ids": ((1, 144), "int64"),
         "history_age_s": ((1, 144), "float32"),
