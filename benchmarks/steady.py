@@ -1,19 +1,23 @@
 """`python -m benchmarks.steady`: does the answer's latency stay what it is, whatever happens?
 
 Open-loop load at one rate on a whole installation (as `benchmarks.recommend`). First for so many
-requests: p99 and memory of the first stretch beside those of the last. Then round after round a
+requests: p99 and memory of the first stretches beside those of the last. Then round after round a
 calm stretch, and right after it one in which something happens: the model is replaced by another
 version, all connections to Redis are cut again and again, or many places change. The reference is
-the calm stretch of the same round.
+the calm stretch of the same round. What is compared has the same arrivals: of a few thousand
+requests the slowest are those that come in a bunch, so that other draws would be other loads.
 """
 
 import argparse
 import asyncio
+import multiprocessing
 import shutil
 import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
+from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
@@ -48,32 +52,50 @@ CUT_EVERY_S, UPDATES_PER_S = 1.0, 500
 Answers = Slice[pb.RecommendResponse]
 
 
-def another_version(settings: Settings) -> int:
-    """The newest pair under the next number."""
+@dataclass(frozen=True)
+class Scene:
+    """Where it happens.
+
+    Attributes:
+        stack: the installation.
+        city: who lives there.
+        controller: a process of its own, as the role `retrain` is: what a rollout does there must
+            not hold up the clock of the load.
+    """
+
+    stack: LocalStack
+    city: City
+    controller: Executor
+
+
+def activate_another(settings: Settings) -> None:
+    """Bring the newest pair into service under the next number, as a rollout does."""
     newest = max(versions(settings.models_dir))
     for name in MODELS:
         folder = settings.models_dir / name
         shutil.copytree(folder / str(newest), folder / str(newest + 1))
-    return newest + 1
+    activate(settings, newest + 1)
 
 
-async def replace_models(stack: LocalStack, _city: City) -> None:
-    """Bring another version into service, as a rollout does."""
-    await asyncio.to_thread(lambda: activate(stack.settings, another_version(stack.settings)))
+async def replace_models(scene: Scene) -> None:
+    """Bring another version into service."""
+    settings = scene.stack.settings
+    await asyncio.get_running_loop().run_in_executor(scene.controller, activate_another, settings)
 
 
-async def cut_redis(stack: LocalStack, _city: City) -> None:
+async def cut_redis(scene: Scene) -> None:
     """Close everybody's connections, again and again."""
-    with stack.redis.client() as client:
+    with scene.stack.redis.client() as client:
         while True:
             await asyncio.to_thread(client.client_kill_filter, _type="normal", skipme=True)
             await asyncio.sleep(CUT_EVERY_S)
 
 
-async def change_places(stack: LocalStack, city: City) -> None:
+async def change_places(scene: Scene) -> None:
     """Give places other ratings, many a second."""
-    producer = Producer(producer_config(stack.settings))
-    topic, rng = stack.settings.topics.place_updates.name, np.random.default_rng(1)
+    settings, city = scene.stack.settings, scene.city
+    producer = Producer(producer_config(settings))
+    topic, rng = settings.topics.place_updates.name, np.random.default_rng(1)
     try:
         while True:
             for row in rng.integers(len(city.places), size=UPDATES_PER_S // 10).tolist():
@@ -87,7 +109,7 @@ async def change_places(stack: LocalStack, city: City) -> None:
         producer.flush(PAUSE_S)
 
 
-Event = Callable[[LocalStack, City], Coroutine[None, None, None]]
+Event = Callable[[Scene], Coroutine[None, None, None]]
 EVENTS: dict[str, Event] = {
     "model swap": replace_models,
     "redis reconnects": cut_redis,
@@ -100,9 +122,9 @@ ENDLESS = (cut_redis, change_places)
 
 
 @asynccontextmanager
-async def happening(event: Event, stack: LocalStack, city: City) -> AsyncIterator[None]:
+async def happening(event: Event, scene: Scene) -> AsyncIterator[None]:
     """Something happens while a block runs; what goes wrong with it is raised."""
-    task = asyncio.create_task(event(stack, city))
+    task = asyncio.create_task(event(scene))
     try:
         yield
     finally:
@@ -120,33 +142,38 @@ def p99(part: Answers) -> float:
 class Run:
     """One run on one installation."""
 
-    def __init__(self, stack: LocalStack, city: City, client: ServiceClient, rate: float) -> None:
-        self._stack, self._city, self._client, self._rate = stack, city, client, rate
-        self._rng = np.random.default_rng(3)
-        self._serve = psutil.Process(stack.supervisor.child("serve").pid)
+    def __init__(self, scene: Scene, client: ServiceClient, rate: float) -> None:
+        self._scene, self._client, self._rate = scene, client, rate
+        self._draw = 0
+        self._serve = psutil.Process(scene.stack.supervisor.child("serve").pid)
         self.errors = self.degraded = self.asked = 0
 
-    async def stretch(self, seconds: float) -> Answers:
+    def another(self) -> int:
+        """The next draw of arrivals."""
+        self._draw += 1
+        return self._draw
+
+    async def stretch(self, seconds: float, draw: int) -> Answers:
         """Load, counted."""
-        part = await load(self._client.ask, self._rate, seconds, self._rng, lead_in_s=PAUSE_S)
+        rng = np.random.default_rng(draw)
+        part = await load(self._client.ask, self._rate, seconds, rng, lead_in_s=PAUSE_S)
         self.asked += len(part.calls)
         self.errors += len(part.errors)
         self.degraded += sum(answer.degradation != pb.DEGRADATION_NONE for answer in part.answers)
         return part
 
-    async def flatness(self, requests: int, stretch_s: float) -> list[Figure]:
-        """First and last stretch of so many requests."""
-        first = await self.stretch(stretch_s)
+    async def flatness(self, requests: int, rounds: int, stretch_s: float) -> list[Figure]:
+        """First and last stretches of so many requests, as many as there are rounds."""
+        draws = [self.another() for _ in range(rounds)]
+        first = [p99(await self.stretch(stretch_s, draw)) for draw in draws]
         memory = [self._serve.memory_info().rss / 2**20]
-        between_s = max(0.0, requests / self._rate - 2 * stretch_s)
+        between_s = requests / self._rate - 2 * rounds * stretch_s
         while between_s > 0:
-            await self.stretch(min(between_s, 60.0))
+            await self.stretch(min(between_s, 60.0), self.another())
             between_s -= 60.0
-        last = await self.stretch(stretch_s)
+        last = [p99(await self.stretch(stretch_s, draw)) for draw in draws]
         memory.append(self._serve.memory_info().rss / 2**20)
-        both = [
-            Figure(name, "ms", (p99(p),)) for name, p in (("first p99", first), ("last p99", last))
-        ]
+        both = [Figure("first p99", "ms", tuple(first)), Figure("last p99", "ms", tuple(last))]
         held = [
             Figure(f"memory of serve {when}", "MiB", (m,))
             for when, m in zip(("first", "last"), memory, strict=True)
@@ -158,10 +185,10 @@ class Run:
         figures = []
         for name, event in EVENTS.items():
             calm, during = [], []
-            for _ in range(rounds):
-                calm.append(p99(await self.stretch(stretch_s)))
-                async with happening(event, self._stack, self._city):
-                    during.append(p99(await self.stretch(stretch_s)))
+            for draw in [self.another() for _ in range(rounds)]:
+                calm.append(p99(await self.stretch(stretch_s, draw)))
+                async with happening(event, self._scene):
+                    during.append(p99(await self.stretch(stretch_s, draw)))
             before = Figure(f"calm before {name} p99", "ms", tuple(calm))
             then = Figure(f"{name} p99", "ms", tuple(during))
             figures += [before, then, ratio(f"{name} p99 / calm p99", then, before)]
@@ -169,16 +196,17 @@ class Run:
 
 
 async def measure(
-    stack: LocalStack, city: City, given: argparse.Namespace
+    scene: Scene, given: argparse.Namespace
 ) -> tuple[list[Figure], dict[str, object]]:
     """All figures, and what one must know to read them."""
-    settings = stack.settings
-    asked = questions(city, QUESTIONS, np.random.default_rng(5))
+    settings = scene.stack.settings
+    asked = questions(scene.city, QUESTIONS, np.random.default_rng(5))
     client = ServiceClient(f"{settings.serve_host}:{settings.serve_port}", asked)
-    run = Run(stack, city, client, given.rate)
+    run = Run(scene, client, given.rate)
     try:
-        await load(client.ask, given.rate, WARM_UP_S, np.random.default_rng(4))
-        figures = await run.flatness(given.requests, given.stretch_s)
+        await replace_models(scene)  # a controller has done it before
+        await load(client.ask, given.rate, WARM_UP_S, np.random.default_rng(0))
+        figures = await run.flatness(given.requests, given.rounds, given.stretch_s)
         figures += await run.disturbed(given.rounds, given.stretch_s)
     finally:
         await client.close()
@@ -188,7 +216,7 @@ async def measure(
         "errors": run.errors,
         "degraded": run.degraded,
         "stretch_s": given.stretch_s,
-        "places": len(city.places),
+        "places": len(scene.city.places),
         "connections_cut_every_s": CUT_EVERY_S,
         "place_updates_per_s": UPDATES_PER_S,
     }
@@ -200,7 +228,7 @@ def main() -> None:
     parser.add_argument("--users", type=int, default=500)
     parser.add_argument("--places", type=int, default=2_000)
     parser.add_argument("--days", type=float, default=14, help="of history")
-    parser.add_argument("--rate", type=float, default=20.0, help="requests a second")
+    parser.add_argument("--rate", type=float, default=80.0, help="requests a second")
     parser.add_argument("--requests", type=int, default=200_000, help="between first and last")
     parser.add_argument("--stretch-s", type=float, default=STRETCH_S)
     parser.add_argument("--rounds", type=int, default=3)
@@ -214,10 +242,11 @@ def main() -> None:
         ending_raises(),
         tempfile.TemporaryDirectory(prefix="placestream-bench-") as folder,
         LocalStack(Path(folder), base=base) as stack,
+        ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as controller,
     ):
         fill_and_start(stack, city, Console(stderr=True))
         with asyncio.Runner(loop_factory=precise_loop) as runner:
-            figures, facts = runner.run(measure(stack, city, given))
+            figures, facts = runner.run(measure(Scene(stack, city, controller), given))
         stack.check()
     publish("Latency through time and trouble", figures, facts)
 
