@@ -40,6 +40,7 @@ from placestream.simulation.city import City
 from placestream.simulation.plan import Plan
 from placestream.stack.local import LocalStack
 from placestream.stack.signals import ending_raises
+from retrain.child import die_with_parent
 from retrain.model_config import MODELS
 from retrain.rollout import activate
 
@@ -123,8 +124,16 @@ ENDLESS = (cut_redis, change_places)
 
 @asynccontextmanager
 async def happening(event: Event, scene: Scene) -> AsyncIterator[None]:
-    """Something happens while a block runs; what goes wrong with it is raised."""
-    task = asyncio.create_task(event(scene))
+    """Something happens while a block runs, from the end of the stretch's lead-in on.
+
+    What goes wrong with it is raised.
+    """
+
+    async def later() -> None:
+        await asyncio.sleep(PAUSE_S)
+        await event(scene)
+
+    task = asyncio.create_task(later())
     try:
         yield
     finally:
@@ -242,7 +251,7 @@ def main() -> None:
         ending_raises(),
         tempfile.TemporaryDirectory(prefix="placestream-bench-") as folder,
         LocalStack(Path(folder), base=base) as stack,
-        ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as controller,
+        ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), die_with_parent) as controller,
     ):
         fill_and_start(stack, city, Console(stderr=True))
         with asyncio.Runner(loop_factory=precise_loop) as runner:

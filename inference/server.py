@@ -74,13 +74,17 @@ class RecommendationServer:
         self.port = 0
 
     async def start(self) -> None:
-        """Listen; returns at once. RPCs are answered as well as the parts allow from now on.
+        """Listen. RPCs are answered as well as the parts allow from now on.
+
+        Returns when what a request runs through is compiled, which takes 5 s where that has never
+        been done: nobody's request shall wait for it.
 
         Raises:
             RuntimeError: the gRPC port is taken.
             OSError: the metrics port is taken, or a file that settings name cannot be read.
             ValueError: certificates or the file of clients cannot be used.
         """
+        await asyncio.to_thread(compile_loops)
         async with AsyncExitStack() as parts:
             await self._join_parts(parts)
             self._parts = parts.pop_all()
@@ -220,7 +224,6 @@ class RecommendationServer:
             readiness.wait_for_redis(redis, self._settings),
             load_catalogue(),
             readiness.wait_for_models(models, self._settings),
-            asyncio.to_thread(compile_loops),
         )
         self._watching = asyncio.create_task(watch.run())
         self._watching.add_done_callback(_log_failure)

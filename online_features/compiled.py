@@ -5,43 +5,28 @@ calls, not on numbers. A compiled loop says what happens to one event or one pai
 same whether a request has them or a training.
 """
 
-import os
 from collections.abc import Callable
-from pathlib import Path
+from contextlib import suppress
 from typing import Any, TypeVar
 
 import numba
-import xxhash
-from numba.core import config
+
+from online_features.compiled_cache import LoopCache
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+#: All that were made.
+LOOPS: list[Any] = []
 
 
 def compiled(function: F) -> F:
     """The function as machine code, made at its first call and kept on disk for later processes.
 
-    It takes numbers and arrays only. Code is kept beside the source (`__pycache__`) or in
-    NUMBA_CACHE_DIR; where that cannot be written to, each process compiles for itself.
+    It takes numbers and arrays only, and trusts them: a position out of range is not noticed.
     """
-    made: Any
-    try:
-        made = numba.njit(cache=True, nogil=True)(function)
-    except RuntimeError:  # nowhere to keep it
-        made = numba.njit(nogil=True)(function)
+    made: Any = numba.njit(nogil=True)(function)
+    with suppress(RuntimeError):  # nowhere to keep it: each process compiles for itself
+        made._cache = LoopCache(function)
+    LOOPS.append(made)
     result: F = made
     return result
-
-
-def _kept_in() -> Path:
-    """A folder for this very source: numba looks at the file of a loop, and not at those of the
-    loops and constants that it was compiled with."""
-    source = Path(__file__).parent
-    digest = xxhash.xxh3_64()
-    for path in sorted(source.glob("*.py")):
-        digest.update(path.read_bytes())
-    chosen = os.environ.get("NUMBA_CACHE_DIR")
-    return Path(chosen or source / "__pycache__") / f"loops-{digest.hexdigest()}"
-
-
-# An assignment in plain sight is unknown to numba's types, which make it from the environment.
-setattr(config, "CACHE_DIR", str(_kept_in()))  # noqa: B010

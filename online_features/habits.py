@@ -7,19 +7,14 @@ half an hour after work leads elsewhere than the morning after.
 """
 
 import math
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from online_features.catalogue import Catalogue
-from online_features.columns import RATE, VISIT
 from online_features.compiled import compiled
-from online_features.context import Situation
 from online_features.definitions import NEVER_S
 from online_features.geo import metres_between
-from online_features.history import History
 from online_features.rings import DAY_S, HOUR_S
 
 Values = NDArray[Any]
@@ -31,6 +26,8 @@ INTENT_TAU_S = 0.5 * HOUR_S
 INTENT_MOST_S = 2.0 * DAY_S
 #: Width of "around this hour", hours.
 HOUR_SIGMA = 1.5
+#: And more generously.
+WIDE_SIGMA = 2.5
 #: Gaps are alike when their logarithms are, within about a factor of two.
 GAP_SIGMA, GAP_FLOOR_H = 0.7, 0.2
 #: A past visit began near here if its own previous place lies within about so many metres.
@@ -61,122 +58,39 @@ WEIGHTS = (
 )
 _BEEN, _TASTE, _TASTE_HOUR, _INTENT, _GAP, _START, _START_GAP, _START_KIND = range(8)
 _BEGAN_NEAR, _HOUR, _HOURS, _DAY_HOUR, _WEEK_HOUR, _1D, _7D, _30D = range(8, len(WEIGHTS))
-#: What `_look_back` tells of each request beside the weights; see `Occasions`.
-_TOLD = 10
-(
-    _GAP_NOW,
-    _GAP_BEFORE,
-    _VISITS,
-    _STARTS,
-    _THIS_HOUR,
-    _NOVELTY,
-    _LAT,
-    _LNG,
-    _RADIUS,
-    _PRICE,
-) = range(_TOLD)
+#: What `look_back` tells of each request beside the weights, see `online_features.occasions`.
+TOLD = (
+    *("gap_now_s", "gap_before_s", "visits", "starts", "this_hour", "novelty"),
+    *("lat", "lng", "radius_m", "price"),
+)
+_GAP_NOW, _GAP_BEFORE, _VISITS, _STARTS, _THIS_HOUR, _NOVELTY = range(6)
+_LAT, _LNG, _RADIUS, _PRICE = range(6, len(TOLD))
 
 
-@dataclass(frozen=True)
-class Occasions:
-    """The past events of r requests as occasions: how like now each is, and what they come to.
+class Past(NamedTuple):
+    """Events of r requests, newest first; [r, history]."""
 
-    Attributes:
-        weights: float64[len(WEIGHTS), r, history].
-        last_row: int64[r], catalogue row of the place visited last; -1 none or unknown.
-        told: float64[_TOLD, r], see the properties.
-    """
+    time_s: Values
+    held: Values
+    been: Values
+    row: Values
 
-    weights: Values
-    last_row: NDArray[np.int64]
-    told: Values
 
-    @classmethod
-    def of(
-        cls, past: History, rows: NDArray[np.int64], at: Situation, catalogue: Catalogue
-    ) -> "Occasions":
-        """Look back from the situations of r requests.
+class Asked(NamedTuple):
+    """Moments and places of r requests; [r]."""
 
-        Args:
-            past: their histories.
-            rows: int64[r, history], catalogue row of each past event's place; -1 unknown.
-            at: where and when they are asked; [r].
-            catalogue: where metadata come from.
-        """
-        held = past.ids != 0
-        been = held & ((past.kind == VISIT) | (past.kind == RATE))
-        weights = np.zeros((len(WEIGHTS), *rows.shape))
-        last_row, told = np.full(len(rows), -1, np.int64), np.empty((_TOLD, len(rows)))
-        _look_back(
-            past.time_s,
-            held,
-            been,
-            rows,
-            np.array(at.now_s, np.float64),
-            np.array(at.lat, np.float64),
-            np.array(at.lng, np.float64),
-            catalogue.category,
-            catalogue.lat,
-            catalogue.lng,
-            catalogue.price,
-            weights,
-            last_row,
-            told,
-        )
-        return cls(weights, last_row, told)
+    now_s: Values
+    lat: Values
+    lng: Values
 
-    @property
-    def totals(self) -> Values:
-        """Sums of each weight over a request's history, float64[len(WEIGHTS), r]."""
-        totals: Values = self.weights.sum(axis=2)
-        return totals
 
-    @property
-    def gap_now_s(self) -> Values:
-        """Seconds since the newest visit, [r]; `NEVER_S` for none."""
-        return self._of(_GAP_NOW)
+class Places(NamedTuple):
+    """The catalogue by row."""
 
-    @property
-    def gap_before_s(self) -> Values:
-        """Gap between the two newest visits, [r]; `NEVER_S` with fewer."""
-        return self._of(_GAP_BEFORE)
-
-    @property
-    def visits(self) -> Values:
-        """How many visits are kept, [r]."""
-        return self._of(_VISITS)
-
-    @property
-    def starts(self) -> Values:
-        """How many of them came from the place visited last, [r]."""
-        return self._of(_STARTS)
-
-    @property
-    def this_hour(self) -> Values:
-        """How many of them were around this hour, [r]."""
-        return self._of(_THIS_HOUR)
-
-    @property
-    def novelty(self) -> Values:
-        """Distinct places over visits among the kept ones, [r]; 1 without visits."""
-        return self._of(_NOVELTY)
-
-    @property
-    def centre(self) -> tuple[Values, Values, Values]:
-        """Latitude, longitude and radius in metres of where the user goes, [r]; NaN unknown.
-
-        Medians (the lower of two), so that one far trip moves neither.
-        """
-        return self._of(_LAT), self._of(_LNG), self._of(_RADIUS)
-
-    @property
-    def price_taste(self) -> Values:
-        """Mean price level of what the user visits, fading, [r]; NaN unknown."""
-        return self._of(_PRICE)
-
-    def _of(self, which: int) -> Values:
-        values: Values = self.told[which]
-        return values
+    category: Values
+    lat: Values
+    lng: Values
+    price: Values
 
 
 def weekend(time_s: Values) -> Values:
@@ -222,101 +136,130 @@ def _median(ascending: Values, n: int) -> float:
 
 
 @compiled
-def _look_back(
-    time_s: Values,
-    held: Values,
-    been: Values,
-    row: Values,
-    now_s: Values,
-    lat: Values,
-    lng: Values,
-    category_of: Values,
-    lat_of: Values,
-    lng_of: Values,
-    price_of: Values,
+def look_back(
+    past: Past, at: Asked, places: Places, weights: Values, last_row: Values, told: Values
+) -> None:
+    """Weigh the past events of r requests, and say what they come to; fills in the last three.
+
+    Args:
+        past: histories.
+        at: where and when each request is.
+        places: the catalogue.
+        weights: float64[len(WEIGHTS), r, history], zeros.
+        last_row: int64[r], catalogue row of the place visited last; -1 none or unknown.
+        told: float64[len(TOLD), r].
+    """
+    for i in range(len(at.now_s)):
+        last, gap_now = -1, NEVER_S
+        for j in range(past.row.shape[1]):
+            if past.been[i, j]:
+                last, gap_now = past.row[i, j], max(at.now_s[i] - past.time_s[i, j], 0.0)
+                break
+        last_row[i], told[_GAP_NOW, i] = last, gap_now
+        _weigh(i, past, at, weights, told)
+        _weigh_ways(i, past, at, places, last, gap_now, weights, told)
+        _know(i, past, places, weights, told)
+
+
+@compiled
+def _weigh(i: int, past: Past, at: Asked, weights: Values, told: Values) -> None:
+    """Weights by when an event was, of one request."""
+    now, visits, this_hour = at.now_s[i], 0, 0.0
+    for j in range(past.row.shape[1]):
+        if not past.held[i, j]:
+            continue
+        time_s = past.time_s[i, j]
+        age = max(now - time_s, 0.0)
+        if age < INTENT_MOST_S:
+            weights[_INTENT, i, j] = math.exp(-age / INTENT_TAU_S)
+        if not past.been[i, j]:
+            continue
+        apart, taste = _apart_h(time_s, now, _DAY_H), math.exp(-age / TASTE_TAU_S)
+        narrow, hour = _bell(apart, 1.0), _bell(apart, HOUR_SIGMA)
+        weights[_BEEN, i, j] = 1.0
+        weights[_TASTE, i, j] = taste
+        weights[_TASTE_HOUR, i, j] = taste * hour
+        weights[_HOUR, i, j] = narrow
+        weights[_HOURS, i, j] = _bell(apart, WIDE_SIGMA) * math.exp(-age / (60.0 * DAY_S))
+        weights[_WEEK_HOUR, i, j] = _bell(_apart_h(time_s, now, _WEEK_H), 2.0)
+        weights[_1D, i, j] = math.exp(-age / DAY_S)
+        weights[_7D, i, j] = math.exp(-age / (7.0 * DAY_S))
+        weights[_30D, i, j] = math.exp(-age / (30.0 * DAY_S))
+        if _is_weekend(time_s) == _is_weekend(now):
+            weights[_DAY_HOUR, i, j] = hour
+        visits += 1
+        this_hour += narrow
+    told[_VISITS, i], told[_THIS_HOUR, i] = visits, this_hour
+
+
+@compiled
+def _weigh_ways(
+    i: int,
+    past: Past,
+    at: Asked,
+    places: Places,
+    last: int,
+    gap_now: float,
     weights: Values,
-    last_row: Values,
     told: Values,
 ) -> None:
-    """Fill in what `Occasions` holds: weights, last_row, told; the histories are newest first."""
-    requests, size = row.shape
-    for i in range(requests):
-        now, last, gap_now = now_s[i], -1, NEVER_S
-        for j in range(size):
-            if been[i, j]:
-                last, gap_now = row[i, j], max(now - time_s[i, j], 0.0)
-                break
-        last_category = category_of[last] if last >= 0 else -1
-        now_log, today = math.log(gap_now / HOUR_S + GAP_FLOOR_H), _is_weekend(now)
-        visits, starts, this_hour, gap_before = 0, 0, 0.0, NEVER_S
-        price, price_weight = 0.0, 0.0
-        places, distinct = np.empty(size, np.int64), 0
-        lats, lngs, far = np.empty(size), np.empty(size), np.empty(size)
-        known, somewhere = 0, 0
-        before = -1  # position of the visit before
-        for j in range(size - 1, -1, -1):
-            if not held[i, j]:
-                continue
-            age = max(now - time_s[i, j], 0.0)
-            if age < INTENT_MOST_S:
-                weights[_INTENT, i, j] = math.exp(-age / INTENT_TAU_S)
-            if not been[i, j]:
-                continue
-            visits += 1
-            apart, place = _apart_h(time_s[i, j], now, _DAY_H), row[i, j]
-            hour, wide = _bell(apart, HOUR_SIGMA), _bell(apart, 2.5)
-            taste = math.exp(-age / TASTE_TAU_S)
-            weights[_BEEN, i, j] = 1.0
-            weights[_TASTE, i, j] = taste
-            weights[_TASTE_HOUR, i, j] = taste * hour
-            weights[_HOUR, i, j] = narrow = _bell(apart, 1.0)
-            weights[_HOURS, i, j] = wide * math.exp(-age / (60.0 * DAY_S))
-            weights[_WEEK_HOUR, i, j] = _bell(_apart_h(time_s[i, j], now, _WEEK_H), 2.0)
-            weights[_1D, i, j] = math.exp(-age / DAY_S)
-            weights[_7D, i, j] = math.exp(-age / (7.0 * DAY_S))
-            weights[_30D, i, j] = math.exp(-age / (30.0 * DAY_S))
-            this_hour += narrow
-            if _is_weekend(time_s[i, j]) == today:
-                weights[_DAY_HOUR, i, j] = hour
-            gap_before = NEVER_S
-            if before >= 0:
-                gap_before = time_s[i, j] - time_s[i, before]
-                gap_log = math.log(gap_before / HOUR_S + GAP_FLOOR_H)
-                alike = _bell(gap_log - now_log, GAP_SIGMA)
-                weights[_GAP, i, j] = alike * wide
-                start = row[i, before]
-                if start >= 0:
-                    metres = metres_between(lat[i], lng[i], lat_of[start], lng_of[start])
-                    if not math.isnan(metres):
-                        weights[_BEGAN_NEAR, i, j] = wide * math.exp(-metres / NEAR_M)
-                    if start == last:
-                        starts += 1
-                        weights[_START, i, j] = 1.0
-                        weights[_START_GAP, i, j] = alike
-                    if last_category >= 0 and category_of[start] == last_category:
-                        weights[_START_KIND, i, j] = 1.0
-            if place >= 0:
-                _insert(places, known, place)
-                known += 1
-                if not math.isnan(price_of[place]):
-                    price += taste * price_of[place]
-                    price_weight += taste
-                if not (math.isnan(lat_of[place]) or math.isnan(lng_of[place])):
-                    _insert(lats, somewhere, lat_of[place])
-                    _insert(lngs, somewhere, lng_of[place])
-                    somewhere += 1
-            before = j
-        mid_lat, mid_lng, apart_n = _median(lats, somewhere), _median(lngs, somewhere), 0
-        for j in range(known):
-            place = places[j]
-            distinct += j == 0 or place != places[j - 1]
-            metres = metres_between(mid_lat, mid_lng, lat_of[place], lng_of[place])
-            if not math.isnan(metres):
-                _insert(far, apart_n, metres)
-                apart_n += 1
-        last_row[i] = last
-        told[_GAP_NOW, i], told[_GAP_BEFORE, i] = gap_now, gap_before
-        told[_VISITS, i], told[_STARTS, i], told[_THIS_HOUR, i] = visits, starts, this_hour
-        told[_NOVELTY, i] = distinct / visits if visits else 1.0
-        told[_LAT, i], told[_LNG, i], told[_RADIUS, i] = mid_lat, mid_lng, _median(far, apart_n)
-        told[_PRICE, i] = price / price_weight if price_weight > 0 else np.nan
+    """Weights by where and when the visit before lay, of one request whose last was at `last`."""
+    now_log, starts, gap = math.log(gap_now / HOUR_S + GAP_FLOOR_H), 0, NEVER_S
+    category = places.category[last] if last >= 0 else -1
+    before = -1  # position of the visit before, which is the older one
+    for j in range(past.row.shape[1] - 1, -1, -1):
+        if not past.been[i, j]:
+            continue
+        gap = NEVER_S
+        if before >= 0:
+            gap = past.time_s[i, j] - past.time_s[i, before]
+            alike = _bell(math.log(gap / HOUR_S + GAP_FLOOR_H) - now_log, GAP_SIGMA)
+            wide = _bell(_apart_h(past.time_s[i, j], at.now_s[i], _DAY_H), WIDE_SIGMA)
+            weights[_GAP, i, j] = alike * wide
+            start = past.row[i, before]
+            if start >= 0:
+                metres = metres_between(at.lat[i], at.lng[i], places.lat[start], places.lng[start])
+                if not math.isnan(metres):
+                    weights[_BEGAN_NEAR, i, j] = wide * math.exp(-metres / NEAR_M)
+                if start == last:
+                    starts += 1
+                    weights[_START, i, j] = 1.0
+                    weights[_START_GAP, i, j] = alike
+                if category >= 0 and places.category[start] == category:
+                    weights[_START_KIND, i, j] = 1.0
+        before = j
+    told[_STARTS, i], told[_GAP_BEFORE, i] = starts, gap
+
+
+@compiled
+def _know(i: int, past: Past, places: Places, weights: Values, told: Values) -> None:
+    """Where one request's user goes, how dear that is, and how often it is somewhere new."""
+    size = past.row.shape[1]
+    rows, known, distinct = np.empty(size, np.int64), 0, 0
+    lats, lngs, somewhere = np.empty(size), np.empty(size), 0
+    price, price_weight = 0.0, 0.0
+    for j in range(size):
+        row = past.row[i, j]
+        if not past.been[i, j] or row < 0:
+            continue
+        _insert(rows, known, row)
+        known += 1
+        if not math.isnan(places.price[row]):
+            price += weights[_TASTE, i, j] * places.price[row]
+            price_weight += weights[_TASTE, i, j]
+        if not (math.isnan(places.lat[row]) or math.isnan(places.lng[row])):
+            _insert(lats, somewhere, places.lat[row])
+            _insert(lngs, somewhere, places.lng[row])
+            somewhere += 1
+    lat, lng = _median(lats, somewhere), _median(lngs, somewhere)
+    apart, n = np.empty(size), 0
+    for j in range(known):
+        distinct += j == 0 or rows[j] != rows[j - 1]
+        metres = metres_between(lat, lng, places.lat[rows[j]], places.lng[rows[j]])
+        if not math.isnan(metres):
+            _insert(apart, n, metres)
+            n += 1
+    told[_LAT, i], told[_LNG, i], told[_RADIUS, i] = lat, lng, _median(apart, n)
+    told[_PRICE, i] = price / price_weight if price_weight > 0 else np.nan
+    visits = told[_VISITS, i]
+    told[_NOVELTY, i] = distinct / visits if visits else 1.0

@@ -25,6 +25,13 @@ class History:
     time_s: NDArray[np.float64]
     kind: NDArray[np.int8]
 
+    def of_each(self, requests: int) -> "History":
+        """One history for each of some requests, from one of all or from as many."""
+        if len(self.ids) == requests:
+            return self
+        all_of_one = np.zeros(requests, np.int64)
+        return History(self.ids[all_of_one], self.time_s[all_of_one], self.kind[all_of_one])
+
     def age_s(self, now_s: NDArray[np.float64] | float) -> NDArray[np.float32]:
         """Seconds since each event, float32[n, 144]; 0 where there is none."""
         moments = moments_of(now_s, len(self.ids))[:, None]

@@ -182,7 +182,7 @@ class NearIndex:
             shut = closed(rows)
             if shut.any():
                 rows, squared = rows[~shut], squared[~shut]
-            if len(rows) >= limit or len(enough) == len(cells):
+            if len(rows) >= limit or ball >= radius:
                 break
             wanted *= 4  # many of them were closed
         metres = 2 * EARTH_RADIUS_M * np.arcsin(np.sqrt(squared) / 2)

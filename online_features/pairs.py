@@ -15,8 +15,9 @@ from online_features.catalogue import Catalogue
 from online_features.context import Situation
 from online_features.definitions import FAVOURITES, NEVER_S, USER
 from online_features.geo import metres_each
-from online_features.habits import WEIGHTS, Occasions
+from online_features.habits import WEIGHTS
 from online_features.history import History
+from online_features.occasions import Occasions
 from online_features.past_sums import Column, sums_at, times_at
 from online_features.place_values import PlaceValues
 

@@ -41,15 +41,28 @@ def ranking_features(
         catalogue: where metadata come from.
         of: int64[n], the request of each pair; without it all pairs are of one request, or each
             of its own.
-        past: the users' histories, [r], where they were read already.
+        past: the users' histories, as many, where they were read already.
+
+    Raises:
+        ValueError: these do not go together.
     """
+    past = history(user_states) if past is None else past
+    if len(past.ids) != len(user_states):
+        raise ValueError(f"{len(past.ids)} histories of {len(user_states)} users")
     if of is None:
         requests = max(len(user_states), len(at.now_s))
         of = np.zeros(len(rows), np.int64) if requests == 1 else np.arange(len(rows))
         if requests > 1:
             user_states = np.broadcast_to(user_states, (requests,))
+            past = past.of_each(requests)
             at = Situation(*(np.broadcast_to(getattr(at, f.name), (requests,)) for f in fields(at)))
-    asks = Asks(user_states, at, catalogue, past or history(user_states))
+    # Compiled loops trust what they are given.
+    of, rows = np.ascontiguousarray(of, np.int64), np.ascontiguousarray(rows, np.int64)
+    if len(of) != len(rows):
+        raise ValueError(f"{len(of)} pairs of {len(rows)} places")
+    if len(of) and not 0 <= of.min() <= of.max() < len(user_states):
+        raise ValueError(f"a pair of no request: there are {len(user_states)}")
+    asks = Asks(user_states, at, catalogue, past)
     if isinstance(places, np.ndarray):
         places = PlaceStates(places, asks.now_s[of])
     return matrix(Pairs(asks, places, rows, of))

@@ -74,9 +74,11 @@ class Ring:
 
     def read(self, states: States, now_s: Moments, *, active: bool = False) -> NDArray[np.float64]:
         """Sum of each span at a moment, or how many of its tiles are not empty; [n, spans]."""
-        tile = (now_s // self.width_s).astype(np.int64)
+        tile = (moments_of(now_s, len(states)) // self.width_s).astype(np.int64)
         # Copies, for fields of states lie askew in memory.
-        head, tiles = np.array(states[f"{self.name}_head"]), np.array(states[f"{self.name}_tiles"])
+        head, tiles = (
+            np.array(states[f"{self.name}_{field}"], order="C") for field in ("head", "tiles")
+        )
         return _sums(head, tiles, tile, self._bounds, active)
 
     @cached_property

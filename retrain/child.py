@@ -123,7 +123,7 @@ def _train(
     # died first would make a stopped training look like a failed one.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
-    threading.Thread(target=_die_with_parent, name="watch-parent", daemon=True).start()
+    die_with_parent()
     os.nice(NICE)
     prepare(settings)
     result: Trained | str
@@ -136,8 +136,15 @@ def _train(
     answer.send(result)
 
 
-def _die_with_parent() -> None:
-    """A trainer whose daemon was killed must not export into the next one's work."""
+def die_with_parent() -> None:
+    """End this child as soon as its parent has ended, however that came.
+
+    A trainer whose daemon was killed must not export into the next one's work.
+    """
+    threading.Thread(target=_outlive_nobody, name="watch-parent", daemon=True).start()
+
+
+def _outlive_nobody() -> None:
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()

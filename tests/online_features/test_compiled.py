@@ -5,14 +5,16 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 # In a process of its own: what other tests have compiled would hide what is missing.
 _ASK = """
-import numba, numpy as np
+import numpy as np
 from contracts.events import Location, PlaceDocument
 from contracts.ids import id64
-from online_features import distinct_codes, geo, habits, hours, near_index, past_sums, rings
 from online_features.catalogue import Catalogue
 from online_features.columns import EventColumns
+from online_features.compiled import LOOPS
 from online_features.context import situation
 from online_features.definitions import PLACE, USER
 from online_features.place_values import PlaceShelf
@@ -20,10 +22,7 @@ from online_features.request import ranking_features
 from online_features.warm_up import compile_loops
 
 def made():
-    modules = (distinct_codes, geo, habits, hours, near_index, past_sums, rings)
-    loops = {f"{m.__name__}.{n}": f for m in modules for n, f in vars(m).items()
-             if isinstance(f, numba.core.registry.CPUDispatcher)}
-    return {name: len(loop.signatures) for name, loop in loops.items()}
+    return {f"{f.py_func.__module__}.{f.py_func.__name__}": len(f.signatures) for f in LOOPS}
 
 compile_loops()
 before = made()
@@ -80,11 +79,44 @@ def test_warming_up_compiles_all_that_a_request_runs_through() -> None:
     assert done.returncode == 0, done.stderr
 
 
+_METRES = "from online_features.geo import metres_between as m; print(round(m(0, 0, 0, 1)))"
+
+
+def _loops(folder: Path, ending: str) -> list[Path]:
+    return sorted(folder.glob(f"loops-*/*/*.{ending}"))
+
+
 def test_code_that_cannot_be_kept_is_compiled_all_the_same(tmp_path: Path) -> None:
-    """An image whose file system is read-only; what cannot be written to is a file here."""
+    """An image whose file system is read-only: nothing is left elsewhere, either."""
     nowhere = tmp_path / "file"
     nowhere.touch()
-    code = "from online_features.geo import metres_between as m; print(round(m(0, 0, 0, 1)))"
-    where = str(nowhere / "cache")
-    done = _run(code, NUMBA_CACHE_DIR=where)
+    done = _run(_METRES, NUMBA_CACHE_DIR=str(nowhere / "cache"), HOME=str(tmp_path))
     assert done.stdout.split() == ["111195"], done.stderr
+    assert list(tmp_path.iterdir()) == [nowhere]
+
+
+@pytest.mark.parametrize("ending", ["nbi", "nbc"])
+def test_damaged_code_is_compiled_anew_and_kept(tmp_path: Path, ending: str) -> None:
+    """As a machine without power leaves it: the next start is as the first."""
+    kept = {"NUMBA_CACHE_DIR": str(tmp_path)}
+    _run(_METRES, **kept)
+    (damaged,) = _loops(tmp_path, ending)
+    whole = damaged.stat().st_size
+    damaged.write_bytes(damaged.read_bytes()[: whole // 2])
+    again = _run(_METRES, **kept)
+    assert again.stdout.split()[-1] == "111195", again.stderr
+    assert "loop_not_readable" in again.stdout
+    quiet = _run(_METRES, **kept)
+    assert quiet.stdout.split() == ["111195"], quiet.stdout
+
+
+def test_code_of_other_sources_is_removed_but_for_the_newest(tmp_path: Path) -> None:
+    """Each change of a source leaves a folder."""
+    for i in range(6):
+        (tmp_path / f"loops-{i}").mkdir()
+        os.utime(tmp_path / f"loops-{i}", (i, i))
+    (tmp_path / "other").mkdir()
+    _run(_METRES, NUMBA_CACHE_DIR=str(tmp_path))
+    left = {path.name for path in tmp_path.iterdir()}
+    assert {"loops-3", "loops-4", "loops-5", "other"} < left
+    assert len(left) == 5

@@ -78,3 +78,23 @@ def test_nothing_is_near_an_empty_index() -> None:
     index.put(0, 0.0, 180.0, moved=False)
     _, metres = index.near(0, 0, 1e9, 5, lambda some: np.zeros(len(some), bool))
     assert metres == pytest.approx([np.pi * EARTH_RADIUS_M], rel=1e-6)
+
+
+@pytest.mark.parametrize("seed", [217, 255, 271, 283])
+def test_places_beyond_a_ball_full_of_closed_ones_are_found(seed: int) -> None:
+    """All cells that the circle touches have been read here, and places lie outside of the ball."""
+    rng, radius_m = np.random.default_rng(seed), 250.0
+    lat = 40.0 + np.r_[rng.normal(0, 3e-4, 300), rng.uniform(-3.5e-3, 3.5e-3, 40)]
+    lng = -74.0 + np.r_[rng.normal(0, 4e-4, 300), rng.uniform(-4.5e-3, 4.5e-3, 40)]
+    (north, east), row, index = rng.uniform(-0.05, 0.05, 2), np.arange(340), NearIndex()
+    lat, lng = lat + north, lng + east
+    for i in row.tolist():
+        index.put(i, lat[i], lng[i], moved=False)
+    for i in range(340, 340 + LEAST_FRESH):  # so many, elsewhere, that these lie in order
+        index.put(i, 50.0, -74.0, moved=False)
+    metres = distance_m(40.0 + north, -74.0 + east, lat, lng)
+    expected = np.sort(metres[(row % 2 == 1) & (metres <= radius_m)])
+    for limit in (150, 155, 160, 170):
+        rows, found = index.near(40.0 + north, -74.0 + east, radius_m, limit, lambda s: s % 2 == 0)
+        assert len(rows) == min(limit, len(expected)), limit
+        np.testing.assert_allclose(found, expected[:limit], rtol=1e-5, atol=1e-3)

@@ -152,3 +152,22 @@ def test_model_inputs_have_the_documented_shapes(catalogue: Catalogue) -> None:
     parts = np.zeros((3, 2), np.float32)
     ranker = ranker_inputs(np.zeros((3, 4), np.float32), parts, id64("u"), rows, catalogue)
     assert ranker["category_id"].tolist() == as_int64(catalogue.category_hash[rows]).tolist()
+
+
+def test_what_does_not_go_together_is_refused(catalogue: Catalogue) -> None:
+    """Compiled loops trust their positions: a wrong one must not get to them."""
+    users, rows = USER.empty(2), np.array([0, 1, 2])
+    here = situation(40.0, -74.0, NOW_S, None, stale_s=HOUR_S)
+
+    def asked(of: list[int], histories: int = 2) -> None:
+        past = history(USER.empty(histories))
+        places = PLACE.empty(len(rows))
+        ranking_features(users, places, rows, here, catalogue, np.array(of), past=past)
+
+    with pytest.raises(ValueError, match="1 histories of 2 users"):
+        asked([0, 1, 1], histories=1)
+    with pytest.raises(ValueError, match="2 pairs of 3 places"):
+        asked([0, 1])
+    for wrong in ([0, 1, 2], [-1, 0, 1]):
+        with pytest.raises(ValueError, match="a pair of no request"):
+            asked(wrong)
