@@ -1,7 +1,8 @@
 """The small case that was measured, and what the simulation says of it.
 
 One `serve`, one model server and one Redis on two cores that all parts share, under open-loop load
-(`python -m benchmarks.recommend --rates 10,50,100 --seconds 5`, 2026-11-28, the README's figures).
+(`python -m benchmarks.recommend --rates 10,50,100 --seconds 5`, 2026-11-28, at 206eb9c: before
+features ran in compiled loops).
 Three constants were fitted to the load of 10/s (`waited_ratio`, `service_spread`; `around_ms` was
 measured there). What it says of 50/s is foretold.
 """
