@@ -150,6 +150,8 @@ class Child:
         deadline = time.monotonic() + timeout_s
         while not ready():
             if not self.alive:
+                if ready():  # it came to that between the two looks
+                    return
                 raise StartError(self.describe_end())
             if time.monotonic() > deadline:
                 raise StartError(

@@ -51,6 +51,24 @@ def test_a_failure_names_the_process_and_shows_its_log(tmp_path: Path) -> None:
         child.wait_ready(lambda: False, timeout_s=20)
 
 
+def test_what_ends_between_two_looks_has_ended(tmp_path: Path) -> None:
+    """Ready only once it has ended, as it does right after the first look."""
+    child, looks = Child.spawn("a", python("pass"), tmp_path / "a.log"), 0
+
+    def ended() -> bool:
+        nonlocal looks
+        looks += 1
+        if looks == 1:
+            while child.alive:
+                time.sleep(0.01)
+            return False
+        return True
+
+    child.wait_ready(ended, timeout_s=20)
+    assert looks == 2
+    child.kill()
+
+
 def test_a_command_that_does_not_exist_says_so(tmp_path: Path) -> None:
     """Not only an exit code."""
     child = Child.spawn("x", ["/no/such/program"], tmp_path / "x.log")
