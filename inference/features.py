@@ -20,10 +20,13 @@ from inference.ports import Store
 from online_features.catalogue import Catalogue
 from online_features.context import ContextState, situation
 from online_features.definitions import PLACE
+from online_features.pair_columns import Sides
 from online_features.place_values import PlaceStates, PlaceValues
 from online_features.reader import UserRead
-from online_features.request import ranking_features
+from online_features.request import pair_features, sides_of_requests
 
+#: After so long gRPC's threads have sent what they were handed: they need the processor for it.
+SENDING_S = 0.0003
 #: Most of the remaining time that each read may take.
 USER_SHARE, PLACES_SHARE = 0.25, 0.4
 
@@ -75,8 +78,16 @@ class FeatureStage:
             ask.budget.share_s(USER_SHARE, self._timeout_s),
         )
 
-    async def look(self, ask: Ask, chosen: Chosen, person: Person) -> Seen:
-        """The chosen places as of now."""
+    async def side(self, ask: Ask, person: Person) -> Sides:
+        """What the user brings to the features of any place, worked out while others work."""
+        await asyncio.sleep(SENDING_S)
+        query = ask.query
+        return sides_of_requests(
+            person.states, person.history, [ask.now_s], [query.lat], [query.lng], self._catalogue
+        )
+
+    async def look(self, ask: Ask, chosen: Chosen, sides: Sides) -> Seen:
+        """The chosen places as of now, beside what the user brings."""
         place_ids = self._catalogue.place_ids(chosen.rows)
         region = ask.query.region or self._region_of_nearest(chosen)
         explores = bool(slots_of(ask.query))
@@ -91,9 +102,8 @@ class FeatureStage:
             places, context = PlaceStates.at(PLACE.empty(len(place_ids)), ask.now_s), None
         query = ask.query
         here = situation(query.lat, query.lng, ask.now_s, context, stale_s=self._stale_s)
-        features = ranking_features(
-            person.states, places, chosen.rows, here, self._catalogue, past=person.history
-        )
+        of = np.zeros(len(chosen.rows), np.int64)
+        features = pair_features(sides, places, chosen.rows, here, self._catalogue, of)
         if explores and isinstance(places, PlaceStates):
             return Seen(features, Tries.of(places.states, ask.now_s))
         return Seen(features, None)

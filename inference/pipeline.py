@@ -104,9 +104,12 @@ class Pipeline:
         if not len(nearby.rows):
             return self._answer(ask, nearby, person, [], None)
         with stage("candidates"):
-            chosen = await self._candidates.choose(ask, nearby, person)
+            # While the model works, this process has time for what it will need next.
+            chosen, side = await asyncio.gather(
+                self._candidates.choose(ask, nearby, person), self._features.side(ask, person)
+            )
         with stage("features"):
-            seen = await self._features.look(ask, chosen, person)
+            seen = await self._features.look(ask, chosen, side)
         with stage("ranking"):
             ranked = await self._ranked(ask, chosen, seen)
         with stage("post_processing"):

@@ -31,20 +31,6 @@ def metres_between(lat1: float, lng1: float, lat2: float, lng2: float) -> float:
     return 2 * EARTH_RADIUS_M * math.asin(math.sqrt(min(h, 1.0)))
 
 
-@compiled
-def metres_each(
-    lat1: NDArray[np.float64],
-    lng1: NDArray[np.float64],
-    lat2: NDArray[np.float64],
-    lng2: NDArray[np.float64],
-) -> NDArray[np.float64]:
-    """`distance_m` of some hundred pairs of points, float64[n], in half its time."""
-    metres = np.empty(len(lat1))
-    for i in range(len(lat1)):
-        metres[i] = metres_between(lat1[i], lng1[i], lat2[i], lng2[i])
-    return metres
-
-
 def unit_vector(lat: float, lng: float) -> NDArray[np.float64]:
     """A point on the sphere of radius 1, float64[3]; degrees in."""
     phi, lam = math.radians(lat), math.radians(lng)

@@ -1,5 +1,7 @@
 """Opening hours of many places in columns: open, closed or unknown at a minute of local time."""
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -64,37 +66,28 @@ class Hours:
             minute: int64[n] of each place's own time, since 1970-01-01 00:00 there.
         """
         within = (rows >= 0) & (rows < len(self._weeks))
-        rows = np.where(within, rows, 0)
-        day, at = minute // DAY_MIN, minute % DAY_MIN
-        today, yesterday = self._kind(rows, day), self._kind(rows, day - 1)
-        week = self._weeks.read(rows)
-        # Yesterday's last span may run into today.
-        by_today = _inside(week.spans, week.week, today * BLOCK_MIN + at)
-        by_yesterday = _inside(week.spans, week.week, yesterday * BLOCK_MIN + DAY_MIN + at)
-        known = week.known & ((today != _HOLIDAY) | week.holiday_known)
-        special = self._special[rows]
-        stated_today, stated_yesterday, by_date = _on_dates(
-            self._special_days, self._special_spans, special, day, minute
-        )
-        is_open = by_date | by_today & ~stated_today | by_yesterday & ~stated_yesterday
-        known = known | stated_today
-        state = np.where(is_open, OPEN, np.where(known, CLOSED, UNKNOWN))
-        return np.where(within, state, UNKNOWN).astype(np.int8)
+        at = np.where(within, rows, 0)
+        # Codes before the tables that they point into: a writer adds to those first.
+        weekly = self._weeks.read(at)
+        special = np.where(within, self._special[at], NONE)
+        dates = _Dates(special, self._special_days, self._special_spans)
+        today, yesterday = self._holidays(np.where(within, self._calendar[at], NONE), minute)
+        weekly_of = _Weekly(*vars(weekly).values())
+        return _states(within, minute, weekly_of, dates, today, yesterday)
 
-    def _kind(self, rows: Rows, day: Minutes) -> Rows:
-        """Which kind of day each is at its place."""
-        weekday = (day + _FIRST_WEEKDAY) % len(DAYS)
-        code = self._calendar[rows]
+    def _holidays(self, code: NDArray[np.int32], minute: Minutes) -> tuple[Flags, Flags]:
+        """Whether each place's day is a public holiday of its calendar, and the day before."""
         if not (code >= 0).any():
-            return weekday
+            none = np.zeros(len(code), np.bool_)
+            return none, none
         # Few distinct days of few calendars.
-        pairs, inverse = distinct((code + 1) * _MOST_DAYS + day)
-        holiday = [
-            pair >= _MOST_DAYS
-            and is_holiday(self._calendars[pair // _MOST_DAYS - 1], pair % _MOST_DAYS)
-            for pair in pairs.tolist()
-        ]
-        return np.where(np.array(holiday)[inverse], _HOLIDAY, weekday)
+        pairs, which = distinct((code + 1) * _MOST_DAYS + minute // DAY_MIN)
+        flags = np.zeros((2, len(pairs)), np.bool_)
+        for i, pair in enumerate(pairs.tolist()):
+            if pair >= _MOST_DAYS:
+                name, at = self._calendars[pair // _MOST_DAYS - 1], pair % _MOST_DAYS
+                flags[:, i] = is_holiday(name, at), is_holiday(name, at - 1)
+        return flags[0, which], flags[1, which]
 
     def _write_special(self, row: int, days: list[int], spans: list[tuple[int, int]]) -> None:
         at = int(self._special[row])
@@ -117,43 +110,67 @@ class Hours:
         return self._calendars.index(name)
 
 
-@compiled
-def _inside(spans: NDArray[np.integer], which: NDArray[np.integer], at: Minutes) -> Flags:
-    """Whether each minute [n] lies in any span [s, 2] of its week `which` [n] of [k]."""
-    inside = np.zeros(len(at), np.bool_)
-    for i in range(len(at)):
-        for span in spans[which[i]]:
-            if span[0] <= at[i] < span[1]:
-                inside[i] = True
-                break
-    return inside
+class _Weekly(NamedTuple):
+    """See `weeks.Read`."""
+
+    week: NDArray[np.int32]
+    spans: NDArray[np.int32]
+    known: Flags
+    holiday_known: Flags
 
 
-@compiled
-def _on_dates(
-    days: Minutes,
-    spans: Minutes,
-    special: NDArray[np.int32],
-    day: Minutes,
-    minute: Minutes,
-) -> tuple[Flags, Flags, Flags]:
-    """What dates say: whether of the very day, of the day before, and whether it is open then.
+class _Dates(NamedTuple):
+    """Hours of single days.
 
-    Args:
-        days: int64[k, d], those that some places state hours of.
-        spans: int64[k, s, 2], minutes since 1970.
-        special: int32[n], which of the k a place is; -1 none of them.
-        day, minute: int64[n], since 1970.
+    Attributes:
+        which: int32[n], of k a place is; -1 none.
+        days: int64[k, d], since 1970; `NONE` pads.
+        spans: int64[k, s, 2], minutes since then.
     """
-    n = len(day)
-    today, yesterday = np.zeros(n, np.bool_), np.zeros(n, np.bool_)
-    inside = np.zeros(n, np.bool_)
-    for i in range(n):
-        if special[i] < 0:
+
+    which: NDArray[np.int32]
+    days: Minutes
+    spans: Minutes
+
+
+@compiled
+def _states(
+    within: Flags,
+    minute: Minutes,
+    weekly: _Weekly,
+    dates: _Dates,
+    holiday: Flags,
+    holiday_before: Flags,
+) -> NDArray[np.int8]:
+    """`Hours.state` of places that are `within`; whether it is a public holiday, or was the day
+    before."""
+    states = np.full(len(minute), UNKNOWN, np.int8)
+    for i in range(len(minute)):
+        if not within[i]:
             continue
-        for stated in days[special[i]]:
-            today[i] |= stated == day[i]
-            yesterday[i] |= stated == day[i] - 1
-        for span in spans[special[i]]:
-            inside[i] |= span[0] <= minute[i] < span[1]
-    return today, yesterday, inside
+        day, at, week, which = (
+            minute[i] // DAY_MIN,
+            minute[i] % DAY_MIN,
+            weekly.week[i],
+            dates.which[i],
+        )
+        stated, stated_before, is_open = False, False, False
+        if which >= 0:
+            for k in range(dates.days.shape[1]):
+                stated |= dates.days[which, k] == day
+                stated_before |= dates.days[which, k] == day - 1
+            for k in range(dates.spans.shape[1]):
+                is_open |= dates.spans[which, k, 0] <= minute[i] < dates.spans[which, k, 1]
+        today = _HOLIDAY if holiday[i] else (day + _FIRST_WEEKDAY) % len(DAYS)
+        before = _HOLIDAY if holiday_before[i] else (day - 1 + _FIRST_WEEKDAY) % len(DAYS)
+        for k in range(weekly.spans.shape[1]):
+            start, end = weekly.spans[week, k, 0], weekly.spans[week, k, 1]
+            if not stated:
+                is_open |= start <= today * BLOCK_MIN + at < end
+            if not stated_before:  # yesterday's last span may run into today
+                is_open |= start <= before * BLOCK_MIN + DAY_MIN + at < end
+        if is_open:
+            states[i] = OPEN
+        elif stated or (weekly.known[i] and (today != _HOLIDAY or weekly.holiday_known[i])):
+            states[i] = CLOSED
+    return states

@@ -1,13 +1,12 @@
 """A user's past occasions beside the one that is asked for: what they weigh, what they come to."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from online_features.catalogue import Catalogue
 from online_features.columns import RATE, VISIT
-from online_features.context import Situation
 from online_features.habits import TOLD, WEIGHTS, Asked, Past, Places, Values, look_back
 from online_features.history import History
 
@@ -27,16 +26,14 @@ class Occasions:
     told: Values
 
     @classmethod
-    def of(
-        cls, past: History, rows: NDArray[np.int64], at: Situation, catalogue: Catalogue
-    ) -> "Occasions":
-        """Look back from the situations of r requests.
+    def of(cls, past: History, rows: NDArray[np.int64], at: Asked, places: Places) -> "Occasions":
+        """Look back from r requests.
 
         Args:
             past: their histories.
             rows: int64[r, history], catalogue row of each past event's place; -1 unknown.
             at: where and when they are asked; [r].
-            catalogue: where metadata come from.
+            places: the catalogue.
         """
         held = past.ids != 0
         been = held & ((past.kind == VISIT) | (past.kind == RATE))
@@ -47,15 +44,15 @@ class Occasions:
         )
         look_back(
             Past(past.time_s, held, been, rows),
-            Asked(*(np.array(values, np.float64) for values in (at.now_s, at.lat, at.lng))),
-            Places(catalogue.category, catalogue.lat, catalogue.lng, catalogue.price),
+            at,
+            places,
             found.weights,
             found.last_row,
             found.told,
         )
         return found
 
-    @property
+    @cached_property
     def totals(self) -> Values:
         """Sums of each weight over a request's history, float64[len(WEIGHTS), r]."""
         totals: Values = self.weights.sum(axis=2)

@@ -1,51 +1,49 @@
-"""Requests and their pairs with places: what features are made from, each thing worked out once.
+"""Requests, each thing about their users worked out once, whatever the number of their places.
 
 What belongs to a request alone (its user's history, the weights of the past events) has one row a
-request, whatever the number of its places; sums over the past events at a place, or at places of
-a category, are looked up by pair.
+request; `pair_columns` looks it up by pair. None of it needs to know which places are asked about,
+nor the weather: it can be worked out before either is known.
 """
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from online_features.catalogue import Catalogue
-from online_features.context import Situation
-from online_features.definitions import FAVOURITES, NEVER_S, USER
-from online_features.geo import metres_each
-from online_features.habits import WEIGHTS
+from online_features.definitions import FAVOURITES, USER
+from online_features.habits import Asked, Places
 from online_features.history import History
 from online_features.occasions import Occasions
-from online_features.past_sums import Column, sums_at, times_at
-from online_features.place_values import PlaceValues
+
+Column = NDArray[Any]
 
 #: Mean speed with which a place is reached, metres a second (30 minutes for 5 km).
 ARRIVAL_SPEED_M_S = 2.8
-_BEEN = WEIGHTS.index("been")
 
 
 @dataclass(frozen=True)
 class Asks:
-    """r requests, each of a user in a situation.
+    """r requests, each of a user somewhere at a moment.
 
     Attributes:
         users: [r], state of each request's user.
-        at: situation of each request, [r].
+        asked: where and when each request is, float64[r].
         catalogue: where metadata come from.
         past: each request's history, [r, history].
     """
 
     users: NDArray[np.void]
-    at: Situation
+    asked: Asked
     catalogue: Catalogue
     past: History
 
-    @cached_property
+    @property
     def now_s(self) -> Column:
         """The moment of each request, Unix seconds, float64[r]."""
-        return np.asarray(self.at.now_s, np.float64)
+        return self.asked.now_s
 
     @cached_property
     def _read(self) -> dict[str, NDArray[np.float32]]:
@@ -67,146 +65,39 @@ class Asks:
     @cached_property
     def past_rows(self) -> NDArray[np.int64]:
         """Catalogue row of each place in the history, [r, history]; -1 none or unknown."""
-        distinct, inverse = np.unique(self.past.ids, return_inverse=True)
-        return self.catalogue.rows_of(distinct)[inverse].reshape(self.past.ids.shape)
+        ids = self.past.ids
+        if len(ids) == 1:  # one user's places are soon looked up
+            return self.catalogue.rows_of(ids)
+        distinct, inverse = np.unique(ids, return_inverse=True)
+        return self.catalogue.rows_of(distinct)[inverse].reshape(ids.shape)
 
     @cached_property
     def past_category(self) -> NDArray[np.int64]:
         """Category of each past event's place, [r, history]; -1 unknown."""
-        return _category(self.catalogue, self.past_rows)
+        rows = self.past_rows
+        return np.where(rows >= 0, self.catalogue.category[rows], -1).astype(np.int64)
 
     @cached_property
     def occasions(self) -> Occasions:
         """The past events as occasions like this one, or unlike it."""
-        return Occasions.of(self.past, self.past_rows, self.at, self.catalogue)
-
-
-@dataclass(frozen=True)
-class Pairs:
-    """n pairs of a request and a place.
-
-    Attributes:
-        asks: the requests, [r].
-        places: what the places' states say, [n].
-        rows: int64[n], catalogue rows of the places, -1 not in it.
-        of: int64[n], the request of each pair.
-    """
-
-    asks: Asks
-    places: PlaceValues
-    rows: NDArray[np.int64]
-    of: NDArray[np.int64]
+        return Occasions.of(self.past, self.past_rows, self.asked, places_of(self.catalogue))
 
     @cached_property
-    def now_s(self) -> Column:
-        """The moment of each pair's request, Unix seconds, [n]."""
-        return self.spread(self.asks.now_s)
+    def favourites(self) -> tuple[NDArray[np.int64], Column]:
+        """Catalogue rows of the favourite places, [r, k], -1 none, and their faded weights."""
+        places, weight = FAVOURITES.read_places(self.users["favourites"], self.now_s)
+        return self.catalogue.rows_of(places), weight
 
     @cached_property
-    def _meta(self) -> dict[str, Column]:
-        """Columns of the catalogue that were asked for so far."""
-        return {}
-
-    def meta(self, column: str) -> Column:
-        """One numeric column of the catalogue, [n], as it was known at the moment of each pair's
-        request; NaN where the place is not in it."""
-        if column not in self._meta:
-            known = self.asks.catalogue.column_at(column, self.rows, self.now_s)
-            values = known.astype(np.float64)
-            self._meta[column] = np.where(self.rows >= 0, values, np.nan)
-        return self._meta[column]
-
-    def spread(self, of_request: Column) -> Column:
-        """A value of each request, [r], as one of each pair, [n]."""
-        values: Column = np.asarray(of_request)[self.of]
-        return values
-
-    @cached_property
-    def category(self) -> NDArray[np.int64]:
-        """Category of each pair's place, [n]; -1 unknown."""
-        return _category(self.asks.catalogue, self.rows)
-
-    def here(self, weights: list[int]) -> Column:
-        """Sums of some of `WEIGHTS` over the past events at each pair's very place, [.., n]."""
-        chosen = self.asks.occasions.weights[weights]
-        return sums_at(self.asks.past_rows, chosen, self.of, self.rows)
-
-    def alike(self, weights: list[int]) -> Column:
-        """The same over those at places of the category of each pair's place."""
-        chosen = self.asks.occasions.weights[weights]
-        return sums_at(self.asks.past_category, chosen, self.of, self.category)
-
-    @cached_property
-    def visits_here(self) -> Column:
-        """How many of the kept visits were at this very place, [n]."""
-        visits: Column = self.here([_BEEN])[0]
-        return visits
-
-    @cached_property
-    def _times_here(self) -> Column:
-        asks = self.asks
-        been = asks.occasions.weights[_BEEN]
-        return times_at(asks.past_rows, been, asks.past.time_s, self.of, self.rows)
-
-    @cached_property
-    def since_here_s(self) -> Column:
-        """Seconds since the last visit there, [n]; `NEVER_S` for none."""
-        newest = self._times_here[0]
-        return np.where(np.isfinite(newest), np.maximum(self.now_s - newest, 0.0), NEVER_S)
-
-    @cached_property
-    def first_here_s(self) -> Column:
-        """Age of the oldest kept visit there, seconds, [n]; 0 for none."""
-        oldest: Column = np.maximum(self.now_s - self._times_here[1], 0.0)
-        return oldest
-
-    @cached_property
-    def favourite(self) -> Column:
-        """Fading number of visits to this very place, over months, [n]."""
-        asks = self.asks
-        places, weight = FAVOURITES.read_places(asks.users["favourites"], asks.now_s)
-        kept = np.asarray(weight, np.float64)[None]
-        values: Column = sums_at(asks.catalogue.rows_of(places), kept, self.of, self.rows)[0]
-        return values
-
-    @cached_property
-    def metres(self) -> Column:
-        """Distance from the request to the place, [n]; NaN unknown."""
-        return self.metres_from(self.asks.at.lat, self.asks.at.lng)
-
-    def metres_from(self, lat: Column, lng: Column) -> Column:
-        """Distance of each place from its request's point, [n]; degrees [r], NaN unknown."""
-        return metres_each(self.spread(lat), self.spread(lng), self.meta("lat"), self.meta("lng"))
-
-    @cached_property
-    def open_state(self) -> NDArray[np.int8]:
-        """Whether the place is open when the user arrives, [n]."""
-        arrival_s = self.now_s + filled(self.metres, 0.0) / ARRIVAL_SPEED_M_S
-        return self.asks.catalogue.open_state(self.rows, arrival_s)
-
-    @cached_property
-    def rating(self) -> Column:
-        """Rating of the place: of its visitors, else its metadata's; NaN unknown."""
-        own = np.where(
-            self.places.column("rating_count") >= 3, self.places.column("rating_mean"), np.nan
-        )
-        return np.where(np.isnan(own), self.meta("rating"), own)
+    def usual_rating(self) -> Column:
+        """Mean of the ratings that the user gave, float64[r]; NaN for none."""
+        given = self.user("rating_given_count") > 0
+        return np.where(given, self.user("rating_given_mean"), np.nan).astype(np.float64)
 
 
-def ratio(top: Column, bottom: Column, missing: float = 0.0) -> Column:
-    """top / bottom, and `missing` where the bottom is not above 0."""
-    some = np.asarray(bottom) > 0
-    return np.where(some, top / np.where(some, bottom, 1.0), missing)
-
-
-def _category(catalogue: Catalogue, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-    return np.where(rows >= 0, catalogue.category[rows], -1).astype(np.int64)
-
-
-def picked(values: Column, at: NDArray[np.int64]) -> Column:
-    """Of each row of values [r, m], those at some positions [r, k]."""
-    chosen: Column = values[np.arange(len(values))[:, None], at]
-    return chosen
+def places_of(catalogue: Catalogue) -> Places:
+    """The catalogue, for compiled loops."""
+    return Places(catalogue.category, catalogue.lat, catalogue.lng, catalogue.price)
 
 
 def log1p(values: Column) -> Column:

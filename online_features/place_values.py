@@ -7,7 +7,7 @@ three have changed, it unpacks three.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Protocol
 
 import numpy as np
@@ -28,11 +28,17 @@ SHELF = 50_000
 class PlaceValues(Protocol):
     """Features of n places at their moments."""
 
+    def __len__(self) -> int:
+        """n."""
+
     def feature(self, name: str) -> Values:
         """All columns of one feature, float32[n, its columns], as `FeatureSet.read` gives them."""
 
     def column(self, name: str) -> Values:
         """One column, float32[n]."""
+
+    def table(self, names: tuple[str, ...]) -> Values:
+        """Some columns beside each other, float32[n, len(names)]."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +52,9 @@ class PlaceStates:
 
     states: States
     now_s: Moments
+
+    def __len__(self) -> int:
+        return len(self.states)
 
     @classmethod
     def at(cls, states: States, now_s: float) -> "PlaceStates":
@@ -67,6 +76,10 @@ class PlaceStates:
         feature, at = PLACE.owner[name]
         return self.feature(feature)[:, at]
 
+    def table(self, names: tuple[str, ...]) -> Values:
+        """Some columns beside each other, float32[n, len(names)]."""
+        return np.stack([self.column(name) for name in names], axis=1)
+
 
 @dataclass(frozen=True)
 class ReadValues:
@@ -78,6 +91,9 @@ class ReadValues:
 
     values: Values
 
+    def __len__(self) -> int:
+        return len(self.values)
+
     def feature(self, name: str) -> Values:
         """All columns of one feature, float32[n, its columns]."""
         begin = PLACE.index[PLACE.columns_of(name)[0]]
@@ -86,6 +102,10 @@ class ReadValues:
     def column(self, name: str) -> Values:
         """One column, float32[n]."""
         return self.values[:, PLACE.index[name]]
+
+    def table(self, names: tuple[str, ...]) -> Values:
+        """Some columns beside each other, float32[n, len(names)]."""
+        return np.take(self.values, [PLACE.index[name] for name in names], axis=1)
 
 
 #: Features of which a read is the same all through a tile, with their columns on the shelf.
@@ -114,6 +134,9 @@ class ShelvedValues:
     moving: States
     now_s: Moments
 
+    def __len__(self) -> int:
+        return len(self.still)
+
     def feature(self, name: str) -> Values:
         """All columns of one feature, float32[n, its columns]."""
         if name in _COLUMNS_OF:
@@ -126,6 +149,21 @@ class ShelvedValues:
             return self.still[:, _AT[name]]
         feature, at = PLACE.owner[name]
         return self.feature(feature)[:, at]
+
+    def table(self, names: tuple[str, ...]) -> Values:
+        """Some columns beside each other, float32[n, len(names)]."""
+        at, moving = _found(names)
+        found = np.take(self.still, at, axis=1)
+        for i in moving:
+            found[:, i] = self.column(names[i])
+        return found
+
+
+@cache
+def _found(names: tuple[str, ...]) -> tuple[NDArray[np.int64], list[int]]:
+    """Where columns stand on the shelf, and positions of those that do not; they are at 0."""
+    at = np.array([_AT.get(name, 0) for name in names], np.int64)
+    return at, [i for i, name in enumerate(names) if name not in _AT]
 
 
 class PlaceShelf:

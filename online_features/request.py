@@ -7,17 +7,19 @@ from packed states and the catalogue, by the same code.
 from dataclasses import fields
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from contracts.ids import as_int64
 from contracts.signatures import PARTS
 from online_features.catalogue import Catalogue
 from online_features.context import Situation
+from online_features.habits import Asked
 from online_features.history import History, history
+from online_features.pair_columns import Sides
 from online_features.pairs import ARRIVAL_SPEED_M_S as ARRIVAL_SPEED_M_S
-from online_features.pairs import Asks, Pairs
+from online_features.pairs import Asks
 from online_features.place_values import PlaceStates, PlaceValues
-from online_features.ranking_columns import COLUMNS, matrix
+from online_features.ranking_columns import COLUMNS, matrix, sides_of
 
 RANKING_COLUMNS: tuple[str, ...] = tuple(COLUMNS)
 
@@ -29,7 +31,6 @@ def ranking_features(
     at: Situation,
     catalogue: Catalogue,
     of: NDArray[np.int64] | None = None,
-    past: History | None = None,
 ) -> NDArray[np.float32]:
     """What the ranker sees of n pairs: float32[n, len(RANKING_COLUMNS)], every value finite.
 
@@ -41,14 +42,11 @@ def ranking_features(
         catalogue: where metadata come from.
         of: int64[n], the request of each pair; without it all pairs are of one request, or each
             of its own.
-        past: the users' histories, as many, where they were read already.
 
     Raises:
         ValueError: these do not go together.
     """
-    past = history(user_states) if past is None else past
-    if len(past.ids) != len(user_states):
-        raise ValueError(f"{len(past.ids)} histories of {len(user_states)} users")
+    past = history(user_states)
     if of is None:
         requests = max(len(user_states), len(at.now_s))
         of = np.zeros(len(rows), np.int64) if requests == 1 else np.arange(len(rows))
@@ -56,16 +54,64 @@ def ranking_features(
             user_states = np.broadcast_to(user_states, (requests,))
             past = past.of_each(requests)
             at = Situation(*(np.broadcast_to(getattr(at, f.name), (requests,)) for f in fields(at)))
+    sides = sides_of_requests(user_states, past, at.now_s, at.lat, at.lng, catalogue)
+    return pair_features(sides, places, rows, at, catalogue, of)
+
+
+def sides_of_requests(
+    user_states: NDArray[np.void],
+    past: History,
+    now_s: ArrayLike,
+    lat: ArrayLike,
+    lng: ArrayLike,
+    catalogue: Catalogue,
+) -> Sides:
+    """What r requests bring to `pair_features`: all that needs no place, and no weather.
+
+    Args:
+        user_states: [r].
+        past: as many histories.
+        now_s, lat, lng: when and where each is asked, [r]; Unix seconds, degrees.
+        catalogue: where metadata come from.
+
+    Raises:
+        ValueError: these do not go together.
+    """
+    if len(past.ids) != len(user_states):
+        raise ValueError(f"{len(past.ids)} histories of {len(user_states)} users")
     # Compiled loops trust what they are given.
+    asked = Asked(*(np.array(values, np.float64) for values in (now_s, lat, lng)))
+    if any(values.shape != user_states.shape for values in asked):
+        raise ValueError(f"{len(user_states)} users, but {len(asked.now_s)} moments and places")
+    return sides_of(Asks(user_states, asked, catalogue, past))
+
+
+def pair_features(
+    sides: Sides,
+    places: NDArray[np.void] | PlaceValues,
+    rows: NDArray[np.int64],
+    at: Situation,
+    catalogue: Catalogue,
+    of: NDArray[np.int64],
+) -> NDArray[np.float32]:
+    """`ranking_features` of pairs whose requests are worked out already; `at` for its weather.
+
+    Raises:
+        ValueError: these do not go together.
+    """
+    requests = len(sides.asked.now_s)
     of, rows = np.ascontiguousarray(of, np.int64), np.ascontiguousarray(rows, np.int64)
     if len(of) != len(rows):
         raise ValueError(f"{len(of)} pairs of {len(rows)} places")
-    if len(of) and not 0 <= of.min() <= of.max() < len(user_states):
-        raise ValueError(f"a pair of no request: there are {len(user_states)}")
-    asks = Asks(user_states, at, catalogue, past)
+    if len(of) and not 0 <= of.min() <= of.max() < requests:
+        raise ValueError(f"a pair of no request: there are {requests}")
+    if len(rows) and not -1 <= rows.min() <= rows.max() < len(catalogue):
+        raise ValueError(f"a row that the catalogue has not: it has {len(catalogue)}")
+    if len(places) != len(rows):
+        raise ValueError(f"states of {len(places)} places for {len(rows)} rows")
     if isinstance(places, np.ndarray):
-        places = PlaceStates(places, asks.now_s[of])
-    return matrix(Pairs(asks, places, rows, of))
+        places = PlaceStates(places, sides.asked.now_s[of])
+    return matrix(sides, at, catalogue, places, rows, of)
 
 
 def candidate_inputs(

@@ -135,8 +135,7 @@ class Weeks:
         """Hours of rows, each below `len(self)`."""
         held = self._held
         week = held.week[rows]
-        flags = held.flags[week]
-        return Read(week, held.spans, flags[:, 0], flags[:, 1])
+        return Read(week, held.spans, held.flags[week, 0], held.flags[week, 1])
 
     def _in_use(self) -> _Held:
         """The same without the weeks that no place has any more; the first stays, for no hours."""

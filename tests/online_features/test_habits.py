@@ -10,7 +10,7 @@ from online_features.columns import CLICK, VISIT, EventColumns
 from online_features.context import situation
 from online_features.definitions import NEVER_S, PLACE, USER
 from online_features.habits import GAP_FLOOR_H, GAP_SIGMA
-from online_features.ranking_columns import LEAST, PRIOR
+from online_features.pair_columns import LEAST, PRIOR
 from online_features.request import RANKING_COLUMNS, ranking_features
 
 NOW_S = 1_753_444_800.0  # Friday 2025-07-25, 12:00 UTC

@@ -6,6 +6,7 @@ import pytest
 from contracts.events import Location, PlaceDocument
 from contracts.ids import as_int64, id64
 from contracts.signatures import PARTS
+from online_features import ranking_columns
 from online_features.catalogue import Catalogue
 from online_features.columns import CLICK, VISIT, EventColumns
 from online_features.context import ContextLog, ContextState, situation
@@ -15,9 +16,11 @@ from online_features.history import history
 from online_features.request import (
     RANKING_COLUMNS,
     candidate_inputs,
+    pair_features,
     parts_at,
     ranker_inputs,
     ranking_features,
+    sides_of_requests,
 )
 
 NOW_S = 1_753_444_800.0  # 2025-07-25 12:00 UTC
@@ -156,18 +159,32 @@ def test_model_inputs_have_the_documented_shapes(catalogue: Catalogue) -> None:
 
 def test_what_does_not_go_together_is_refused(catalogue: Catalogue) -> None:
     """Compiled loops trust their positions: a wrong one must not get to them."""
-    users, rows = USER.empty(2), np.array([0, 1, 2])
-    here = situation(40.0, -74.0, NOW_S, None, stale_s=HOUR_S)
+    users, here = USER.empty(2), situation(40.0, -74.0, NOW_S, None, stale_s=HOUR_S)
+    now_s, lat, lng = [NOW_S] * 2, [40.0] * 2, [-74.0] * 2
+    sides = sides_of_requests(users, history(users), now_s, lat, lng, catalogue)
 
-    def asked(of: list[int], histories: int = 2) -> None:
-        past = history(USER.empty(histories))
-        places = PLACE.empty(len(rows))
-        ranking_features(users, places, rows, here, catalogue, np.array(of), past=past)
+    def asked(of: list[int], rows: tuple[int, ...] = (0, 1, 2), states: int = 3) -> None:
+        places = PLACE.empty(states)
+        pair_features(sides, places, np.array(rows), here, catalogue, np.array(of))
 
     with pytest.raises(ValueError, match="1 histories of 2 users"):
-        asked([0, 1, 1], histories=1)
+        sides_of_requests(users, history(USER.empty(1)), now_s, lat, lng, catalogue)
+    with pytest.raises(ValueError, match="2 users, but 1 moments"):
+        sides_of_requests(users, history(users), [NOW_S], lat, lng, catalogue)
     with pytest.raises(ValueError, match="2 pairs of 3 places"):
         asked([0, 1])
+    with pytest.raises(ValueError, match="states of 2 places for 3 rows"):
+        asked([0, 1, 1], states=2)
     for wrong in ([0, 1, 2], [-1, 0, 1]):
         with pytest.raises(ValueError, match="a pair of no request"):
             asked(wrong)
+    for row in (-2, 3):
+        with pytest.raises(ValueError, match="a row that the catalogue has not: it has 3"):
+            asked([0, 1, 1], rows=(0, 1, row))
+
+
+def test_a_column_that_nobody_works_out_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would hold whatever the memory held."""
+    monkeypatch.setitem(ranking_columns.COLUMNS, "new_one", ranking_columns.OfPair())
+    with pytest.raises(ValueError, match="does not work out new_one"):
+        ranking_columns._plan()
