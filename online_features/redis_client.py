@@ -1,8 +1,9 @@
-"""Clients of Redis whose commands are packed in C.
+"""Clients of Redis whose commands are packed in C, and leave at once.
 
 redis-py packs an asynchronous client's commands in Python, argument by argument: for a batch of
 thousands of states that costs as much as folding them. Its synchronous client uses hiredis for it;
-here the asynchronous one does too.
+here the asynchronous one does too. And a request that asks Redis before it goes on with something
+else counts on Redis having heard it by then.
 
 Where the settings say that Redis is a cluster, its clients (`online_features.redis_cluster`) take
 the place of the others. They are typed alike: our code keeps to what both can do.
@@ -14,6 +15,7 @@ from urllib.parse import urlsplit
 import redis
 from redis.asyncio import Redis
 from redis.asyncio.connection import (
+    AbstractConnection,
     Connection,
     ConnectionPool,
     SSLConnection,
@@ -28,10 +30,26 @@ from online_features.redis_cluster import BlockingCluster, Cluster
 _pack = HiredisRespSerializer().pack
 
 
-class _Packing:
+class _Packing(AbstractConnection):
     def pack_command(self, *args: Any) -> list[bytes]:
         """One command in Redis's protocol."""
         return list(_pack(*args))
+
+    async def send_packed_command(self, command: Any, check_health: bool = True) -> None:
+        """Write now what the socket takes; wait, up to the time-out, for what it does not.
+
+        Before Python 3.12 `asyncio.wait_for`, which redis-py has around each write, makes a task of
+        it: the command would leave after all else that waits for its turn in the event loop.
+        """
+        if not self.is_connected or isinstance(command, str | bytes):
+            await super().send_packed_command(command, check_health)
+            return
+        if check_health:
+            await self.check_health()  # type: ignore[no-untyped-call]
+        writer: Any = self._writer
+        writer.writelines(command)
+        if writer.is_closing() or writer.transport.get_write_buffer_size():
+            await super().send_packed_command((), check_health=False)
 
 
 class _Plain(_Packing, Connection):

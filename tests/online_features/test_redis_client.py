@@ -1,11 +1,18 @@
 """The client that packs in C says to Redis what redis-py's own would say."""
 
+import asyncio
+import os
+import signal
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic import SecretStr
 from redis.asyncio.connection import Connection
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import TimeoutError
 
 from contracts.settings import Settings
 from online_features.redis_client import blocking_client_of, client_of, connect
@@ -32,6 +39,41 @@ async def test_it_talks_to_redis(redis_server: RedisServer) -> None:
         pipe.get("packed")
         assert await pipe.execute() == [True, value]
     await client.delete("packed")
+    await client.aclose()
+
+
+async def test_a_command_leaves_in_its_first_turn(redis_server: RedisServer) -> None:
+    """Redis works while the asker does something else."""
+    client = connect(redis_server.url, socket_timeout=5)
+    await client.ping()
+
+    def heard() -> int:
+        with redis_server.client() as blocking:
+            return int(blocking.info("commandstats").get("cmdstat_hget", {}).get("calls", 0))
+
+    before = heard()
+    ask: Any = client.hget("nothing", "here")
+    asked = asyncio.create_task(ask)
+    await asyncio.sleep(0)
+    deadline_s = time.monotonic() + 5
+    while heard() == before:  # no turn for the event loop
+        assert time.monotonic() < deadline_s
+    assert await asked is None
+    await client.aclose()
+
+
+async def test_a_write_that_nobody_reads_times_out(redis_server: RedisServer) -> None:
+    """More than the sockets hold, to a Redis that stands still; afterwards it works again."""
+    client = connect(redis_server.url, socket_timeout=0.3, retry=Retry(NoBackoff(), 0))
+    await client.ping()
+    (child,) = redis_server.children
+    os.kill(child.pid, signal.SIGSTOP)
+    try:
+        with pytest.raises(TimeoutError, match="Timeout writing"):
+            await client.set("large", bytes(64 * 2**20))
+    finally:
+        os.kill(child.pid, signal.SIGCONT)
+    assert await client.get("large") is None
     await client.aclose()
 
 
