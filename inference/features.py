@@ -25,8 +25,6 @@ from online_features.place_values import PlaceStates, PlaceValues
 from online_features.reader import UserRead
 from online_features.request import pair_features, sides_of_requests
 
-#: After so long gRPC's threads have sent what they were handed: they need the processor for it.
-SENDING_S = 0.0003
 #: Most of the remaining time that each read may take.
 USER_SHARE, PLACES_SHARE = 0.25, 0.4
 
@@ -78,9 +76,8 @@ class FeatureStage:
             ask.budget.share_s(USER_SHARE, self._timeout_s),
         )
 
-    async def side(self, ask: Ask, person: Person) -> Sides:
-        """What the user brings to the features of any place, worked out while others work."""
-        await asyncio.sleep(SENDING_S)
+    def side(self, ask: Ask, person: Person) -> Sides:
+        """What the user brings to the features of any place."""
         query = ask.query
         return sides_of_requests(
             person.states, person.history, [ask.now_s], [query.lat], [query.lng], self._catalogue

@@ -1,6 +1,7 @@
 """The user of a request, as the features know them at this moment."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,15 +23,15 @@ class Person:
         known: whether anything is known of the user.
         latest_s: Unix seconds of the newest known event.
         history: recent events, newest first, one row.
-        visited: uint64 hashes of the places in the history that were visited or rated.
-        resting: those of them that were visited so lately that they rest (`inference.rest`).
+        visits: uint64 hashes of the places that they visited or rated, as often as they did.
+        resting: those of them that were visited so lately that they rest (`inference.rest`), once.
     """
 
     states: NDArray[np.void]
     known: bool
     latest_s: float | None
     history: History
-    visited: NDArray[np.uint64]
+    visits: NDArray[np.uint64]
     resting: NDArray[np.uint64]
 
     @classmethod
@@ -55,9 +56,14 @@ class Person:
             known=known,
             latest_s=latest_s,
             history=events,
-            visited=np.unique(places),
+            visits=places,
             resting=np.unique(places[resting(places, ago_s, catalogue)]),
         )
+
+    @cached_property
+    def visited(self) -> NDArray[np.uint64]:
+        """The places visited, each once."""
+        return np.unique(self.visits)
 
     @classmethod
     def unknown(cls, now_s: float) -> "Person":

@@ -27,10 +27,13 @@ from inference.reasons import Reason
 from inference.selection import Ordered, select
 from online_features.catalogue import Catalogue
 from online_features.crowds import Crowds
+from online_features.pair_columns import Sides
 
 #: On a small machine a model may take some tens of milliseconds. Callers in a greater hurry than
 #: that must not put it to rest for the others.
 MODEL_FAIR_S = 0.050
+#: After so long gRPC's threads have sent what they were handed: they need the processor for it.
+SENDING_S = 0.0003
 
 
 class Pipeline:
@@ -104,10 +107,7 @@ class Pipeline:
         if not len(nearby.rows):
             return self._answer(ask, nearby, person, [], None)
         with stage("candidates"):
-            # While the model works, this process has time for what it will need next.
-            chosen, side = await asyncio.gather(
-                self._candidates.choose(ask, nearby, person), self._features.side(ask, person)
-            )
+            chosen, side = await self._chosen(ask, nearby, person)
         with stage("features"):
             seen = await self._features.look(ask, chosen, side)
         with stage("ranking"):
@@ -119,6 +119,16 @@ class Pipeline:
         with stage("post_processing"):
             places, logged = finish(ordered, why, self._catalogue)
         return self._answer(ask, nearby, person, places, logged)
+
+    async def _chosen(self, ask: Ask, nearby: Nearby, person: Person) -> tuple[Chosen, Sides]:
+        """Second stage, and meanwhile the user's side of the third."""
+        asked = asyncio.create_task(self._candidates.choose(ask, nearby, person))
+        try:
+            await asyncio.wait((asked,), timeout=SENDING_S)
+            side = self._features.side(ask, person)
+            return await asked, side
+        finally:
+            asked.cancel()
 
     async def _why(
         self, ask: Ask, ordered: Ordered, person: Person

@@ -36,8 +36,12 @@ def finish(
     """
     chosen, seen, selection = ordered.chosen, ordered.seen, ordered.selection
     at = selection.at
+    rows = chosen.rows[at]
     columns = zip(
-        chosen.rows[at].tolist(),
+        rows.tolist(),
+        catalogue.category[rows].tolist(),
+        catalogue.lat[rows].tolist(),
+        catalogue.lng[rows].tolist(),
         chosen.distance_m[at].tolist(),
         selection.scores.tolist(),
         _at(ordered.ranked.probability, at),
@@ -58,6 +62,9 @@ def _at(values: NDArray[np.float32] | None, at: NDArray[np.int64]) -> list[float
 def _place(
     catalogue: Catalogue,
     row: int,
+    category: int,
+    lat: float,
+    lng: float,
     distance_m: float,
     score: float,
     probability: float | None,
@@ -66,13 +73,12 @@ def _place(
     why: tuple[Reason, ...],
     propensity: float,
 ) -> AnsweredPlace:
-    category = int(catalogue.category[row])
     return AnsweredPlace(
         place_id=catalogue.place_id(row),
         name=catalogue.names[row] or "",
         category=catalogue.categories[category] if category >= 0 else "",
-        lat=float(catalogue.lat[row]),
-        lng=float(catalogue.lng[row]),
+        lat=lat,
+        lng=lng,
         distance_m=distance_m,
         score=score,
         probability=probability,

@@ -9,6 +9,7 @@ import uuid
 from contextlib import AsyncExitStack
 
 import grpc.aio
+import numpy as np
 import structlog
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1.health import SERVICE_NAME as HEALTH
@@ -31,6 +32,7 @@ from inference.lookup import FeatureLookup
 from inference.metrics import Metrics
 from inference.model_client import ModelClient
 from inference.model_contract import CheckedModels
+from inference.ordering import pick
 from inference.pipeline import Pipeline
 from inference.plan_watch import PlanWatch
 from inference.service import SERVICE, RecommendationService, add_to_server
@@ -84,7 +86,7 @@ class RecommendationServer:
             OSError: the metrics port is taken, or a file that settings name cannot be read.
             ValueError: certificates or the file of clients cannot be used.
         """
-        await asyncio.to_thread(compile_loops)
+        await asyncio.to_thread(_compile)
         async with AsyncExitStack() as parts:
             await self._join_parts(parts)
             self._parts = parts.pop_all()
@@ -263,6 +265,12 @@ async def _settle(server: RecommendationServer) -> None:
     await server.wait_serving(None)
     gc.collect()
     gc.freeze()
+
+
+def _compile() -> None:
+    """Compile, or load from disk, what a request runs through."""
+    compile_loops()
+    pick(np.ones(1, np.float32), np.zeros(1, np.int32), 1)
 
 
 def _redis(settings: Settings) -> Redis:

@@ -6,6 +6,7 @@ circle can touch, each as one stretch of memory, and where places are dense only
 asked for. H3 gives the order alone: what is found depends on no property of its cells.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
@@ -23,6 +24,8 @@ _BELOW_FINE = 3 * (15 - FINE)
 LEAST_FRESH, FRESH_PART = 1_024, 64
 #: Float arithmetic on unit vectors, as a part of the Earth's radius: a tenth of a millimetre.
 _SLACK = 1e-11
+#: Half a chord, in radii of the Earth, up to which five terms of the arcsine's series are enough.
+_SHORT = 0.01
 
 Index = NDArray[np.int64]
 Rows = NDArray[np.int32]
@@ -185,8 +188,7 @@ class NearIndex:
             if len(rows) >= limit or ball >= radius:
                 break
             wanted *= 4  # many of them were closed
-        metres = 2 * EARTH_RADIUS_M * np.arcsin(np.sqrt(squared) / 2)
-        return _sorted(rows, metres.astype(np.float32), limit)
+        return _sorted(rows, _metres(squared), limit)
 
 
 def _squared(a: Floats, b: Floats) -> Floats:
@@ -281,6 +283,21 @@ def _of_fresh(rows: Rows, at: Floats, point: Floats, ball: float) -> tuple[Rows,
             found[n], squared[n] = rows[i], apart
             n += 1
     return found[:n], squared[:n]
+
+
+@compiled
+def _metres(squared: Floats) -> NDArray[np.float32]:
+    """Metres on the sphere of squared chords, [n]."""
+    metres = np.empty(len(squared), np.float32)
+    for i in range(len(squared)):
+        half = math.sqrt(squared[i]) / 2
+        if half < _SHORT:  # the arcsine's series (Abramowitz and Stegun, 4.4.40), exact to the bit
+            x = half * half
+            angle = half * (1 + x * (1 / 6 + x * (3 / 40 + x * (5 / 112 + x * 35 / 1152))))
+        else:
+            angle = math.asin(min(half, 1.0))
+        metres[i] = 2 * EARTH_RADIUS_M * angle
+    return metres
 
 
 def _sorted(

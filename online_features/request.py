@@ -148,12 +148,12 @@ def parts_at(
         wanted: int64[n], positions.
     """
     told = np.full((len(wanted), len(PARTS)), np.nan, np.float32)
-    if len(best):
-        order = np.argsort(best)
-        at = np.minimum(np.searchsorted(best[order], wanted), len(best) - 1)
-        at = order[at]
-        held = best[at] == wanted
-        told[held] = parts[at[held]]
+    if len(best) and len(wanted):
+        at = np.full(max(int(best.max()), int(wanted.max())) + 1, -1, np.int64)
+        at[best] = np.arange(len(best))
+        found = at[wanted]
+        held = found >= 0
+        told[held] = parts[found[held]]
     return told
 
 
