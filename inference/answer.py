@@ -87,7 +87,10 @@ class Answer:
 
     @property
     def models_ms(self) -> float:
-        """Time in the stages of the two models, milliseconds."""
+        """Time in the stages of the two models, milliseconds.
+
+        A candidate model that is done within 2 ms waits there for the user's side of the features.
+        """
         return 1e3 * sum(self.stage_s.get(stage, 0.0) for stage in MODEL_STAGES)
 
     @property

@@ -1,6 +1,7 @@
 """What is known of the user, the places and the moment: read once, in one round trip each.
 
-Third stage of the pipeline, and the user's side that runs beside the first.
+Third stage of the pipeline; the user is read beside the first, and their side of the features is
+worked out beside the second.
 """
 
 import asyncio

@@ -33,7 +33,8 @@ from online_features.pair_columns import Sides
 #: that must not put it to rest for the others.
 MODEL_FAIR_S = 0.050
 #: After so long gRPC's threads have sent what they were handed: they need the processor for it.
-SENDING_S = 0.0003
+#: (The event loop counts whole milliseconds.)
+SENDING_S = 0.001
 
 
 class Pipeline:

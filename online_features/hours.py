@@ -11,7 +11,7 @@ from online_features.distinct_codes import distinct
 from online_features.growing import NONE, padded, roomy
 from online_features.holiday import calendar, is_holiday
 from online_features.opening import DAY_MIN, DAYS, special_days
-from online_features.weeks import BLOCK_MIN, Week, Weeks
+from online_features.weeks import BLOCK_MIN, Read, Week, Weeks
 
 UNKNOWN, OPEN, CLOSED = 0, 1, 2
 Rows = NDArray[np.int64]
@@ -72,8 +72,7 @@ class Hours:
         special = np.where(within, self._special[at], NONE)
         dates = _Dates(special, self._special_days, self._special_spans)
         today, yesterday = self._holidays(np.where(within, self._calendar[at], NONE), minute)
-        weekly_of = _Weekly(*vars(weekly).values())
-        return _states(within, minute, weekly_of, dates, today, yesterday)
+        return _states(within, minute, weekly, dates, today, yesterday)
 
     def _holidays(self, code: NDArray[np.int32], minute: Minutes) -> tuple[Flags, Flags]:
         """Whether each place's day is a public holiday of its calendar, and the day before."""
@@ -81,7 +80,7 @@ class Hours:
             none = np.zeros(len(code), np.bool_)
             return none, none
         # Few distinct days of few calendars.
-        pairs, which = distinct((code + 1) * _MOST_DAYS + minute // DAY_MIN)
+        pairs, which = distinct((code.astype(np.int64) + 1) * _MOST_DAYS + minute // DAY_MIN)
         flags = np.zeros((2, len(pairs)), np.bool_)
         for i, pair in enumerate(pairs.tolist()):
             if pair >= _MOST_DAYS:
@@ -110,15 +109,6 @@ class Hours:
         return self._calendars.index(name)
 
 
-class _Weekly(NamedTuple):
-    """See `weeks.Read`."""
-
-    week: NDArray[np.int32]
-    spans: NDArray[np.int32]
-    known: Flags
-    holiday_known: Flags
-
-
 class _Dates(NamedTuple):
     """Hours of single days.
 
@@ -137,7 +127,7 @@ class _Dates(NamedTuple):
 def _states(
     within: Flags,
     minute: Minutes,
-    weekly: _Weekly,
+    weekly: Read,
     dates: _Dates,
     holiday: Flags,
     holiday_before: Flags,

@@ -96,11 +96,6 @@ class Occasions:
         """
         return self._of("lat"), self._of("lng"), self._of("radius_m")
 
-    @property
-    def price_taste(self) -> Values:
-        """Mean price level of what the user visits, fading, [r]; NaN unknown."""
-        return self._of("price")
-
     def _of(self, name: str) -> Values:
         values: Values = self.told[TOLD.index(name)]
         return values

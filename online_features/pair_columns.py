@@ -30,7 +30,7 @@ HERE_M = 20.0
 #: Ratings of visitors count instead of what the metadata state from so many on.
 _ENOUGH_RATINGS = 3
 #: Visits by which shares of a place's hours and weekdays are drawn to an even spread.
-_HOUR_PRIOR, _WEEKDAY_PRIOR = 24.0, 14.0
+HOUR_PRIOR, _WEEKDAY_PRIOR = 24.0, 14.0
 
 #: What `tell` works out of each pair.
 OF_PAIR: Final = (
@@ -192,7 +192,7 @@ def _tell_hours(pairs: Pairs, now_s: Values, at: Rows, result: Values) -> None:
             by_day += place[i, k]
         hour = _HOURS + int(moment_s // HOUR_S % 24)
         day = _WEEKDAYS + int((moment_s // DAY_S + 3) % 7)  # 1970 began on a Thursday
-        usual_hour = _smoothed(place[i, hour], by_hour, _WEEKDAYS - _HOURS, _HOUR_PRIOR)
+        usual_hour = _smoothed(place[i, hour], by_hour, _WEEKDAYS - _HOURS, HOUR_PRIOR)
         usual_day = _smoothed(place[i, day], by_day, _WEEKDAYS_END - _WEEKDAYS, _WEEKDAY_PRIOR)
         result[i, at[_BUSY_HOUR]], result[i, at[_BUSY_WEEKDAY]] = usual_hour, usual_day
 

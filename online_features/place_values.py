@@ -31,14 +31,8 @@ class PlaceValues(Protocol):
     def __len__(self) -> int:
         """n."""
 
-    def feature(self, name: str) -> Values:
-        """All columns of one feature, float32[n, its columns], as `FeatureSet.read` gives them."""
-
-    def column(self, name: str) -> Values:
-        """One column, float32[n]."""
-
     def table(self, names: tuple[str, ...]) -> Values:
-        """Some columns beside each other, float32[n, len(names)]."""
+        """Some columns as `FeatureSet.read` gives them, float32[n, len(names)]."""
 
 
 @dataclass(frozen=True)
@@ -93,15 +87,6 @@ class ReadValues:
 
     def __len__(self) -> int:
         return len(self.values)
-
-    def feature(self, name: str) -> Values:
-        """All columns of one feature, float32[n, its columns]."""
-        begin = PLACE.index[PLACE.columns_of(name)[0]]
-        return self.values[:, begin : begin + len(PLACE.columns_of(name))]
-
-    def column(self, name: str) -> Values:
-        """One column, float32[n]."""
-        return self.values[:, PLACE.index[name]]
 
     def table(self, names: tuple[str, ...]) -> Values:
         """Some columns beside each other, float32[n, len(names)]."""

@@ -4,41 +4,24 @@ A column of a request has one value for all its places: it is worked out once an
 What a column of a pair comes to, `pair_columns` says.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
-from online_features.catalogue import Catalogue
-from online_features.context import CONDITIONS, Situation
-from online_features.definitions import PLACE, USER
-from online_features.feature_set import FeatureSet
-from online_features.habits import WEIGHTS, weekend
-from online_features.pair_columns import (
-    AS_LOG,
-    AS_LOG_SHARE,
-    AS_SHARE,
-    FROM_PLACE,
-    OF_HERE,
-    OF_PAIR,
-    Pairs,
-    Plan,
-    Sides,
-    metres_of,
-    tell,
-)
-from online_features.pairs import (
-    ARRIVAL_SPEED_M_S,
+from online_features.asks import (
     Asks,
     Column,
     filled,
     log1p,
     log_km,
-    places_of,
 )
-from online_features.place_values import PlaceValues
+from online_features.context import CONDITIONS, Situation
+from online_features.definitions import PLACE, USER
+from online_features.feature_set import FeatureSet
+from online_features.habits import weekend
+from online_features.pair_columns import HOUR_PRIOR
 from online_features.rings import DAY_S, HOUR_S
 
 
@@ -136,7 +119,7 @@ COLUMNS: dict[str, Kind] = {
     "user_active_days": OfRequest(lambda a: a.user("interactions_active_28d") / 28.0),
     "user_since_activity_log": OfRequest(lambda a: log1p(a.user("since_activity_s") / HOUR_S)),
     "user_hour_habit": OfRequest(
-        lambda a: _hist_share(a.feature("visit_hours"), a.now_s // HOUR_S % 24, 24.0)
+        lambda a: _hist_share(a.feature("visit_hours"), a.now_s // HOUR_S % 24, HOUR_PRIOR)
     ),
     "user_radius_log_km": OfRequest(lambda a: log_km(a.occasions.centre[2])),
     "user_history_log": OfRequest(lambda a: log1p(a.occasions.visits)),
@@ -217,98 +200,3 @@ COLUMNS |= {
     "hour_cos": OfRequest(lambda a: np.cos(2 * np.pi * a.now_s / DAY_S)),
     "weekend": OfRequest(lambda a: weekend(a.now_s)),
 }
-
-
-_PLACE = [(name, kind) for name, kind in COLUMNS.items() if isinstance(kind, OfPlace)]
-_WEIGHT = [(name, kind) for name, kind in COLUMNS.items() if isinstance(kind, OfWeight)]
-_REQUEST = [(name, kind) for name, kind in COLUMNS.items() if isinstance(kind, OfRequest)]
-_OUTSIDE = [(name, kind) for name, kind in COLUMNS.items() if isinstance(kind, OfOutside)]
-_TOLD = {"log": AS_LOG, "share": AS_SHARE, "log share": AS_LOG_SHARE}
-
-
-def _plan() -> Plan:
-    at = {name: i for i, name in enumerate(COLUMNS)}
-
-    def codes(values: Iterable[int]) -> NDArray[np.int64]:
-        return np.array(list(values), np.int64)
-
-    alike = codes(kind.among == "alike" for _, kind in _WEIGHT)
-    weight = codes(WEIGHTS.index(kind.weight) for _, kind in _WEIGHT)
-    plan = Plan(
-        pair_at=codes(at[name] for name in OF_PAIR),
-        here_at=codes(at[name] for name in OF_HERE),
-        weight=weight,
-        how=codes(_TOLD[kind.told] for _, kind in _WEIGHT),
-        alike=alike,
-        used_alike=np.unique(weight[alike > 0]),
-        weight_at=codes(at[name] for name, _ in _WEIGHT),
-        place_log=codes(kind.told == "log" for _, kind in _PLACE),
-        place_at=codes(at[name] for name, _ in _PLACE),
-        request_at=codes(at[name] for name, _ in (*_REQUEST, *_OUTSIDE)),
-    )
-    told = (plan.pair_at, plan.here_at, plan.weight_at, plan.place_at, plan.request_at)
-    if lacking := set(at.values()) - set(np.concatenate(told).tolist()):
-        names = [name for name, i in at.items() if i in lacking]
-        raise ValueError(f"pair_columns does not work out {', '.join(names)}")
-    return plan
-
-
-_PLAN = _plan()
-_FROM_PLACE = (*FROM_PLACE, *(kind.column for _, kind in _PLACE))
-
-
-def sides_of(asks: Asks) -> Sides:
-    """What r requests bring to their pairs with places: it takes no place and no weather."""
-    favourite_row, favourite_weight = asks.favourites
-    occasions = asks.occasions
-    return Sides(
-        asked=asks.asked,
-        usual_rating=asks.usual_rating,
-        past_row=asks.past_rows,
-        past_category=asks.past_category,
-        past_time_s=asks.past.time_s,
-        weights=occasions.weights,
-        totals=occasions.totals,
-        told=occasions.told,
-        last_row=occasions.last_row,
-        favourite_row=favourite_row,
-        favourite_weight=favourite_weight,
-        favourites=asks.user("favourites_total").astype(np.float64),
-        columns=np.stack([kind.values(asks) for _, kind in _REQUEST]).astype(np.float64),
-    )
-
-
-def matrix(
-    sides: Sides,
-    at: Situation,
-    catalogue: Catalogue,
-    places: PlaceValues,
-    rows: NDArray[np.int64],
-    of: NDArray[np.int64],
-) -> NDArray[np.float32]:
-    """All columns of n pairs: float32[n, len(COLUMNS)], every value finite.
-
-    Args:
-        sides: of r requests.
-        at: their weather and traffic, [r].
-        catalogue: where metadata come from.
-        places: what the places' states say, [n].
-        rows: int64[n], catalogue rows of the places, -1 not in it.
-        of: int64[n], the request of each pair.
-    """
-    known, now_s = places_of(catalogue), sides.asked.now_s[of]
-    metres = metres_of(of, rows, sides.asked, known)
-    arrival_s = now_s + np.where(np.isnan(metres), 0.0, metres) / ARRIVAL_SPEED_M_S
-    stated = {name: catalogue.column_at(name, rows, now_s) for name in ("rating", "review_count")}
-    pairs = Pairs(
-        of,
-        rows,
-        metres,
-        catalogue.open_state(rows, arrival_s),
-        place=places.table(_FROM_PLACE),
-        **{name: values.astype(np.float64) for name, values in stated.items()},
-    )
-    outside = [np.asarray(kind.values(at), np.float64) for _, kind in _OUTSIDE]
-    result = np.empty((len(rows), len(COLUMNS)), np.float32)
-    tell(pairs, sides._replace(columns=np.stack([*sides.columns, *outside])), known, _PLAN, result)
-    return result

@@ -47,7 +47,11 @@ class _Packing(AbstractConnection):
         if check_health:
             await self.check_health()  # type: ignore[no-untyped-call]
         writer: Any = self._writer
-        writer.writelines(command)
+        try:
+            writer.writelines(command)
+        except BaseException:
+            await self.disconnect(nowait=True)
+            raise
         if writer.is_closing() or writer.transport.get_write_buffer_size():
             await super().send_packed_command((), check_health=False)
 

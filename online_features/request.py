@@ -11,15 +11,16 @@ from numpy.typing import ArrayLike, NDArray
 
 from contracts.ids import as_int64
 from contracts.signatures import PARTS
+from online_features.asks import ARRIVAL_SPEED_M_S as ARRIVAL_SPEED_M_S
+from online_features.asks import Asks
 from online_features.catalogue import Catalogue
 from online_features.context import Situation
 from online_features.habits import Asked
 from online_features.history import History, history
 from online_features.pair_columns import Sides
-from online_features.pairs import ARRIVAL_SPEED_M_S as ARRIVAL_SPEED_M_S
-from online_features.pairs import Asks
 from online_features.place_values import PlaceStates, PlaceValues
-from online_features.ranking_columns import COLUMNS, matrix, sides_of
+from online_features.ranking_columns import COLUMNS
+from online_features.ranking_matrix import matrix, sides_of
 
 RANKING_COLUMNS: tuple[str, ...] = tuple(COLUMNS)
 
@@ -94,7 +95,9 @@ def pair_features(
     catalogue: Catalogue,
     of: NDArray[np.int64],
 ) -> NDArray[np.float32]:
-    """`ranking_features` of pairs whose requests are worked out already; `at` for its weather.
+    """`ranking_features` of pairs whose requests are worked out already, of the same catalogue.
+
+    `at` counts for its weather and traffic alone.
 
     Raises:
         ValueError: these do not go together.
@@ -107,6 +110,8 @@ def pair_features(
         raise ValueError(f"a pair of no request: there are {requests}")
     if len(rows) and not -1 <= rows.min() <= rows.max() < len(catalogue):
         raise ValueError(f"a row that the catalogue has not: it has {len(catalogue)}")
+    if sides.last_row.max(initial=-1) >= len(catalogue):
+        raise ValueError("the requests are of another catalogue")
     if len(places) != len(rows):
         raise ValueError(f"states of {len(places)} places for {len(rows)} rows")
     if isinstance(places, np.ndarray):

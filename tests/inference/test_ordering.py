@@ -1,5 +1,8 @@
 """The order of an answer: best first, with a light hand for variety."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -71,3 +74,18 @@ def test_fewer_places_than_wanted_are_all_returned(n: int) -> None:
     at, final = pick(scores(*range(n)), kinds(*[0] * n), limit=10)
     assert sorted(at.tolist()) == list(range(n))
     assert len(final) == n
+
+
+def test_the_first_request_finds_it_compiled() -> None:
+    """In a process of its own: a server's start compiles what its requests run through."""
+    code = """
+import numpy as np
+from inference import ordering, server
+server._compile()
+made = len(ordering._pick.signatures)
+places = np.zeros((3, 2), np.int32)
+ordering.pick(np.ones(3), places[:, 1], 2)
+assert made == len(ordering._pick.signatures) == 1, made
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

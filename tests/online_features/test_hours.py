@@ -6,6 +6,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
+from holidays import list_supported_countries
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -120,6 +121,23 @@ def test_holidays_are_those_of_the_place() -> None:
     assert not is_holiday("DE", day(2026, 7, 4))
     assert is_holiday("US-NY", day(2026, 2, 12))
     assert not is_holiday("US", day(2026, 2, 12))
+
+
+def test_each_of_many_calendars_is_read_by_its_own() -> None:
+    """Parts of countries, more of them than fit beside a day into 32 bits."""
+    parts = [f"{c}-{p}" for c, of in sorted(list_supported_countries().items()) for p in of]
+    hours, new_year = Hours(), (date.fromisoformat(NEW_YEAR) - EPOCH.date()).days
+    for row, part in enumerate(parts):
+        weekly = {"thu": ["00:00-24:00"], HOLIDAY: []}
+        document = PlaceDocument(
+            place_id=part, business_hours=weekly, holiday_calendar=part, version=1
+        )
+        hours.write(row, document)
+    minute = np.full(len(parts), new_year * 1_440 + 600)
+    expected = [CLOSED if is_holiday(part, new_year) else OPEN for part in parts]
+    assert len(parts) > 600
+    assert {CLOSED, OPEN} == set(expected)
+    assert hours.state(np.arange(len(parts)), minute).tolist() == expected
 
 
 def test_opening_on_a_holiday_is_not_guessed() -> None:

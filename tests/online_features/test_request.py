@@ -1,12 +1,14 @@
 """What the ranker sees: derived by hand for one small history."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
 from contracts.events import Location, PlaceDocument
 from contracts.ids import as_int64, id64
 from contracts.signatures import PARTS
-from online_features import ranking_columns
+from online_features import pair_columns, ranking_columns, ranking_matrix
 from online_features.catalogue import Catalogue
 from online_features.columns import CLICK, VISIT, EventColumns
 from online_features.context import ContextLog, ContextState, situation
@@ -183,8 +185,34 @@ def test_what_does_not_go_together_is_refused(catalogue: Catalogue) -> None:
             asked([0, 1, 1], rows=(0, 1, row))
 
 
+def test_requests_of_another_catalogue_are_refused(catalogue: Catalogue) -> None:
+    """The user was last at a place whose row the other one has not."""
+    been, here = states([("p2", VISIT, DAY_S)]), situation(40, -74, NOW_S, None, stale_s=HOUR_S)
+    sides = sides_of_requests(been, history(been), [NOW_S], [40.0], [-74.0], catalogue)
+    other, first = Catalogue(), np.zeros(1, np.int64)
+    other.upsert(PlaceDocument(place_id="p0", location=Location(40.0, -74.0)))
+    with pytest.raises(ValueError, match="of another catalogue"):
+        pair_features(sides, PLACE.empty(1), first, here, other, first)
+
+
 def test_a_column_that_nobody_works_out_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """It would hold whatever the memory held."""
     monkeypatch.setitem(ranking_columns.COLUMNS, "new_one", ranking_columns.OfPair())
     with pytest.raises(ValueError, match="does not work out new_one"):
-        ranking_columns._plan()
+        ranking_matrix._plan()
+
+
+def test_every_column_is_written(catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a stranger in an unknown place, too, where most is nothing."""
+    nobody_says = -77.0
+    tell = pair_columns.tell
+
+    def told(*given: Any) -> None:
+        given[-1][:] = nobody_says
+        tell(*given)
+
+    monkeypatch.setattr(ranking_matrix, "tell", told)
+    at = situation(40.0, -74.0, NOW_S, None, stale_s=DAY_S)
+    for user in (USER.empty(1), states([("p0", VISIT, DAY_S), ("p2", CLICK, 60.0)])):
+        matrix = ranking_features(user, PLACE.empty(3), np.array([0, 2, -1]), at, catalogue)
+        assert not (matrix == nobody_says).any()
