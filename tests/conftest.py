@@ -26,6 +26,7 @@ import redis
 from confluent_kafka.admin import AdminClient
 from pydantic import SecretStr
 
+import inference  # noqa: F401  # before gRPC, whose core it sets up
 from contracts.kafka import client_config
 from contracts.settings import Settings
 from contracts.topics import Topics, create_topics
