@@ -1,8 +1,10 @@
 """`python -m benchmarks.steady`: does the answer's latency stay what it is, whatever happens?
 
-Open-loop load at one rate on a whole installation (as `benchmarks.recommend`). First for so many
-requests: p99 and memory of the first stretches beside those of the last. Then round after round a
-calm stretch, and right after it one in which something happens: the model is replaced by another
+Open-loop load on a whole installation (as `benchmarks.recommend`). First it answers so many
+requests, as fast as it can bear. Then stretches of its service and model server alternate with
+those of a pair that has just been started beside them: hours of a shared machine differ by more
+than age does, so the first stretches of all are told, but are no reference. Then round after round
+a calm stretch, and right after it one in which something happens: the model is replaced by another
 version, all connections to Redis are cut again and again, or many places change. The reference is
 the calm stretch of the same round. What is compared has the same arrivals: of a few thousand
 requests the slowest are those that come in a bunch, so that other draws would be other loads.
@@ -38,8 +40,12 @@ from models.scoring import versions
 from placestream import logs
 from placestream.simulation.city import City
 from placestream.simulation.plan import Plan
+from placestream.stack.environment import environment
 from placestream.stack.local import LocalStack
+from placestream.stack.ports import LOCALHOST, free_port
+from placestream.stack.readiness import role_is_ready
 from placestream.stack.signals import ending_raises
+from placestream.stack.supervisor import Supervisor
 from retrain.child import die_with_parent
 from retrain.model_config import MODELS
 from retrain.rollout import activate
@@ -60,12 +66,14 @@ class Scene:
     Attributes:
         stack: the installation.
         city: who lives there.
+        asked: what its people ask.
         controller: a process of its own, as the role `retrain` is: what a rollout does there must
             not hold up the clock of the load.
     """
 
     stack: LocalStack
     city: City
+    asked: list[pb.RecommendRequest]
     controller: Executor
 
 
@@ -149,12 +157,11 @@ def p99(part: Answers) -> float:
 
 
 class Run:
-    """One run on one installation."""
+    """One run on one installation; `rate` a second where it measures."""
 
     def __init__(self, scene: Scene, client: ServiceClient, rate: float) -> None:
         self._scene, self._client, self._rate = scene, client, rate
         self._draw = 0
-        self._serve = psutil.Process(scene.stack.supervisor.child("serve").pid)
         self.errors = self.degraded = self.asked = 0
 
     def another(self) -> int:
@@ -162,32 +169,51 @@ class Run:
         self._draw += 1
         return self._draw
 
-    async def stretch(self, seconds: float, draw: int) -> Answers:
+    async def stretch(
+        self,
+        seconds: float,
+        draw: int,
+        *,
+        rate: float | None = None,
+        client: ServiceClient | None = None,
+    ) -> Answers:
         """Load, counted."""
-        rng = np.random.default_rng(draw)
-        part = await load(self._client.ask, self._rate, seconds, rng, lead_in_s=PAUSE_S)
+        rng, client = np.random.default_rng(draw), client or self._client
+        part = await load(client.ask, rate or self._rate, seconds, rng, lead_in_s=PAUSE_S)
         self.asked += len(part.calls)
         self.errors += len(part.errors)
         self.degraded += sum(answer.degradation != pb.DEGRADATION_NONE for answer in part.answers)
         return part
 
-    async def flatness(self, requests: int, rounds: int, stretch_s: float) -> list[Figure]:
-        """First and last stretches of so many requests, as many as there are rounds."""
+    async def flatness(
+        self, requests: int, rate: float, rounds: int, stretch_s: float
+    ) -> list[Figure]:
+        """Stretches before and after so many requests, the latter beside those of a fresh pair."""
+        serve = self._scene.stack.supervisor.child("serve").pid
         draws = [self.another() for _ in range(rounds)]
         first = [p99(await self.stretch(stretch_s, draw)) for draw in draws]
-        memory = [self._serve.memory_info().rss / 2**20]
-        between_s = requests / self._rate - 2 * rounds * stretch_s
-        while between_s > 0:
-            await self.stretch(min(between_s, 60.0), self.another())
-            between_s -= 60.0
-        last = [p99(await self.stretch(stretch_s, draw)) for draw in draws]
-        memory.append(self._serve.memory_info().rss / 2**20)
-        both = [Figure("first p99", "ms", tuple(first)), Figure("last p99", "ms", tuple(last))]
+        memory = [_mib(serve)]
+        while self.asked < requests:
+            await self.stretch(min((requests - self.asked) / rate, 60.0), self.another(), rate=rate)
+        aged: list[float] = []
+        fresh: list[float] = []
+        async with fresh_pair(self._scene) as (client, its_serve):
+            await load(client.ask, self._rate, WARM_UP_S, np.random.default_rng(0))
+            for i, draw in enumerate(draws):
+                for which in (aged, fresh) if i % 2 else (fresh, aged):
+                    by = client if which is fresh else self._client
+                    which.append(p99(await self.stretch(stretch_s, draw, client=by)))
+            memory += [_mib(serve), _mib(its_serve)]
+        names = ("first p99", "aged p99", "fresh p99")
+        told = [
+            Figure(name, "ms", tuple(values))
+            for name, values in zip(names, (first, aged, fresh), strict=True)
+        ]
         held = [
             Figure(f"memory of serve {when}", "MiB", (m,))
-            for when, m in zip(("first", "last"), memory, strict=True)
+            for when, m in zip(("first", "aged", "fresh"), memory, strict=True)
         ]
-        return [*both, ratio("last p99 / first p99", both[1], both[0]), *held]
+        return [*told, ratio("aged p99 / fresh p99", told[1], told[2]), *held]
 
     async def disturbed(self, rounds: int, stretch_s: float) -> list[Figure]:
         """Each event in turn, beside the calm before it."""
@@ -204,23 +230,52 @@ class Run:
         return figures
 
 
+def _mib(pid: int) -> float:
+    resident: int = psutil.Process(pid).memory_info().rss
+    return resident / 2**20
+
+
+@asynccontextmanager
+async def fresh_pair(scene: Scene) -> AsyncIterator[tuple[ServiceClient, int]]:
+    """A service with a model server of its own beside those of the installation; and its pid."""
+    stack = scene.stack
+    names = ("serve_port", "serve_metrics_port", "model_server_rest_port")
+    ports: dict[str, object] = {name: free_port() for name in names}
+    model_server = f"{LOCALHOST}:{free_port()}"
+    its = stack.settings.model_copy(update=ports | {"model_server": model_server})
+    with tempfile.TemporaryDirectory(prefix="placestream-bench-") as folder:
+        beside = Supervisor(Path(folder), environment(its))
+        try:
+            for role in ("model-server", "serve"):
+                beside.start(role, ready=role_is_ready(role, its))
+            client = ServiceClient(f"{LOCALHOST}:{its.serve_port}", scene.asked)
+            try:
+                yield client, beside.child("serve").pid
+            finally:
+                await client.close()
+        finally:
+            beside.stop()
+
+
 async def measure(
     scene: Scene, given: argparse.Namespace
 ) -> tuple[list[Figure], dict[str, object]]:
     """All figures, and what one must know to read them."""
     settings = scene.stack.settings
-    asked = questions(scene.city, QUESTIONS, np.random.default_rng(5))
-    client = ServiceClient(f"{settings.serve_host}:{settings.serve_port}", asked)
+    client = ServiceClient(f"{settings.serve_host}:{settings.serve_port}", scene.asked)
     run = Run(scene, client, given.rate)
     try:
         await replace_models(scene)  # a controller has done it before
         await load(client.ask, given.rate, WARM_UP_S, np.random.default_rng(0))
-        figures = await run.flatness(given.requests, given.rounds, given.stretch_s)
+        figures = await run.flatness(
+            given.requests, given.rate_between, given.rounds, given.stretch_s
+        )
         figures += await run.disturbed(given.rounds, given.stretch_s)
     finally:
         await client.close()
     return figures, {
         "rate_per_s": given.rate,
+        "rate_between_per_s": given.rate_between,
         "requests": run.asked,
         "errors": run.errors,
         "degraded": run.degraded,
@@ -237,8 +292,9 @@ def main() -> None:
     parser.add_argument("--users", type=int, default=500)
     parser.add_argument("--places", type=int, default=2_000)
     parser.add_argument("--days", type=float, default=14, help="of history")
-    parser.add_argument("--rate", type=float, default=80.0, help="requests a second")
-    parser.add_argument("--requests", type=int, default=200_000, help="between first and last")
+    parser.add_argument("--rate", type=float, default=40.0, help="requests a second, measured")
+    parser.add_argument("--requests", type=int, default=200_000, help="before age is measured")
+    parser.add_argument("--rate-between", type=float, default=80.0, help="those not measured")
     parser.add_argument("--stretch-s", type=float, default=STRETCH_S)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--json", action="store_true", help="end in a line of JSON")
@@ -255,7 +311,8 @@ def main() -> None:
     ):
         fill_and_start(stack, city, Console(stderr=True))
         with asyncio.Runner(loop_factory=precise_loop) as runner:
-            figures, facts = runner.run(measure(Scene(stack, city, controller), given))
+            asked = questions(city, QUESTIONS, np.random.default_rng(5))
+            figures, facts = runner.run(measure(Scene(stack, city, asked, controller), given))
         stack.check()
     publish("Latency through time and trouble", figures, facts)
 

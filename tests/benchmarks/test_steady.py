@@ -14,5 +14,5 @@ def test_every_event_is_measured_beside_a_calm_stretch() -> None:
     said = printed_by("benchmarks.steady", TINY)
     for name in ("model_swap", "redis_reconnects", "place_updates"):
         assert said[f"{name}_p99__per__calm_p99_ratio"] > 0, said
-    assert said["last_p99__per__first_p99_ratio"] > 0
+    assert said["aged_p99__per__fresh_p99_ratio"] > 0
     assert said["errors"] < said["requests"]
