@@ -84,7 +84,7 @@ class Options:
 async def measure(
     settings: Settings, asked: Sequence[pb.RecommendRequest], options: Options, meter: Meter
 ) -> tuple[Measured, list[Errand]]:
-    """Run all rounds: each rate in turn, and the floor right after the lowest.
+    """Run all rounds: each rate in turn, and the floor at that rate right after it.
 
     Raises:
         RuntimeError: the floor failed, or an answer that it is made of was not whole.
@@ -93,7 +93,7 @@ async def measure(
     rng = np.random.default_rng(options.seed)
     rates = sorted(options.rates)
     by_rate: dict[float, list[Round]] = {rate: [] for rate in rates}
-    floors: list[Slice[FloorTimes]] = []
+    floors: dict[float, list[Slice[FloorTimes]]] = {rate: [] for rate in rates}
     wanted = options.wanted(asked)
     client = ServiceClient(f"{settings.serve_host}:{settings.serve_port}", wanted)
     floor = Floor(settings, errands)
@@ -109,9 +109,8 @@ async def measure(
                 before = meter.read()
                 done = await load(client.ask, rate, options.seconds, rng)
                 by_rate[rate].append(Round(done, meter.percent(before)))
-                if rate == rates[0]:
-                    await asyncio.sleep(PAUSE_S)
-                    floors.append(_whole(await load(floor.run, rate, options.seconds, rng)))
+                await asyncio.sleep(PAUSE_S)
+                floors[rate].append(_whole(await load(floor.run, rate, options.seconds, rng)))
     finally:
         await floor.close()
         await client.close()
@@ -132,7 +131,8 @@ def _facts(
     def median(values: Sequence[int]) -> int:
         return int(np.median(values))
 
-    read = [times.redis_bytes for part in measured.floor for times in part.answers]
+    floor = measured.floor[measured.lowest]
+    read = [times.redis_bytes for part in floor for times in part.answers]
     return {
         "users": len(city.users),
         "places": len(city.places),

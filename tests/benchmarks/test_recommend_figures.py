@@ -55,12 +55,20 @@ def by_name(found: Sequence[Figure]) -> dict[str, tuple[float, ...]]:
 def values() -> dict[str, tuple[float, ...]]:
     """Figures of two rounds: 20 and 30 ms against a floor of 10 and 12."""
     rounds = [a_round([answered(20)] * 3), a_round([answered(30)] * 2 + [failed(40, "ABORTED")])]
-    return by_name(figures(Measured({50.0: rounds}, [floor(10), floor(12)])))
+    floors = {50.0: [floor(10), floor(12)], 100.0: [floor(20), floor(60)]}
+    return by_name(figures(Measured({50.0: rounds}, floors)))
 
 
 def test_the_floor_is_compared_round_by_round(values: dict[str, tuple[float, ...]]) -> None:
     """20 / 10 and 30 / 12."""
     assert values["service p50 to floor p50 at 50/s"] == pytest.approx((2.0, 2.5))
+
+
+def test_the_floor_is_told_at_each_rate(values: dict[str, tuple[float, ...]]) -> None:
+    """At 100/s one of its two calls took 60 ms."""
+    assert values["floor p50 at 50/s"] == pytest.approx((10, 12))
+    assert values["floor p99 at 100/s"] == pytest.approx((20, 60))
+    assert values["highest tested rate with p99 under 50 ms of the floor"] == (50.0,)
 
 
 def test_own_work_is_what_the_calls_leave_of_the_stages(
@@ -111,7 +119,7 @@ def test_causes_differ_by_kind_and_not_by_figure() -> None:
         answered(1),
         failed(1, "UNAVAILABLE"),
     ]
-    assert causes(Measured({50.0: [a_round(calls)]}, [])) == {
+    assert causes(Measured({50.0: [a_round(calls)]}, {})) == {
         "the ranker gave no answer within # ms": 2,
         "the store failed": 1,
         "UNAVAILABLE": 1,
