@@ -83,7 +83,7 @@ def sides_of(asks: Asks) -> Sides:
         favourite_row=favourite_row,
         favourite_weight=favourite_weight,
         favourites=asks.user("favourites_total").astype(np.float64),
-        columns=np.stack([kind.values(asks) for _, kind in _REQUEST]).astype(np.float64),
+        columns=np.array([kind.values(asks) for _, kind in _REQUEST], np.float64),
     )
 
 
@@ -117,7 +117,8 @@ def matrix(
         place=places.table(_FROM_PLACE),
         **{name: values.astype(np.float64) for name, values in stated.items()},
     )
-    outside = [np.asarray(kind.values(at), np.float64) for _, kind in _OUTSIDE]
+    outside = np.array([kind.values(at) for _, kind in _OUTSIDE], np.float64)
+    of_requests = np.concatenate([sides.columns, outside])
     result = np.empty((len(rows), len(COLUMNS)), np.float32)
-    tell(pairs, sides._replace(columns=np.stack([*sides.columns, *outside])), known, _PLAN, result)
+    tell(pairs, sides._replace(columns=of_requests), known, _PLAN, result)
     return result
