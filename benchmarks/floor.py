@@ -4,7 +4,8 @@ What the service asks of Redis and of the models is recorded from its own pipeli
 this process. The floor then repeats it: GET the user's state, ask the candidate model, MGET the
 places' states, ask the ranker; one after the other, for each needs the one before it. Requests
 to the models are serialized beforehand, nothing that comes back is decoded. The clients are those
-of the service (redis-py with hiredis, grpc.aio).
+of the service. (The service itself asks for the user while it looks for what is near; here
+nothing is done meanwhile.)
 """
 
 import asyncio
@@ -32,8 +33,10 @@ from online_features.crowds import Crowds
 from online_features.keys import Keys
 from online_features.place_values import ShelvedValues
 from online_features.reader import OnlineReader, UserRead
+from online_features.redis_client import client_of
 
 _PATIENCE_S = 30.0
+_MOST_AT_ONCE = 10_000
 
 
 @dataclass
@@ -161,7 +164,8 @@ class Floor:
     def __init__(self, settings: Settings, errands: Sequence[Errand]) -> None:
         """Open the connections; belongs to the running event loop."""
         self._errands = errands
-        self._redis = Redis.from_url(settings.redis_url.get_secret_value())
+        # As many at once as an overload may bring.
+        self._redis = client_of(settings, max_connections=_MOST_AT_ONCE)
         self._channel = grpc.aio.insecure_channel(settings.model_server)
         # Bytes in, bytes out.
         self._predict: Any = self._channel.unary_unary(messages.PREDICT)

@@ -52,7 +52,7 @@ HOW = {
     "sides, waiting",
     "floor": "one GET, the candidate model, one MGET, the ranker, one after the other, with the "
     "keys and tensors that the service's pipeline asked for the same requests; serialized "
-    "beforehand, nothing decoded; arrivals of the same kind and rate, same client process",
+    "beforehand, nothing decoded; the same arrivals, same client process",
     "highest_rate": "all rounds together, no error, at most 1 % of the answers degraded",
 }
 
@@ -84,10 +84,11 @@ class Options:
 async def measure(
     settings: Settings, asked: Sequence[pb.RecommendRequest], options: Options, meter: Meter
 ) -> tuple[Measured, list[Errand]]:
-    """Run all rounds: each rate in turn, and the floor at that rate right after it.
+    """Run all rounds: each rate in turn, and right after it the floor with the same arrivals.
 
     Raises:
-        RuntimeError: the floor failed, or an answer that it is made of was not whole.
+        RuntimeError: the floor failed at the lowest rate, or an answer that it is made of was not
+            whole.
     """
     errands = await record(settings, asked)
     rng = np.random.default_rng(options.seed)
@@ -106,11 +107,14 @@ async def measure(
         for _ in range(options.rounds):
             for rate in rates:
                 await asyncio.sleep(PAUSE_S)
-                before = meter.read()
-                done = await load(client.ask, rate, options.seconds, rng)
+                before, draw = meter.read(), int(rng.integers(2**32))
+                arrivals = np.random.default_rng(draw)
+                done = await load(client.ask, rate, options.seconds, arrivals)
                 by_rate[rate].append(Round(done, meter.percent(before)))
                 await asyncio.sleep(PAUSE_S)
-                floors[rate].append(_whole(await load(floor.run, rate, options.seconds, rng)))
+                arrivals = np.random.default_rng(draw)
+                part = await load(floor.run, rate, options.seconds, arrivals)
+                floors[rate].append(_whole(part) if rate == rates[0] else part)
     finally:
         await floor.close()
         await client.close()

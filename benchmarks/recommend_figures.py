@@ -42,7 +42,7 @@ class Measured:
 
     @property
     def lowest(self) -> float:
-        """The rate at which stages and the floor are looked at: queues do not hide them there."""
+        """The rate at which stages, and their ratio to the floor, are looked at: without queues."""
         return min(self.by_rate)
 
 
@@ -139,16 +139,17 @@ def _against_floor(measured: Measured) -> list[Figure]:
 
 
 def _floor_at_rates(measured: Measured) -> list[Figure]:
-    """What the same reads and model calls come to at each rate: nobody could be quicker here."""
+    """What the same reads and model calls come to at each rate, with nothing around them."""
     percentiles = [
         _floor_latency(measured, rate, p) for rate in sorted(measured.floor) for p in (50, 99)
     ]
     held = [
         rate
         for rate, parts in measured.floor.items()
-        if _percentile([ms for part in parts for ms in part.latencies_ms], 99) < OBJECTIVE_MS
+        if not any(part.errors for part in parts)
+        and _percentile([ms for part in parts for ms in part.latencies_ms], 99) < OBJECTIVE_MS
     ]
-    highest = Figure(f"{_SUSTAINED} of the floor", "requests/s", (max(held, default=0.0),))
+    highest = Figure(f"floor {_SUSTAINED}", "requests/s", (max(held, default=0.0),))
     return [*percentiles, highest]
 
 

@@ -68,7 +68,7 @@ def test_the_floor_is_told_at_each_rate(values: dict[str, tuple[float, ...]]) ->
     """At 100/s one of its two calls took 60 ms."""
     assert values["floor p50 at 50/s"] == pytest.approx((10, 12))
     assert values["floor p99 at 100/s"] == pytest.approx((20, 60))
-    assert values["highest tested rate with p99 under 50 ms of the floor"] == (50.0,)
+    assert values["floor highest tested rate with p99 under 50 ms"] == (50.0,)
 
 
 def test_own_work_is_what_the_calls_leave_of_the_stages(
