@@ -1,5 +1,6 @@
 """Warm-up records are replayed before a version becomes available."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -106,7 +107,8 @@ def test_too_many_records_keep_the_version_out(
     version = prepared.rename(base_path / "3")
     _, api = start(model_config(base_path))
     api.wait_for({3: "AVAILABLE"})
-    part = version.rename(base_path / ".part-4")
+    # A copy: a poll that finds no version at all has the model unloaded.
+    part = shutil.copytree(version, base_path / ".part-4")
     (part / "assets.extra" / "tf_serving_warmup_requests").unlink()
     (part / "assets.extra").rmdir()
     add_records(part, *[predict_log(1).SerializeToString()] * 3)
