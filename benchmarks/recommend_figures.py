@@ -16,7 +16,8 @@ from contracts.placestream.v1 import recommendation_pb2 as pb
 OBJECTIVE_MS = 50.0
 #: More degraded answers than this, and a rate is not sustained: a quick answer must be whole too.
 DEGRADED_MOST_RATIO = 0.01
-#: What each stage waits for; the user's GET is on its way while the near stage works.
+#: What each stage waits for; the features stage also for what of the user's GET is not over when
+#: the near stage is: it is on its way meanwhile.
 _WAITS_FOR = {"candidates": "candidates", "features": "mget", "ranking": "ranker"}
 
 
@@ -114,10 +115,7 @@ def _stages(measured: Measured) -> list[Figure]:
         Figure(f"stage {stage} p50", "ms", tuple(ms[stage] for ms in stage_ms))
         for stage in stage_ms[0]
     ]
-    own = [
-        {stage: ms[stage] - floor.get(_WAITS_FOR.get(stage, ""), 0.0) for stage in ms}
-        for ms, floor in zip(stage_ms, floors, strict=True)
-    ]
+    own = [_own_ms(ms, floor) for ms, floor in zip(stage_ms, floors, strict=True)]
     for stage in _WAITS_FOR:
         result.append(Figure(f"own work in {stage}", "ms", tuple(ms[stage] for ms in own)))
     result.append(Figure("own work in all stages", "ms", tuple(sum(ms.values()) for ms in own)))
@@ -125,6 +123,14 @@ def _stages(measured: Measured) -> list[Figure]:
     around = tuple(_percentile(_around_ms(r.load), 50) for r in rounds)
     result.append(Figure("around the stages p50", "ms", around))
     return result
+
+
+def _own_ms(stage_ms: Mapping[str, float], floor_ms: Mapping[str, float]) -> dict[str, float]:
+    own = {
+        stage: ms - floor_ms.get(_WAITS_FOR.get(stage, ""), 0.0) for stage, ms in stage_ms.items()
+    }
+    own["features"] -= max(0.0, floor_ms["get"] - stage_ms["near"])
+    return own
 
 
 def _against_floor(measured: Measured) -> list[Figure]:

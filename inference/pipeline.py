@@ -158,7 +158,7 @@ class Pipeline:
             with stage("near"):
                 around = NearStage(self._catalogue, self._settings, ask)
                 ring = around.first()
-            with stage(OWN_WRITES if ask.query.written else "candidates"):
+            with stage(OWN_WRITES if ask.query.written else "features"):
                 person = await asked
         finally:
             asked.cancel()

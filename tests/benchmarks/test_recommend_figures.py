@@ -1,6 +1,7 @@
 """Figures from calls that were made up."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -80,6 +81,15 @@ def test_own_work_is_what_the_calls_leave_of_the_stages(
     assert values["own work in ranking"] == pytest.approx((1.5, 1.5))
     assert values["own work in all stages"] == pytest.approx((10.0, 10.0))
     assert values["around the stages p50"] == pytest.approx((2.5, 12.5))
+
+
+def test_what_the_near_stage_does_not_hide_of_the_get_is_no_work() -> None:
+    """It takes 2.5 ms, the near stage 1; the features stage waits for the rest."""
+    slow = replace(FLOOR, get_ms=2.5)
+    part = Slice((Call(1.0, 1.0, 1.01, slow, ""),), answered_per_s=1.0)
+    found = by_name(figures(Measured({50.0: [a_round([answered(20)])]}, {50.0: [part]})))
+    assert found["own work in features"] == pytest.approx((1.5,))
+    assert found["own work in all stages"] == pytest.approx((8.5,))
 
 
 def test_errors_count_in_latency(values: dict[str, tuple[float, ...]]) -> None:

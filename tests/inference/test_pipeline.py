@@ -38,6 +38,14 @@ def test_the_ranker_orders_what_the_candidate_model_kept() -> None:
     assert list(answer.stage_s) == list(STAGES)
 
 
+def test_waiting_for_the_store_counts_towards_features() -> None:
+    """The user's read and the places'; the stage of the candidate model tells of that model."""
+    store, models = FakeStore(delay_s=0.003), FakeModels(delay_s={"candidates": 0.005})
+    stage_s = ask(store=store, models=models).stage_s
+    assert stage_s["features"] == pytest.approx(0.006)
+    assert stage_s["candidates"] == pytest.approx(0.005)
+
+
 def test_each_place_carries_what_the_catalogue_and_the_models_said() -> None:
     """Name, category, position, distance, scores, probability and opening."""
     bar = place("bar", 300, name="Bar", category="Bar")

@@ -598,9 +598,9 @@ class StageTime(_message.Message):
     STAGE_FIELD_NUMBER: _builtins.int
     DURATION_FIELD_NUMBER: _builtins.int
     stage: _builtins.str
-    """"near", "candidates", "features", "ranking", "post_processing"; where the request named events
-    in `written` also "own_writes": how long the answer waited for them; where it asked for reasons
-    also "reasons".
+    """"near", "candidates", "features" (waiting for the user's features too), "ranking",
+    "post_processing"; where the request named events in `written` also "own_writes": how long the
+    answer waited for them; where it asked for reasons also "reasons".
     """
     @_builtins.property
     def duration(self) -> _duration_pb2.Duration: ...
