@@ -12,9 +12,8 @@ from contextlib import AsyncExitStack
 import grpc.aio
 import numpy as np
 import structlog
-from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1 import health_pb2_grpc
 from grpc_health.v1.health import SERVICE_NAME as HEALTH
-from grpc_health.v1.health import aio as health_aio
 from grpc_reflection.v1alpha import reflection
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
@@ -28,6 +27,7 @@ from inference.challenger import Challenger, RedisShadowRecord
 from inference.crowd_watch import CrowdWatch
 from inference.deadline import Clock
 from inference.feedback_log import KafkaFeedback
+from inference.health import Health
 from inference.impressions import KafkaImpressions
 from inference.lookup import FeatureLookup
 from inference.metrics import Metrics
@@ -72,7 +72,7 @@ class RecommendationServer:
         self._clock = clock
         self._monotonic = monotonic
         self._serving = asyncio.Event()
-        self._health = health_aio.HealthServicer()
+        self._health = Health(("", SERVICE))
         self._catalogue = Catalogue()
         self.metrics = Metrics()
         self.metrics.watch_catalogue(lambda: len(self._catalogue))
@@ -179,10 +179,11 @@ class RecommendationServer:
 
     async def stop(self, *, notice_s: float = 0.0, grace_s: float = GRACE_S) -> None:
         """Drain: say NOT_SERVING, wait a moment, let requests in flight end, close the parts."""
-        await self._health.enter_graceful_shutdown()
+        self._health.ending()
         log.info("draining", notice_s=notice_s, grace_s=grace_s)
         await asyncio.sleep(notice_s)
         await self._quiet(grace_s)
+        self._health.leave()
         await self._grpc.stop(grace_s)
         await self._parts.aclose()
         log.info("stopped")
@@ -206,7 +207,6 @@ class RecommendationServer:
         server = grpc.aio.server(options=[largest, *_OPTIONS], interceptors=guards)
         add_to_server(service, server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
-        await self._tell_health(health_pb2.HealthCheckResponse.NOT_SERVING)
         if self._settings.serve_reflection:
             reflection.enable_server_reflection((SERVICE, HEALTH, reflection.SERVICE_NAME), server)
         self.port = tls.add_port(server, self._settings)
@@ -236,13 +236,9 @@ class RecommendationServer:
         self._parts.callback(self._watching.cancel)
         await watch.first.wait()
         await readiness.wait_for_answers(pipeline, self._catalogue, self._monotonic)
-        await self._tell_health(health_pb2.HealthCheckResponse.SERVING)
+        self._health.serving()
         self._serving.set()
         log.info("serving", places=len(self._catalogue))
-
-    async def _tell_health(self, status: health_pb2.HealthCheckResponse.ServingStatus) -> None:
-        for service in ("", SERVICE):
-            await self._health.set(service, status)
 
 
 def run(settings: Settings) -> None:

@@ -96,6 +96,12 @@ class Guarded:
             return grpc.aio.insecure_channel(address)
         return grpc.aio.secure_channel(address, credentials)
 
+    def blocking_channel(self, credentials: grpc.ChannelCredentials | None = None) -> grpc.Channel:
+        address = f"{LOCALHOST}:{self.port}"
+        if credentials is None:
+            return grpc.insecure_channel(address)
+        return grpc.secure_channel(address, credentials)
+
     async def call(
         self,
         method: str,
