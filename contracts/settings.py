@@ -153,7 +153,7 @@ class Settings(BaseSettings):
         ge=5,
         le=60_000,
         description="whatever deadline a caller brings, no request queues for longer, "
-        "and no model is waited for longer, milliseconds",
+        "and no model and no event is waited for longer, milliseconds",
     )
     # Far above any valid request (500 ids of 128 bytes), far below what could hurt.
     serve_max_request_bytes: int = Field(

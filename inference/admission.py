@@ -3,11 +3,13 @@
 By Little's law, of n requests under way that leave one every `gap_s`, whoever comes now leaves
 after (n + 1) * gap_s. What would come too late anyway is refused at once, with a hint when to try
 again: it would only make the others late, too. However long a caller would wait, the service does
-not: a queue of patient callers is a queue for all.
+not: a queue of patient callers is a queue for all. Who waits for something else (`Admitted.aside`)
+is in nobody's way, and does not count.
 """
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import NamedTuple
 
 from inference.deadline import Budget, Clock
 
@@ -26,12 +28,16 @@ NEWEST = 0.1
 LONE = 0.4
 
 
+#: No hint is longer: after a standstill of the process itself, the estimate is far too high.
+MOST_RETRY_S = 5.0
+
+
 class Overloaded(Exception):
     """An answer would come too late; `retry_s` is when to try again."""
 
-    def __init__(self, retry_s: float) -> None:
-        super().__init__(f"the service is busy; an answer would take {1e3 * retry_s:.0f} ms")
-        self.retry_s = retry_s
+    def __init__(self, expected_s: float) -> None:
+        super().__init__(f"the service is busy; an answer would take {1e3 * expected_s:.0f} ms")
+        self.retry_s = min(expected_s, MOST_RETRY_S)
 
 
 class Admission:
@@ -58,11 +64,8 @@ class Admission:
         return (self.under_way + 1) * self._gap_s
 
     @contextmanager
-    def enter(self, budget: Budget) -> Iterator[float]:
+    def enter(self, budget: Budget) -> Iterator["Admitted"]:
         """Let a request in, for the time of the body.
-
-        Yields:
-            Which share of the candidates it may look at, above 0 and up to 1.
 
         Raises:
             Overloaded: it would not end within its budget.
@@ -74,19 +77,54 @@ class Admission:
         share = 1.0
         if self.under_way >= CALM and expected_s > self._objective_s:
             share = max(LEAST_SHARE, self._objective_s / expected_s)
-        came_s, found = self._clock(), self.under_way
-        self._entered += 1
-        number = self._entered
-        self.under_way += 1
+        admitted = Admitted(self, share)
         try:
-            yield share
+            yield admitted
         finally:
             self.under_way -= 1
-            self._leave(came_s, alone=not found and self._entered == number)
+            self._leave(*admitted.came)
 
-    def _leave(self, came_s: float, *, alone: bool) -> None:
+    def come(self) -> "Came":
+        """Count a request in."""
+        self._entered += 1
+        self.under_way += 1
+        return Came(self._clock(), self._entered, self.under_way > 1)
+
+    def _leave(self, came_s: float, number: int, others: bool) -> None:
         now_s = self._clock()
+        alone = not others and self._entered == number
         # The time in which nobody was here says nothing.
         gap_s = (now_s - max(self._left_s, came_s)) * (LONE if alone else 1.0)
         self._left_s = now_s
         self._gap_s += (NEWEST if self._gap_s else 1.0) * (gap_s - self._gap_s)
+
+
+class Came(NamedTuple):
+    """When a request came, as which, and whether others were under way."""
+
+    at_s: float
+    number: int
+    others: bool
+
+
+class Admitted:
+    """A request that was let in.
+
+    Attributes:
+        share: of the candidates that it may look at, above 0 and up to 1.
+        came: when it was last counted in.
+    """
+
+    def __init__(self, admission: Admission, share: float) -> None:
+        self._admission = admission
+        self.share = share
+        self.came = admission.come()
+
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        """In the body it waits for what nothing here can hasten, and takes nothing from others."""
+        self._admission.under_way -= 1
+        try:
+            yield
+        finally:
+            self.came = self._admission.come()

@@ -1,7 +1,7 @@
 """What happened on the way to an answer: time per stage, who answered, what stood in."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 
 from contracts.placestream.v1 import recommendation_pb2 as pb
@@ -81,6 +81,7 @@ class Ask:
         course: what happens to it.
         seed: of all that is random in its answer.
         share: of the candidates that may be looked at, up to 1; less while the service is busy.
+        aside: around a wait that takes nothing from other requests, see `inference.admission`.
     """
 
     query: Query
@@ -89,3 +90,4 @@ class Ask:
     course: Course
     seed: int
     share: float = 1.0
+    aside: Callable[[], AbstractContextManager[object]] = nullcontext

@@ -74,6 +74,10 @@ class Part:
     it may. A part that failed several times in a row rests for half a second at a time, in
     which calls to it fail at once; the first call after a rest tries it again. Only the change
     is logged: an outage under load is two lines, not two thousand.
+
+    A time-out in less than `fair_s` is not held against a part that answers others. Where it has
+    answered nobody for `REST_S`, it is, or a part that hangs would cost callers in a hurry their
+    time for ever; but whoever has more time than those who failed may still try it.
     """
 
     def __init__(
@@ -85,6 +89,9 @@ class Part:
         self._fair_s = fair_s
         self._failures = 0
         self._rests_until_s = 0.0
+        self._answered_s = clock()
+        #: The longest that a call was waited for in vain since then.
+        self._given_s = 0.0
 
     async def call(self, ask: Callable[[float], Awaitable[T]], timeout_s: float) -> T:
         """Ask the part, for at most `timeout_s` seconds; `ask` gets the same figure.
@@ -108,22 +115,24 @@ class Part:
             else:
                 cause = f"the {self.name} failed: {error or type(error).__name__}"
             hurried = timeout_s < self._fair_s and self._clock() - started_s >= 0.9 * timeout_s
-            if not hurried:
-                self._failed(cause, None if isinstance(error, _EXPECTED) else error)
+            if not hurried or self._clock() - self._answered_s > REST_S:
+                given_s = timeout_s if hurried else self._fair_s
+                self._failed(cause, given_s, None if isinstance(error, _EXPECTED) else error)
             raise PartFailed(cause) from error
         self._succeeded()
         return answer
 
     def _may_be_asked(self, timeout_s: float) -> None:
-        if self._failures < FAILURES_TO_REST:
+        if self._failures < FAILURES_TO_REST or timeout_s >= self._fair_s > self._given_s:
             return
         if self._clock() < self._rests_until_s:
             raise PartFailed(f"the {self.name} failed {self._failures} times in a row")
         # Only this call tries; those beside it fail at once until its outcome is known.
         self._rests_until_s = self._clock() + max(REST_S, timeout_s)
 
-    def _failed(self, cause: str, surprise: Exception | None) -> None:
+    def _failed(self, cause: str, given_s: float, surprise: Exception | None) -> None:
         self._failures += 1
+        self._given_s = max(self._given_s, given_s)
         self._rests_until_s = self._clock() + REST_S
         if self._failures == 1:
             log.warning("part_failed", part=self.name, cause=cause, exc_info=surprise)
@@ -131,4 +140,4 @@ class Part:
     def _succeeded(self) -> None:
         if self._failures:
             log.info("part_is_back", part=self.name, failures=self._failures)
-        self._failures = 0
+        self._failures, self._given_s, self._answered_s = 0, 0.0, self._clock()

@@ -52,7 +52,8 @@ class FeatureStage:
         self._part = part
         self._timeout_s = settings.redis_timeout_ms / 1_000
         self._stale_s = settings.context_stale_s
-        self._own_writes = OwnWrites(store, part, self._timeout_s)
+        patience_s = settings.serve_patience_ms / 1_000
+        self._own_writes = OwnWrites(store, part, self._timeout_s, patience_s)
 
     async def person(self, ask: Ask) -> Person:
         """The asking user as of now."""

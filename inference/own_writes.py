@@ -16,18 +16,26 @@ from online_features.reader import UserRead
 #: Most of the budget that may go into waiting: the stages after it need the other half.
 WAIT_SHARE = 0.5
 #: Pauses between two looks grow with the time waited, so that a stream that stands still costs
-#: the store some ten looks a request and not hundreds: 2, 3, 4.5, ... up to 16 ms.
-FIRST_PAUSE_S, PAUSE_GROWTH, LONGEST_PAUSE_S = 0.002, 1.5, 0.016
+#: the store some ten looks a request and not hundreds: 2, 3, 4.5, ... up to 50 ms.
+FIRST_PAUSE_S, PAUSE_GROWTH, LONGEST_PAUSE_S = 0.002, 1.5, 0.050
 
 
 class OwnWrites:
     """Waits for the events that a query names."""
 
-    def __init__(self, store: Store, part: Part, timeout_s: float) -> None:
-        """Take the store, what watches over it, and the time-out of one look, seconds."""
+    def __init__(self, store: Store, part: Part, timeout_s: float, most_s: float) -> None:
+        """Join the parts.
+
+        Args:
+            store: is read.
+            part: watches over it.
+            timeout_s: of one look, seconds.
+            most_s: nobody waits for longer, however patient the caller is, seconds.
+        """
         self._store = store
         self._part = part
         self._timeout_s = timeout_s
+        self._most_s = most_s
 
     async def user(self, ask: Ask) -> UserRead:
         """The asking user, once the shards are past `ask.query.written`, or when time is up.
@@ -39,7 +47,7 @@ class OwnWrites:
         """
         course, budget = ask.course, ask.budget
         course.read_your_writes = pb.READ_YOUR_WRITES_NOT_SEEN
-        latest_s = budget.clock() + budget.share_s(WAIT_SHARE)
+        latest_s = budget.clock() + budget.share_s(WAIT_SHARE, self._most_s)
         read, pause_s = None, FIRST_PAUSE_S
         while True:
             left_s = latest_s - budget.clock()
@@ -58,7 +66,8 @@ class OwnWrites:
                 return read
             if budget.clock() + pause_s >= latest_s:
                 return read
-            await asyncio.sleep(pause_s)
+            with ask.aside():
+                await asyncio.sleep(pause_s)
             pause_s = min(PAUSE_GROWTH * pause_s, LONGEST_PAUSE_S)
 
     async def _look(self, ask: Ask, timeout_s: float) -> tuple[UserRead, bool]:

@@ -6,6 +6,7 @@ A stage whose part is slow or gone is stood in for by the step below it (DESIGN.
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 
 from contracts.placestream.v1 import recommendation_pb2 as pb
@@ -88,7 +89,12 @@ class Pipeline:
         )
 
     async def recommend(
-        self, query: Query, budget: Budget, share: float = 1.0, seed: int | None = None
+        self,
+        query: Query,
+        budget: Budget,
+        share: float = 1.0,
+        seed: int | None = None,
+        aside: Callable[[], AbstractContextManager[object]] = nullcontext,
     ) -> Answer:
         """Answer a query within a budget, with whatever parts answer in time.
 
@@ -97,12 +103,13 @@ class Pipeline:
             budget: the time it has.
             share: of the candidates that may be looked at, see `inference.admission`.
             seed: of a first page, to draw as another answer did; None: one of its own.
+            aside: around a wait that takes nothing from other requests, see there.
         """
         if query.page is not None:
             seed = query.page.seed + query.page.number
         elif seed is None:
             seed = self._new_seed()
-        ask = Ask(query, self._clock(), budget, Course(self._monotonic), seed, share)
+        ask = Ask(query, self._clock(), budget, Course(self._monotonic), seed, share, aside)
         stage = ask.course.stage
         person, nearby = await self._look_around(ask)
         if not len(nearby.rows):

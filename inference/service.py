@@ -13,7 +13,7 @@ from contracts.experiment import CANARY
 from contracts.placestream.v1 import recommendation_pb2 as pb
 from contracts.settings import Settings
 from inference import errors
-from inference.admission import Admission, Overloaded
+from inference.admission import Admission, Admitted, Overloaded
 from inference.answer import Answer, following, response
 from inference.challenger import Challenger
 from inference.checks import NOT_A_MESSAGE, BadRequest, Violation
@@ -97,20 +97,20 @@ class RecommendationService:
         )
         if not self.catalogue_loaded:
             raise errors.NotNow(errors.CATALOGUE_LOADING, "the catalogue is still loading")
-        with self._admission.enter(budget) as share:
-            answered = await self._answer(query, budget, share)
+        with self._admission.enter(budget) as admitted:
+            answered = await self._answer(query, budget, admitted)
         # After this answer is on its way.
-        asyncio.get_running_loop().call_soon(self._note, query, answered, share < 1)
+        asyncio.get_running_loop().call_soon(self._note, query, answered, admitted.share < 1)
         next_page = self._pages.write(following(query, answered), request) if answered.more else ""
         return response(answered, query.request_id, next_page)
 
-    async def _answer(self, query: Query, budget: Budget, share: float) -> Answer:
+    async def _answer(self, query: Query, budget: Budget, admitted: Admitted) -> Answer:
         """By the pair that the user has; a rollout must hear of an error of the new one, too."""
         pipeline, variant = self._pipeline, self._settings.model_label
         if self.challenger is not None and self.challenger.answers(query.user_id):
             pipeline, variant = self.challenger.pipeline, CANARY
         try:
-            return await pipeline.recommend(query, budget, share)
+            return await pipeline.recommend(query, budget, admitted.share, aside=admitted.aside)
         except Exception:
             self._impressions.failed(query, variant, self._clock())
             raise

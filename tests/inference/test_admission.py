@@ -10,6 +10,7 @@ from inference.admission import (
     LEAST_SHARE,
     LONE,
     MOST_OF_BUDGET,
+    MOST_RETRY_S,
     Admission,
     Overloaded,
 )
@@ -51,7 +52,7 @@ def leave_every(admission: Admission, clock: Clock, gap_s: float, times: int = 1
 
 
 def fill(admission: Admission, clock: Clock, stack: ExitStack, count: int) -> list[float]:
-    return [stack.enter_context(admission.enter(budget(clock))) for _ in range(count)]
+    return [stack.enter_context(admission.enter(budget(clock))).share for _ in range(count)]
 
 
 def test_who_is_alone_waits_for_others_most_of_the_time(clock: Clock) -> None:
@@ -158,3 +159,39 @@ def test_who_fails_leaves_too(clock: Clock) -> None:
     with pytest.raises(ZeroDivisionError), admission.enter(budget(clock)):
         raise ZeroDivisionError
     assert admission.under_way == 0
+
+
+def test_who_stands_aside_is_not_counted(clock: Clock) -> None:
+    """Nor is the time of it taken for time that the others would have waited."""
+    admission = Admission(OBJECTIVE_S, MOST_S, clock)
+    leave_every(admission, clock, 0.010)
+    with admission.enter(budget(clock)) as waits:
+        with waits.aside():
+            assert admission.under_way == 0
+            assert admission.expected_s == pytest.approx(0.010)
+            clock.now_s += 30.0
+            with admission.enter(budget(clock)):
+                clock.now_s += 0.025  # alone: another one would have added 10 ms
+        assert admission.under_way == 1
+        clock.now_s += 0.025
+    assert admission.under_way == 0
+    assert admission.expected_s == pytest.approx(0.010)
+
+
+def test_who_fails_while_standing_aside_leaves_too(clock: Clock) -> None:
+    """Callers hang up while they wait."""
+    admission = Admission(OBJECTIVE_S, MOST_S, clock)
+    with pytest.raises(ZeroDivisionError), admission.enter(budget(clock)) as waits, waits.aside():
+        raise ZeroDivisionError
+    assert admission.under_way == 0
+
+
+def test_no_hint_is_longer_than_some_seconds(clock: Clock) -> None:
+    """A process that stood for a minute takes itself for far slower than it is."""
+    admission = Admission(OBJECTIVE_S, MOST_S, clock)
+    leave_every(admission, clock, 60.0)
+    with ExitStack() as stack:
+        fill(admission, clock, stack, ALWAYS)
+        with pytest.raises(Overloaded) as caught, admission.enter(budget(clock)):
+            raise AssertionError("was let in")
+    assert caught.value.retry_s == MOST_RETRY_S

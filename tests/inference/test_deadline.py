@@ -136,6 +136,47 @@ def test_hurried_callers_do_not_put_a_part_to_rest() -> None:
     leap(main())
 
 
+def test_a_part_that_answers_nobody_rests_for_hurried_callers_too() -> None:
+    """Who has more time than they had may try it, and finds out for all."""
+
+    async def main() -> None:
+        part = Part("ranker", now_s, fair_s=0.05)
+        assert await part.call(answer, 1.0) == "fine"
+        await asyncio.sleep(REST_S)
+        for _ in range(FAILURES_TO_REST):
+            with pytest.raises(PartFailed, match="no answer within"):
+                await part.call(hangs, 0.02)
+        with pytest.raises(PartFailed, match="in a row"):
+            await part.call(answer, 0.02)
+        with pytest.raises(PartFailed, match="no answer within"):
+            await part.call(hangs, 0.05)
+        with pytest.raises(PartFailed, match="in a row"):
+            await part.call(answer, 0.05)
+        await asyncio.sleep(REST_S)
+        assert await part.call(answer, 0.02) == "fine"
+
+    leap(main())
+
+
+def test_a_slow_part_is_tried_by_those_who_have_the_time() -> None:
+    """It needs 30 ms: callers with 20 in a row give it a rest, which a caller with 50 ends."""
+
+    async def slow(_timeout_s: float) -> str:
+        await asyncio.sleep(0.03)
+        return "fine"
+
+    async def main() -> None:
+        part = Part("ranker", now_s, fair_s=0.05)
+        for _ in range(100):
+            with pytest.raises(PartFailed):
+                await part.call(slow, 0.02)
+            await asyncio.sleep(0.01)
+        assert await part.call(slow, 0.05) == "fine"
+        assert await part.call(answer, 0.02) == "fine"
+
+    leap(main())
+
+
 def test_a_caller_that_leaves_is_no_failure_of_the_part() -> None:
     """Cancelling goes through, and is not held against the part."""
 

@@ -418,7 +418,8 @@ class RecommendRequest(_message.Message):
     @_builtins.property
     def written(self) -> _containers.RepeatedCompositeFieldContainer[Global___EventPosition]:
         """Read your writes: events that the caller has just sent, at most 16. The service waits until
-        the users' features hold them, for at most half of the time it has, and answers from what it
+        the users' features hold them, for at most half of the time it has (and never for longer than
+        its own patience, a second unless it is set otherwise), and answers from what it
         read then; `RecommendResponse.read_your_writes` says whether they were there. That the user's
         own features reflect them is all that is promised: the counts of the places that the events
         speak of follow a moment later. An event that the stream refused or knew already counts as
