@@ -48,9 +48,10 @@ class CrowdWatch:
             try:
                 await self.round()
                 away = False
-            except (RedisError, OSError) as error:
+            except Exception as error:  # nobody else would begin again
                 if not away:
-                    log.warning("crowds_not_read", cause=str(error))
+                    surprise = None if isinstance(error, RedisError | OSError) else error
+                    log.warning("crowds_not_read", cause=str(error), exc_info=surprise)
                 away = True
                 await asyncio.sleep(RETRY_S)
 

@@ -36,7 +36,7 @@ _EXPECTED = (RedisError, OSError, ModelUnavailable, BadModelAnswer)
 
 
 class PartFailed(Exception):
-    """A part did not answer, too late, or with nonsense; `str()` is the cause for a person."""
+    """A part did not answer, too late, or with nonsense; `str()` is the cause for any caller."""
 
 
 @dataclass(frozen=True)
@@ -113,11 +113,11 @@ class Part:
             if isinstance(error, TimeoutError):
                 cause = f"the {self.name} gave no answer within {1_000 * timeout_s:.0f} ms"
             else:
-                cause = f"the {self.name} failed: {error or type(error).__name__}"
+                cause = f"the {self.name} failed: {_told(error)}"
             hurried = timeout_s < self._fair_s and self._clock() - started_s >= 0.9 * timeout_s
             if not hurried or self._clock() - self._answered_s > REST_S:
                 given_s = timeout_s if hurried else self._fair_s
-                self._failed(cause, given_s, None if isinstance(error, _EXPECTED) else error)
+                self._failed(error, cause, given_s)
             raise PartFailed(cause) from error
         self._succeeded()
         return answer
@@ -130,14 +130,26 @@ class Part:
         # Only this call tries; those beside it fail at once until its outcome is known.
         self._rests_until_s = self._clock() + max(REST_S, timeout_s)
 
-    def _failed(self, cause: str, given_s: float, surprise: Exception | None) -> None:
+    def _failed(self, error: Exception, cause: str, given_s: float) -> None:
         self._failures += 1
         self._given_s = max(self._given_s, given_s)
         self._rests_until_s = self._clock() + REST_S
         if self._failures == 1:
-            log.warning("part_failed", part=self.name, cause=cause, exc_info=surprise)
+            surprise = None if isinstance(error, _EXPECTED) else error
+            log.warning(
+                "part_failed", part=self.name, cause=cause, error=str(error), exc_info=surprise
+            )
 
     def _succeeded(self) -> None:
         if self._failures:
             log.info("part_is_back", part=self.name, failures=self._failures)
         self._failures, self._given_s, self._answered_s = 0, 0.0, self._clock()
+
+
+def _told(error: Exception) -> str:
+    """What any caller may know of an error: not where our parts listen. The log has all of it."""
+    if isinstance(error, ModelUnavailable):
+        return error.code.name
+    # These are our own words, of what a model or a stored state holds.
+    ours = isinstance(error, BadModelAnswer | ValueError)
+    return str(error) if ours else type(error).__name__

@@ -1,6 +1,7 @@
 """What backends tell of their users over gRPC, as the very event that a producer would send."""
 
 import math
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -9,8 +10,12 @@ from typing import Any
 from contracts.events import BadEvent, checked_interaction, encode, read_interaction
 from contracts.placestream.v1 import recommendation_pb2 as pb
 from inference.checks import OUT_OF_RANGE, REQUIRED, TOO_MANY, Checks
+from online_features.duplicates import DEPTH
 
 MAX_EVENTS = 100
+#: A call may be repeated, and the stream knows so many of a user's events again by their ids: of
+#: more, a repeated call would count every one twice.
+MAX_OF_ONE_USER = DEPTH
 BAD_EVENT = "BAD_EVENT"
 
 
@@ -49,7 +54,8 @@ def parse_feedback(
         text = f"must hold at most {MAX_EVENTS} values, not {len(request.events)}"
         checks.blame("events", TOO_MANY, text)
         checks.done()
-    told = []
+    told: list[Told] = []
+    by_user: Counter[str] = Counter()
     for i, event in enumerate(request.events):
         event_id = event.event_id or new_id()
         try:
@@ -61,6 +67,10 @@ def parse_feedback(
             checks.blame(field, reason, error.reason)
         else:
             told.append(Told(event_id, user_id, value))
+            by_user[user_id] += 1
+            if by_user[user_id] > MAX_OF_ONE_USER:
+                text = f"is one of more than {MAX_OF_ONE_USER} of this user in one call"
+                checks.blame(f"events[{i}].user_id", TOO_MANY, text)
     checks.done()
     return told
 

@@ -42,7 +42,7 @@ class PlanWatch:
             if self._monotonic() - self._read_s > PLAN_TRUSTED_S:
                 self._follow(None)
             return
-        except ValueError as error:
+        except Exception as error:  # whatever is in that key, this loop must go on
             self._complain("plan_unreadable", error)
             plan = None
         else:

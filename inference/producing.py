@@ -4,11 +4,13 @@ import logging
 import threading
 from collections.abc import Callable
 
+import structlog
 from confluent_kafka import KafkaError, Message, Producer
 
 from contracts.kafka import Config, producer_config
 from contracts.settings import Settings
 
+log = structlog.get_logger(__name__)
 Delivered = Callable[[KafkaError | None, Message], None]
 
 
@@ -46,4 +48,7 @@ class BackgroundProducer:
 
     def _poll(self) -> None:
         while not self._stop.is_set():
-            self._producer.poll(0.1)
+            try:
+                self._producer.poll(0.1)
+            except Exception:  # of a callback; the reports of the others must go on
+                log.exception("delivery_report_failed")

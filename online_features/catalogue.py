@@ -7,6 +7,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
+import structlog
 from numpy.typing import NDArray
 
 from contracts.events import PlaceDocument
@@ -24,6 +25,7 @@ from online_features.rings import Moments, moments_of
 from online_features.row_index import RowIndex
 from online_features.texts import Texts
 
+log = structlog.get_logger(__name__)
 _ZONES = 4_096  # more than there are
 _COLUMNS: dict[str, tuple[type[np.generic], float]] = {
     "hash": (np.uint64, 0),
@@ -283,7 +285,7 @@ class Catalogue:
         data["category"][row] = self._category(place.category)
         data["category_hash"][row] = id64(place.category) if place.category else 0
         data["region"][row] = self._code("regions", place.region)
-        data["zone"][row] = self._code("zones", place.time_zone)
+        data["zone"][row] = self._code("zones", _known_zone(place.time_zone))
         data["price"][row] = np.nan if place.price_level is None else place.price_level
         data["rating"][row] = np.nan if place.rating is None else place.rating
         data["review_count"][row] = place.review_count or 0
@@ -318,6 +320,19 @@ class Catalogue:
             getattr(self, vocabulary).append(word)
             codes[word] = len(codes)
         return codes[word]
+
+
+@lru_cache(maxsize=4_096)
+def _known_zone(zone: str | None) -> str | None:
+    """A zone that this process has the rules of; another is as good as none.
+
+    The stream refuses those that nobody knows, but its zones may be newer than ours.
+    """
+    try:
+        return zone and ZoneInfo(zone).key
+    except (KeyError, ValueError, OSError):
+        log.warning("zone_unknown", zone=zone)
+        return None
 
 
 @lru_cache(maxsize=4_096)

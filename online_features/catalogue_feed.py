@@ -49,7 +49,7 @@ class CatalogueFeed:
             ends = self._assign_all(consumer)
             while not self._stop.is_set():
                 for message in consumer.consume(num_messages=1_000, timeout=0.1):
-                    self._apply(message)
+                    self._follow(message)
                 if not self._loaded.is_set() and self._reached(consumer, ends):
                     log.info("catalogue loaded", places=len(self._catalogue))
                     self._loaded.set()
@@ -77,6 +77,13 @@ class CatalogueFeed:
         name = self._settings.topics.places.name
         positions = consumer.position([TopicPartition(name, p) for p in ends])
         return all(p.offset >= ends[p.partition] or ends[p.partition] <= 0 for p in positions)
+
+    def _follow(self, message: Message) -> None:
+        try:
+            self._apply(message)
+        except Exception:  # whatever one message holds, the others must not go stale
+            at = {"partition": message.partition(), "offset": message.offset()}
+            log.exception("a place cannot be taken in", **at)
 
     def _apply(self, message: Message) -> None:
         key = message.key()

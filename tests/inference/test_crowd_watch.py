@@ -59,6 +59,26 @@ def test_a_store_that_is_away_is_said_once_and_tried_again() -> None:
     assert [line["event"] for line in logs] == ["crowds_not_read"]
 
 
+def test_an_error_of_ours_is_said_and_does_not_end_the_watch() -> None:
+    """Without its first round the service would never be ready."""
+    store, catalogue = FakeStore(error=RuntimeError("a slip")), catalogue_of(*PLACES)
+
+    async def main() -> None:
+        watch = CrowdWatch(catalogue, store, lambda: NOON_S)
+        running = asyncio.create_task(watch.run())
+        await asyncio.sleep(1.5 * RETRY_S)
+        store.error = None
+        await asyncio.sleep(RETRY_S)
+        assert watch.first.is_set()
+        running.cancel()
+
+    with capture_logs() as logs:
+        leap(main())
+    (line,) = logs
+    assert line["event"] == "crowds_not_read"
+    assert isinstance(line["exc_info"], RuntimeError)
+
+
 def test_an_empty_catalogue_lets_others_run() -> None:
     """Nothing to read is no endless loop, and a place that comes is read."""
     catalogue, store = catalogue_of(), FakeStore()

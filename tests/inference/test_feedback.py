@@ -7,6 +7,7 @@ from typing import Any
 import grpc
 import grpc.aio
 import msgspec
+import numpy as np
 import pytest
 from aiokafka import ConsumerRecord
 from confluent_kafka import Consumer
@@ -20,8 +21,9 @@ from contracts.settings import Settings
 from contracts.topics import Topics
 from inference.checks import BadRequest
 from inference.errors import KAFKA_UNAVAILABLE, NotNow
-from inference.feedback import MAX_EVENTS, Told, parse_feedback
+from inference.feedback import MAX_EVENTS, MAX_OF_ONE_USER, Told, parse_feedback
 from inference.feedback_log import KafkaFeedback
+from online_features.duplicates import SEEN_DTYPE, mark_new
 from placestream.stack.ports import LOCALHOST, free_port
 from streams.decode import decode_interactions
 from tests.inference.fakes import LAT, LNG, NOON_S
@@ -141,7 +143,20 @@ def test_the_number_of_events_is_bounded() -> None:
     """At least one, at most a hundred."""
     assert refused() == [("events", "REQUIRED")]
     assert refused(*[event()] * (MAX_EVENTS + 1)) == [("events", "TOO_MANY")]
-    assert len(parsed(*[event()] * MAX_EVENTS)) == MAX_EVENTS
+    of_many = [event(user_id=str(i % 10)) for i in range(MAX_EVENTS)]
+    assert len(parsed(*of_many)) == MAX_EVENTS
+
+
+def test_a_call_holds_as_many_of_a_user_as_the_stream_knows_again() -> None:
+    """More would count twice when the call is repeated, as clients do by themselves."""
+    events = [event(user_id="v"), *[event()] * MAX_OF_ONE_USER]
+    assert len(parsed(*events)) == len(events)
+    assert refused(*events, event()) == [(f"events[{len(events)}].user_id", "TOO_MANY")]
+    seen = np.zeros(1, SEEN_DTYPE)
+    hashes = np.arange(1, MAX_OF_ONE_USER + 1, dtype=np.uint64)
+    of_one_user = np.zeros(MAX_OF_ONE_USER, np.int64)
+    assert mark_new(seen, of_one_user, hashes).all()
+    assert not mark_new(seen, of_one_user, hashes).any()
 
 
 async def test_receipts_say_where_each_event_lies(running: Running) -> None:

@@ -140,7 +140,7 @@ def test_a_store_that_fails_is_told_as_ever() -> None:
     answer, _ = answered(FakeStore(error=RedisGone("refused")))
     assert answer.read_your_writes == pb.READ_YOUR_WRITES_NOT_SEEN
     assert not answer.user_known
-    assert "refused" in answer.causes[0]
+    assert "ConnectionError" in answer.causes[0]
 
 
 def test_a_store_that_fails_while_waiting_leaves_what_was_read() -> None:
@@ -158,4 +158,4 @@ def test_a_store_that_fails_while_waiting_leaves_what_was_read() -> None:
     answer, _ = answered(store)
     assert answer.read_your_writes == pb.READ_YOUR_WRITES_NOT_SEEN
     assert answer.user_known
-    assert any("went away" in cause for cause in answer.causes)
+    assert any("ConnectionError" in cause for cause in answer.causes)

@@ -9,6 +9,7 @@ from redis.asyncio import Redis
 
 from contracts.experiment import PLAN_TRUSTED_S, Plan, plan_key, shadow_key
 from contracts.settings import Settings
+from inference import plan_watch
 from inference.challenger import RedisShadowRecord
 from inference.plan_watch import PlanWatch
 from online_features.redis_client import client_of, connect
@@ -60,6 +61,22 @@ async def test_a_plan_that_cannot_be_read_is_none(
     redis_client.set(plan_key(settings.key_prefix), b"{")
     await watch.look()
     assert watch.plan is None
+
+
+async def test_an_error_of_ours_does_not_end_the_watch(
+    settings: Settings, opened: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The pair in service answers alone; the next look is as good as ever."""
+    watch = PlanWatch(opened, settings, Clock())
+
+    def slip(_said: bytes | None) -> Plan:
+        raise RuntimeError("a slip")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(plan_watch, "read_plan", slip)
+        await watch.look()
+    assert watch.plan is None
+    await watch.look()
 
 
 async def test_without_redis_the_last_plan_holds_for_a_while(

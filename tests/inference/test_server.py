@@ -11,7 +11,7 @@ import grpc.aio
 import msgspec
 import pytest
 import redis
-from confluent_kafka import Consumer
+from confluent_kafka import Consumer, Producer
 from google.protobuf import json_format
 from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.message_factory import GetMessageClass
@@ -23,7 +23,7 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
 from contracts.events import Impression, encode
 from contracts.experiment import CANARY, Plan, plan_key, shadow_key
 from contracts.ids import id64
-from contracts.kafka import consumer_config
+from contracts.kafka import consumer_config, producer_config
 from contracts.placestream.v1 import recommendation_pb2 as pb
 from contracts.settings import Settings
 from inference.server import RecommendationServer
@@ -114,6 +114,21 @@ async def test_place_updates_reach_the_answers(client: Client, installed: Settin
     await eventually(lambda: _first_is(client, "new"))
     send_places(installed, "new")
     await eventually(lambda: _first_is(client, "p0"))
+
+
+async def test_what_cannot_be_read_does_not_end_the_feed(
+    client: Client, installed: Settings
+) -> None:
+    """A key that is no text, a number that is too large, a zone of the future; then a place."""
+    producer = Producer(producer_config(installed))
+    topic = installed.topics.places.name
+    too_new = encode(place("p1", 300, version=7)).replace(b'"version":7', b'"version":%d' % 2**63)
+    producer.produce(topic, None, b"\xff\xfe")
+    producer.produce(topic, too_new, "p1")
+    assert producer.flush(30) == 0
+    send_places(installed, place("new", 10, business_hours={}, time_zone="Mars/Olympus"))
+    await eventually(lambda: _first_is(client, "new"))
+    send_places(installed, "new")
 
 
 async def _first_is(client: Client, place_id: str) -> bool:

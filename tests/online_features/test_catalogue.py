@@ -106,6 +106,14 @@ def test_columns_grow_and_tell_unknown_from_known() -> None:
     assert catalogue.row_of("nobody") == -1
 
 
+def test_hours_in_a_zone_that_is_not_known_are_unknown() -> None:
+    """Rules of zones may be older here than where the place was checked."""
+    catalogue = Catalogue()
+    for zone in ("Mars/Olympus", "America", "../etc/passwd"):
+        catalogue.upsert(place("p", business_hours={"mon": ["09:00-12:00"]}, time_zone=zone))
+        assert catalogue.open_state(np.array([0]), 1_783_300_000.0).tolist() == [UNKNOWN]
+
+
 def test_opening_hours_in_the_places_own_time() -> None:
     """Spans over midnight, over the end of the week, and summer time."""
     catalogue = Catalogue()

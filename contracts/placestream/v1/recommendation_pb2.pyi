@@ -1017,7 +1017,9 @@ class FeedbackRequest(_message.Message):
     EVENTS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def events(self) -> _containers.RepeatedCompositeFieldContainer[Global___Interaction]:
-        """1 to 100; if one is refused, none is sent."""
+        """1 to 100, at most 16 of one user: so many are known again by their ids when the call is repeated.
+        If one is refused, none is sent.
+        """
 
     def __init__(
         self,
