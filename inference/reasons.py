@@ -1,24 +1,24 @@
 """Why a place is in the answer: read from the very features that ordered it.
 
 A reason is only given where the figures behind it are strong enough to say it to a person, and
-only where the stage that used those figures stood behind the answer. What the ranker leaned on
-among those that hold, `inference.explaining` asks it.
+only where the stage that used those figures stood behind the answer. What it claims of the user's
+past is what `inference.place_past` finds in their last events. What the ranker leaned on among
+those that hold, `inference.explaining` asks it.
 """
 
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from contracts.placestream.v1 import recommendation_pb2 as pb
 from inference.person import Person
+from inference.place_past import PlacePast
 from online_features.catalogue import Catalogue
 from online_features.category_tree import leaf
-from online_features.columns import RATE, VISIT
+from online_features.columns import CLICK, RATE, VIEW, VISIT
 from online_features.request import RANKING_COLUMNS
 
 MOST_REASONS = 4
@@ -63,10 +63,9 @@ class _Place:
     def __init__(self, evidence: Evidence, i: int, person: Person, catalogue: Catalogue) -> None:
         self._values = evidence.features[i].tolist()
         self.distance_m = float(evidence.distance_m[i])
-        self._now_s = evidence.now_s
         self._row = int(evidence.rows[i])
-        self._person = person
         self._catalogue = catalogue
+        self.past = PlacePast(person, catalogue, self._row, evidence.now_s)
 
     def __getitem__(self, column: str) -> float:
         return float(self._values[_AT[column]])
@@ -93,71 +92,67 @@ class _Place:
             math.expm1(self["category_intent_strength"]) >= 0.5
             and self["category_intent"] >= 0.25
             and math.expm1(self["looked_here"]) < 0.5
+            and self.past.just_alike() is not None
         )
 
     def newest_alike(self) -> str:
-        """What the user did last with a place of this category, in words."""
-        newest = self._newest(np.ones_like(self._person.history.kind[0], bool))
-        if newest is None:
-            return f"Like what you just looked at: {self.category}"
-        name, kind = newest
-        been = kind in (VISIT, RATE)
-        return f"Like {name or self.category}, {_WHERE if been else _WHICH}"
+        """What the user has just done at another place of this category, in words."""
+        name, kind = self.past.just_alike() or ("", VIEW)
+        return f"Like {name or self.category}, {_JUST[kind]}"
 
-    def visited_alike(self) -> str:
-        """Name of the place of this category that the user was at last; empty if none has one."""
-        newest = self._newest(np.isin(self._person.history.kind[0], (VISIT, RATE)))
-        return newest[0] if newest is not None else ""
+    def visits_told(self) -> str:
+        """How often the user was here, in words; of more than the last events nobody knows."""
+        told = _times(len(self.past.visits_s))
+        return told if self.past.reaches_back else f"at least {told}"
 
-    @cached_property
-    def visits_like_now(self) -> list[datetime]:
-        """Visits here around this hour of the day, on the place's own clock."""
-        events = self._person.history
-        here = events.ids[0] == self._catalogue.hash[self._row]
-        here &= np.isin(events.kind[0], (VISIT, RATE))
-        visits = [self._catalogue.local_time(self._row, t) for t in events.time_s[0][here].tolist()]
-        return [v for v in visits if _hours_apart(v, self._now) <= USUAL_HOURS]
+    @property
+    def is_often_visited_kind(self) -> bool:
+        """Whether the user was often here, or at others of its category."""
+        alike, visits = self.past.visits_of_kind()
+        return alike >= max(OFTEN_VISITS, OFTEN_SHARE * visits)
+
+    @property
+    def has_usual_time(self) -> bool:
+        """Whether the user was here around this hour on more than one day."""
+        return len({v.date() for v in self.past.visits_like_now}) >= 2
 
     def usual_time(self) -> str:
-        """When the user comes here, in words, on the place's own clock."""
-        at_weekend = {v.weekday() in _WEEKEND for v in self.visits_like_now}
-        part = _part_of_day(self._now.hour)
-        if len(at_weekend) == 1:
-            return f"on {'weekend' if at_weekend.pop() else 'weekday'} {part}s"
+        """When the user comes here, in words: the days and the part of the day of all visits."""
+        visits = self.past.visits_like_now
+        days = {"weekend" if v.weekday() in _WEEKEND else "weekday" for v in visits}
+        parts = {_part_of_day(v.hour) for v in visits}
+        if len(parts) > 1:
+            return "around this time of day" + (f" on {days.pop()}s" if len(days) == 1 else "")
+        (part,) = parts
+        if len(days) == 1:
+            return f"on {days.pop()} {part}s"
         return f"in the {part}" if part != "night" else "at night"
 
     @property
-    def _now(self) -> datetime:
-        return self._catalogue.local_time(self._row, self._now_s)
+    def ratings(self) -> int:
+        """How many ratings its figure is the mean of.
 
-    def _newest(self, among: NDArray[np.bool_]) -> tuple[str, int] | None:
-        """Name (or nothing) and kind of the newest event, of some, at a place of this category."""
-        events, catalogue = self._person.history, self._catalogue
-        past = catalogue.rows_of(events.ids[0])
-        alike = (past >= 0) & (catalogue.category[past] == catalogue.category[self._row]) & among
-        if not alike.any() or catalogue.category[self._row] < 0:
-            return None
-        newest = int(alike.argmax())
-        return catalogue.names[int(past[newest])] or "", int(events.kind[0, newest])
+        Those that the metadata state, if the figure is theirs; else visitors', whose mean it
+        always is where five have rated (`online_features.pair_columns`).
+        """
+        is_stated = self["rating"] == float(self._catalogue.rating[self._row])
+        stated = self.count("review_count_log") if is_stated else 0
+        return max(stated, self.count("place_rating_count_log"))
 
 
 #: What is so near is said to be.
 NEAR_M = 400.0
-#: Visits at most so many hours from this one's hour of the day make a habit.
-USUAL_HOURS = 2.0
+#: So many visits to a kind of place, and so large a share of all, are often.
+OFTEN_VISITS, OFTEN_SHARE = 3, 0.12
 _WEEKEND = (5, 6)
-_WHERE, _WHICH = "where you just were", "which you just looked at"
+_LOOKED = "which you just looked at"
+_JUST = {VIEW: _LOOKED, CLICK: _LOOKED, VISIT: "where you just were", RATE: "which you just rated"}
 #: The first hour of each part of the day.
 _PARTS = ((5, "morning"), (12, "afternoon"), (17, "evening"), (22, "night"))
 
 
 def _part_of_day(hour: int) -> str:
     return next((part for first, part in reversed(_PARTS) if hour >= first), "night")
-
-
-def _hours_apart(a: datetime, b: datetime) -> float:
-    hours = abs((a.hour + a.minute / 60) - (b.hour + b.minute / 60))
-    return min(hours, 24 - hours)
 
 
 @dataclass(frozen=True)
@@ -173,10 +168,10 @@ def _times(n: int) -> str:
 
 def _like_visited(p: _Place) -> bool:
     return (
-        p.count("visits_here_log") == 0
+        not p.past.visits_s
         and p["category_share"] >= 0.05
         and not p.is_like_recent
-        and p.visited_alike() != ""
+        and p.past.visited_alike() != ""
     )
 
 
@@ -185,12 +180,12 @@ _RULES = (
     _Rule(
         "USUAL_HOUR",
         # The share alone is not enough: of two visits at dawn all are here, at noon too.
-        lambda p: p["visits_here_this_hour"] >= 0.25 and len(p.visits_like_now) >= 2,
+        lambda p: p["visits_here_this_hour"] >= 0.25 and p.has_usual_time,
         lambda p: f"You come here {p.usual_time()}",
     ),
     _Rule(
         "JUST_LOOKED",
-        lambda p: math.expm1(p["looked_here"]) >= 0.5,
+        lambda p: math.expm1(p["looked_here"]) >= 0.5 and p.past.just_looked,
         lambda p: "You just looked at it",
     ),
     _Rule(
@@ -200,17 +195,17 @@ _RULES = (
     ),
     _Rule(
         "VISITED_BEFORE",
-        lambda p: p.count("visits_here_log") >= 1,
-        lambda p: f"You have been here {_times(p.count('visits_here_log'))}",
+        lambda p: len(p.past.visits_s) >= 1,
+        lambda p: f"You have been here {p.visits_told()}",
     ),
     _Rule(
         "LIKE_VISITED",
         _like_visited,
-        lambda p: f"Like {p.visited_alike()} that you visited",
+        lambda p: f"Like {p.past.visited_alike()} that you visited",
     ),
     _Rule(
         "LIKES_CATEGORY",
-        lambda p: p["category_share"] >= 0.12 and p.count("user_history_log") >= 3,
+        lambda p: p["category_share"] >= OFTEN_SHARE and p.is_often_visited_kind,
         lambda p: f"A kind of place that you often visit: {p.category}",
     ),
     _Rule(
@@ -225,10 +220,7 @@ _RULES = (
     ),
     _Rule(
         "WELL_RATED",
-        lambda p: (
-            p["rating"] >= 4.2
-            and p.count("place_rating_count_log") + p.count("review_count_log") >= 5
-        ),
+        lambda p: p["rating"] >= 4.2 and p.ratings >= 5,
         lambda p: f"Rated {p['rating']:.1f} of 5",
     ),
     _Rule(

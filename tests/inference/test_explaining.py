@@ -27,7 +27,10 @@ from tests.inference.leaping import leap, now_s
 DAY_S = 86_400.0
 EXPLAINED = replace(QUERY, explain=True)
 #: At 200 m, 700 m, ... 2,200 m: the first is near, the usual one is at 1,200 m.
-NEAR_ONE = [place(f"p{i}", 200.0 + 500.0 * i, category=f"c{i}") for i in range(LEAST_PLACES)]
+NEAR_ONE = [
+    place(f"p{i}", 200.0 + 500.0 * i, category=f"c{i}", time_zone="UTC")
+    for i in range(LEAST_PLACES)
+]
 #: The user was at p0 twice, the day before and the one before that, six hours from now.
 VISITS = [("u", "p0", "visit", d * DAY_S + 21_600.0) for d in (1.0, 2.0)]
 #: What holds of p0, in the order of the rules, with nobody asked what it weighs.
