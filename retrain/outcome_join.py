@@ -6,6 +6,9 @@ the user's newest answer before them that showed the place. Here it is kept even
 names a settled answer is nobody's here, for it is no longer known; and a rating is not told from
 one that repeats a visit of weeks ago.)
 
+The pages of an answer, and answers of one batch, may share a name. Each is an answer of its own
+here as it is there, and what names them is that of the newest of them that showed its place.
+
 Impressions and interactions come from two topics, neither in order, and one may be read hours
 ahead of the other. So an outcome waits until both have passed it by `HOLD_S` of event time, or one
 has and there is nothing left to read; an answer is settled once its window has passed by as much.
@@ -13,7 +16,7 @@ What comes later than that is counted as late, and changes nothing.
 """
 
 import heapq
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal
@@ -138,7 +141,8 @@ class OutcomeJoin:
         self._windows = windows
         self._most = most
         self._hold_s = hold_s
-        self._by_name: dict[str, Waiting] = {}
+        #: How many answers wait under each name, and which of each user.
+        self._names: Counter[str] = Counter()
         self._by_user: dict[str, list[Waiting]] = {}
         self._clicks: list[tuple[float, int, Waiting]] = []
         self._visits: list[tuple[float, int, Waiting]] = []
@@ -152,21 +156,29 @@ class OutcomeJoin:
         self.cut_short = 0
 
     def __len__(self) -> int:
-        return len(self._by_name)
+        return len(self._visits)
 
     def shown(self, answers: Iterable[Impression]) -> None:
-        """Take in served answers; one that came before is passed over."""
+        """Take in served answers; the very one that came before is passed over."""
         for impression in answers:
-            if impression.request_id in self._by_name or not impression.places:
-                continue
             answer = Waiting.of(impression)
-            self._by_name[answer.request_id] = answer
+            if not answer.places or self._waits(answer):
+                continue
+            self._names[answer.request_id] += 1
             self._by_user.setdefault(answer.user_id, []).append(answer)
             self._count += 1
             entry = (answer.time_s, self._count, answer)
             heapq.heappush(self._clicks, entry)
             heapq.heappush(self._visits, entry)
             self._shown_s = max(self._shown_s, answer.time_s)
+
+    def _waits(self, answer: Waiting) -> bool:
+        """Whether it came before; another page of its name is of another time or other places."""
+        return answer.request_id in self._names and any(
+            (other.request_id, other.time_s) == (answer.request_id, answer.time_s)
+            and other.places == answer.places
+            for other in self._by_user.get(answer.user_id, ())
+        )
 
     def happened(self, outcomes: Iterable[Outcome]) -> None:
         """Take in outcomes."""
@@ -230,21 +242,23 @@ class OutcomeJoin:
 
     def _answer_of(self, outcome: Outcome) -> "Waiting | Literal['unprompted', 'unknown']":
         """The answer that it came of, by name, else by user, place and time."""
-        if outcome.request_id is not None:
-            named = self._by_name.get(outcome.request_id)
-            if named is None:
-                return "unknown"
-            if named.user_id == outcome.user_id and outcome.place_id in named.places:
-                return named if named.time_s <= outcome.time_s else "unprompted"
+        name = outcome.request_id
+        if name is not None and name not in self._names:
+            return "unknown"
+        mine = self._by_user.get(outcome.user_id, ())
+        shown = [answer for answer in mine if outcome.place_id in answer.places]
+        named = [answer for answer in shown if answer.request_id == name]
         newest: Waiting | None = None
-        for answer in self._by_user.get(outcome.user_id, ()):
-            before = answer.time_s <= outcome.time_s and outcome.place_id in answer.places
+        for answer in named or shown:
+            before = answer.time_s <= outcome.time_s
             if before and (newest is None or answer.time_s >= newest.time_s):
                 newest = answer
         return "unprompted" if newest is None else newest
 
     def _forget(self, answer: Waiting) -> None:
-        del self._by_name[answer.request_id]
+        self._names[answer.request_id] -= 1
+        if not self._names[answer.request_id]:
+            del self._names[answer.request_id]
         others = self._by_user[answer.user_id]
         others[:] = [other for other in others if other is not answer]
         if not others:

@@ -1,5 +1,7 @@
 """Outcomes join answers as they stream by: the rule of training, late ones, bounds of memory."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from contracts.events import Impression
@@ -22,21 +24,28 @@ def all_settled(joining: OutcomeJoin) -> dict[str, Waiting]:
 
 
 def test_the_stream_credits_what_training_credits() -> None:
-    """Random answers and outcomes, named and not, arriving out of order: flag by flag the same."""
+    """Random answers and outcomes, named and not, arriving out of order: flag by flag the same.
+
+    Three answers of ten are a further page of the one before, under its name.
+    """
     rng = np.random.default_rng(1)
     times_s = np.sort(rng.uniform(0, 24 * HOUR_S, 300))
-    answers = [
-        (f"u{rng.integers(12)}", float(t), rng.choice(list("abcdefgh"), 4, replace=False).tolist())
-        for t in times_s
-    ]
+    answers: list[tuple[str, float, list[str]]] = []
+    called: list[str] = []
+    for i, t in enumerate(times_s.tolist()):
+        is_page = i > 0 and rng.random() < 0.3
+        user = answers[-1][0] if is_page else f"u{rng.integers(12)}"
+        called.append(called[-1] if is_page else f"r{i}")
+        answers.append((user, t, rng.choice(list("abcdefgh"), 4, replace=False).tolist()))
     rows, names = [], {}
     for i, t in enumerate(np.sort(rng.uniform(0, 26 * HOUR_S, 1_500))):
         kind = str(rng.choice(["click", "visit"]))
         rows.append((f"u{rng.integers(12)}", str(rng.choice(list("abcdefgh"))), kind, float(t)))
         lately = np.flatnonzero((times_s > t - WINDOWS.visit_s) & (times_s < t))
         if len(lately) and rng.random() < 0.4:
-            names[i] = f"r{rng.choice(lately)}" if rng.random() < 0.9 else "nobody's"
-    log, shown = naming(log_of(rows), names), shown_of(answers)
+            names[i] = called[rng.choice(lately)] if rng.random() < 0.9 else "nobody's"
+    log = naming(log_of(rows), names)
+    shown = replace(shown_of(answers), request_id=np.array(called, object))
     found = join(log, shown, WINDOWS)
     expected = np.zeros((len(answers), 4, 2), bool)
     is_click = log.kind[found.event] == CLICK
@@ -44,8 +53,8 @@ def test_the_stream_credits_what_training_credits() -> None:
 
     joining = OutcomeJoin(WINDOWS, most=10_000)
     coming: list[tuple[float, Impression | Outcome]] = [
-        (t + rng.uniform(0, HOLD_S / 2), served(f"r{i}", user, t, places))
-        for i, (user, t, places) in enumerate(answers)
+        (t + rng.uniform(0, HOLD_S / 2), served(name, user, t, places))
+        for name, (user, t, places) in zip(called, answers, strict=True)
     ]
     coming += [
         (t + rng.uniform(0, HOLD_S / 2), done(u, p, k, t, request_id=names.get(i)))  # type: ignore[arg-type]
@@ -58,11 +67,11 @@ def test_the_stream_credits_what_training_credits() -> None:
         else:
             joining.happened([event])
         settled += joining.advance().settled
-    settled += all_settled(joining).values()
+    joining.happened([END])
+    settled += joining.advance().settled
     assert len(settled) == len(answers)
-    flags = np.zeros_like(expected)
-    for answer in settled:
-        flags[int(answer.request_id[1:])] = np.stack([answer.chosen, answer.clicked], axis=1)
+    settled.sort(key=lambda answer: answer.time_s)
+    flags = np.stack([np.stack([answer.chosen, answer.clicked], axis=1) for answer in settled])
     assert expected.sum() > 100
     assert (flags == expected).all()
 
@@ -173,6 +182,54 @@ def test_an_answer_that_comes_twice_counts_once() -> None:
     joining = OutcomeJoin(WINDOWS, most=10)
     joining.shown([served("r", "u", 0, "ab")] * 2)
     assert list(all_settled(joining)) == ["r"]
+
+
+def test_pages_that_share_a_name_are_answers_each() -> None:
+    """What names them goes to the newest that showed the place, and each tells its own fate."""
+    joining = OutcomeJoin(WINDOWS, most=10)
+    joining.shown([served("r", "u", 0, "ab"), served("r", "u", 5, "cd"), served("r", "u", 9, "ca")])
+    joining.shown([served("r", "v", 9, "ca")])  # nor need names differ between users
+    joining.happened(
+        [
+            done("u", "b", "visit", 20, request_id="r"),
+            done("u", "c", "visit", 7, request_id="r"),
+            done("u", "a", "click", 30, request_id="r"),
+            done("u", "z", "visit", 40, request_id="r"),
+        ]
+    )
+    joining.happened([END])
+    joined = joining.advance()
+    assert joined.fates == {"joined": 3, "unprompted": 1}
+    assert [answer.chosen.tolist() for answer in joined.settled] == [
+        [False, True],
+        [True, False],
+        [False, False],
+        [False, False],
+    ]
+    assert [answer.clicked.any() for answer in joined.settled] == [False, False, True, False]
+    assert len(joining) == 0
+
+
+def test_two_questions_of_one_batch_may_share_a_name() -> None:
+    """Answered at the same moment, with other places; the same sent again counts once."""
+    joining = OutcomeJoin(WINDOWS, most=10)
+    batch = [served("r", "u", 0, "ab"), served("r", "u", 0, "cd")]
+    joining.shown(batch + batch)
+    joining.happened([done("u", "d", "visit", 20), END])
+    joined = joining.advance()
+    assert [answer.chosen.tolist() for answer in joined.settled] == [[False, False], [False, True]]
+
+
+def test_pages_that_wait_are_bounded_as_answers_are() -> None:
+    """However many share a name, which is known as long as one of them waits."""
+    joining = OutcomeJoin(WINDOWS, most=2)
+    joining.shown([served("r", "u", i, [f"p{i}"]) for i in range(5)])
+    assert (len(joining.advance().settled), len(joining), joining.cut_short) == (3, 2, 3)
+    named = done("u", "p4", "visit", 20, request_id="r")
+    joining.happened([named, replace(named, place_id="p0"), END])
+    assert joining.advance().fates == {"joined": 1, "unprompted": 1}
+    joining.happened([replace(named, time_s=END.time_s), replace(END, time_s=END.time_s + HOLD_S)])
+    assert joining.advance().fates["unknown"] == 1
 
 
 def test_looks_are_noted_and_meet_no_fate() -> None:
