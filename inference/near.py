@@ -78,13 +78,14 @@ class NearStage:
         self._widest_m = min(query.radius_m or settings.max_radius_m, farthest_m)
         self._start_m = min(query.radius_m or settings.radius_m, self._widest_m)
         self._shown = np.array(query.page.shown if query.page else (), np.uint64)
-        # Resting places, and those of the pages before, are taken out after the cut, and must not
-        # leave the answer short.
-        self._most = max(settings.near_places, query.limit + HISTORY) + query.shown
+        # Resting and visited places, and those of the pages before, are taken out after the cut,
+        # and must not leave the answer short.
+        with_past = query.limit + HISTORY
+        self._most = max(settings.near_places, with_past) + query.shown
         self._conditions = conditions(catalogue, query, ask.now_s)
         filtered = bool(self._conditions) or query.only_new or query.only_known
         self._reach = max(FILTERED_PLACES, self._most) if filtered else self._most
-        self._enough = max(settings.candidates, query.limit)
+        self._enough = max(settings.candidates, with_past)
         #: What passes of all places, and what was taken out of those looked up; None: not asked.
         self._rare: tuple[Rows, tuple[tuple[str, int], ...]] | None = None
 

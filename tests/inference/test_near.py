@@ -16,7 +16,7 @@ from inference.query import Query
 from inference.rest import LONG_REST_S, REST_S
 from online_features.catalogue import Catalogue
 from online_features.columns import EventColumns
-from online_features.definitions import USER
+from online_features.definitions import USER, VISITS_KEPT
 from online_features.history import HISTORY
 from online_features.request import ARRIVAL_SPEED_M_S
 from tests.inference.fakes import LAT, LNG, NOON_S, catalogue_of, events, place
@@ -291,6 +291,24 @@ def test_what_is_rare_is_found_beyond_the_nearest(
     assert ids == expected
     assert nearby.radius_m == wanted.get("radius_m", 10_000)
     assert nearby.passed_over > 100
+
+
+def test_visited_places_leave_a_dense_search_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many of a kind among the nearest as candidates are wanted, most of them visited, and a
+    long answer: those not visited beyond them are found."""
+    monkeypatch.setattr("inference.near.FILTERED_PLACES", 300)
+    kept, wanted = SETTINGS.candidates, 100
+    seen = min(VISITS_KEPT, kept - wanted // 2)  # leaves less than is wanted
+    museums = line(*np.linspace(1, 200, kept).tolist(), category="Museum")
+    bars = [place(f"bar{i}", 300.0, category="Bar") for i in range(300)]
+    beyond = [place(f"far{i}", 900.0, category="Museum") for i in range(wanted)]
+    catalogue = catalogue_of(*museums, *bars, *beyond)
+    visits = events(*(("u", f"p{i}", "visit", 86_400.0 + i) for i in range(seen)))
+    asked: dict[str, Any] = {"categories": ("Museum",), "limit": wanted}
+    ids, _ = look(catalogue, visits, **asked, only_new=True)
+    assert len(ids) == kept - seen + wanted
+    just = events(*(("u", f"p{i}", "visit", 60.0 + i) for i in range(seen)))
+    assert look(catalogue, just, **asked)[0] == ids
 
 
 def test_who_is_open_is_found_behind_many_that_are_closed(dense: Catalogue) -> None:
