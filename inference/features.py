@@ -85,10 +85,14 @@ class FeatureStage:
             person.states, person.history, [ask.now_s], [query.lat], [query.lng], self._catalogue
         )
 
-    async def look(self, ask: Ask, chosen: Chosen, sides: Sides) -> Seen:
-        """The chosen places as of now, beside what the user brings."""
+    async def look(self, ask: Ask, chosen: Chosen, sides: Sides, nearest: int) -> Seen:
+        """The chosen places as of now, beside what the user brings.
+
+        `nearest` is the row of the nearest place within reach, chosen or not: its weather counts
+        where the request names no region.
+        """
         place_ids = self._catalogue.place_ids(chosen.rows)
-        region = ask.query.region or self._region_of_nearest(chosen)
+        region = ask.query.region or self._region_of(nearest)
         explores = bool(slots_of(ask.query))
         places: PlaceValues
         try:
@@ -121,6 +125,6 @@ class FeatureStage:
     async def _context(self, region: str) -> ContextState | None:
         return await self._store.context(region) if region else None
 
-    def _region_of_nearest(self, chosen: Chosen) -> str:
-        code = int(self._catalogue.region[chosen.rows[chosen.distance_m.argmin()]])
+    def _region_of(self, row: int) -> str:
+        code = int(self._catalogue.region[row])
         return self._catalogue.regions[code] if code >= 0 else ""

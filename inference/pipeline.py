@@ -117,7 +117,7 @@ class Pipeline:
         with stage("candidates"):
             chosen, side = await self._chosen(ask, nearby, person)
         with stage("features"):
-            seen = await self._features.look(ask, chosen, side)
+            seen = await self._features.look(ask, chosen, side, nearest=int(nearby.rows[0]))
         with stage("ranking"):
             ranked = await self._ranked(ask, chosen, seen)
         with stage("post_processing"):

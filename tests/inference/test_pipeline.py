@@ -156,6 +156,17 @@ def test_the_user_is_read_once_and_places_in_one_go() -> None:
     assert store.asked[-1] == ("context", "uptown")
 
 
+def test_the_weather_is_that_of_the_nearest_though_it_is_not_chosen() -> None:
+    """The user stands beside it, whatever the candidate model makes of it."""
+    store, models = FakeStore(), FakeModels()
+    models.prefer("candidates", "far")
+    places = [place("near", 100, region="uptown"), place("far", 400, region="downtown")]
+    one = SETTINGS.model_copy(update={"candidates": 1})
+    ask(store=store, models=models, places=places, settings=one, query=replace(QUERY, limit=1))
+    assert ("places", "far") in store.asked
+    assert ("context", "uptown") in store.asked
+
+
 def in_region(document: PlaceDocument, region: str) -> PlaceDocument:
     """The same place in a region."""
     return msgspec.structs.replace(document, region=region)
