@@ -160,11 +160,12 @@ class ContextUpdate(Struct, frozen=True):
 class ServedPlace(Struct, frozen=True):
     """One place of an answer as it was served.
 
-    `propensity` is the chance with which this place was shown at its position: 1 where the order
-    left nothing to chance, below it where the service explores. `features` is what the ranker saw,
-    by column: little-endian float32 (base64 in JSON), a fifth of what they take as numbers, which
-    earlier answers have. Read it as `values`. `parts` is what the candidate model told the ranker
-    of it, packed the same; empty where it told nothing, and in earlier answers.
+    `propensity` is the chance with which this place was shown: 1 where the order left nothing to
+    chance; where the service explores, the chance of getting any of the slots that do, not this one
+    alone. `features` is what the ranker saw, by column: little-endian float32
+    (base64 in JSON), a fifth of what they take as numbers, which earlier answers have. Read it as
+    `values`. `parts` is what the candidate model told the ranker of it, packed the same; empty
+    where it told nothing, and in earlier answers.
     """
 
     place_id: str

@@ -258,7 +258,9 @@ class Filters(_message.Message):
     open_now: _builtins.bool
     """Only places known to be open when the user would arrive."""
     min_rating: _builtins.float
-    """Lowest mean rating, 0 to 5; 0: any. A place with no rating passes only 0."""
+    """Lowest rating, 0 to 5, as the place's metadata state it (`rating` of its producer); what users rated
+    by events counts for the order, and not here. 0: any. A place whose metadata state none passes only 0.
+    """
     familiarity: Global___Familiarity.ValueType
     """Whether places that the user has visited may appear."""
     min_price_level: _builtins.int
@@ -318,7 +320,9 @@ class RequestContext(_message.Message):
     search_query: _builtins.str
     """Not used yet, only checked: at most 512 characters. No search: what `Filters` say is wanted."""
     region: _builtins.str
-    """Region whose weather and traffic count; empty: that of the nearest place."""
+    """Region whose weather and traffic count; empty: that of the nearest place that may be in the
+    answer.
+    """
     def __init__(
         self,
         *,
@@ -522,7 +526,9 @@ class RecommendedPlace(_message.Message):
     candidate_score: _builtins.float
     """Score of the candidate stage; absent where no candidate model answered."""
     propensity: _builtins.float
-    """The chance with which this place was shown here: 1, and less where a slot explores."""
+    """The chance with which this place was shown: 1; less where slots explore, as the chance of getting
+    any one of them.
+    """
     @_builtins.property
     def location(self) -> Global___LatLng: ...
     @_builtins.property
