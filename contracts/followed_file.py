@@ -16,8 +16,9 @@ LOOK_EVERY_S = 1.0
 class FollowedFile(Generic[T]):
     """What files hold, read again when they change.
 
-    What cannot be read leaves the last that could in force, and is logged once for each change:
-    a typing error in a list of clients must neither end the service nor open it.
+    To `current`, what cannot be read leaves the last that could in force: a typing error in a list
+    of clients must neither end the service nor open it. It is logged once for each change, but read
+    at every look until it can be: a disk that failed once would keep a revoked token in force.
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class FollowedFile(Generic[T]):
         self._clock = clock
         self._every_s = every_s
         self._seen = self._signature()
+        self._told: tuple[tuple[int, ...], ...] | None = None
         self._held = load()
         self._looked_s = clock()
 
@@ -55,18 +57,33 @@ class FollowedFile(Generic[T]):
             self._look()
         return self._held
 
-    def _look(self) -> None:
+    def newest(self) -> T:
+        """What the files hold now, at the cost of a look at them; nothing stands in for it.
+
+        Raises:
+            OSError, ValueError: what `load` raises.
+        """
         seen = self._signature()
-        if seen == self._seen:
-            return
-        self._seen = seen
-        names = [str(path) for path in self._paths]
-        try:
+        if seen != self._seen:
             self._held = self._load()
+            self._seen = seen  # not before: what failed is tried again
+        return self._held
+
+    def _look(self) -> None:
+        before, names = self._seen, [str(path) for path in self._paths]
+        try:
+            self.newest()
         except (OSError, ValueError) as error:
-            log.error("file_not_read", files=names, cause=str(error), in_force="what was before")
+            failed = self._signature()
+            if failed != self._told:
+                log.error(
+                    "file_not_read", files=names, cause=str(error), in_force="what was before"
+                )
+            self._told = failed
         else:
-            log.info("file_read_again", files=names)
+            self._told = None
+            if self._seen != before:
+                log.info("file_read_again", files=names)
 
     def _signature(self) -> tuple[tuple[int, ...], ...]:
         return tuple(map(_signature, self._paths))

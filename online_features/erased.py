@@ -122,10 +122,13 @@ class Erased:
 
 
 def followed(archive_dir: Path) -> Callable[[], Erased]:
-    """The list as it is at each call; costs a look at the file."""
+    """The list as it is at each call; costs a look at the file.
+
+    A call raises OSError where the list has changed and cannot be read: by an older one, somebody
+    who was erased would be folded again.
+    """
     path = archive_dir / FILE
-    file = FollowedFile([path], lambda: Erased.read(archive_dir), lambda: 0.0, every_s=0.0)
-    return file.current
+    return FollowedFile([path], lambda: Erased.read(archive_dir), lambda: 0.0).newest
 
 
 def erase(archive_dir: Path, user_ids: Sequence[str], erased_s: float) -> Erased:

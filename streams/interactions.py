@@ -1,10 +1,12 @@
 """Interactions: from a poll to user states, re-keyed records, dead letters and archive rows."""
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import structlog
 from faust.types import TP
 
 from contracts.events import BadEvent
@@ -12,7 +14,7 @@ from contracts.settings import Settings
 from online_features.archive_schema import INTERACTIONS
 from online_features.definitions import USER
 from online_features.duplicates import mark_new
-from online_features.erased import followed
+from online_features.erased import Erased, followed
 from online_features.keys import Keys
 from streams.archive import Archive
 from streams.dead_letters import DeadLetters
@@ -20,9 +22,11 @@ from streams.decode import Interactions, Record, decode_interactions
 from streams.emitter import Emitter
 from streams.metrics import EVENT_AGE_SECONDS, EVENTS
 from streams.rekeyed import Rekeyed
-from streams.shards import Shard, Shards, commit_of
+from streams.shards import RETRY_S, Shard, Shards, commit_of
 from streams.taken import Taken, fresh_records, take
 from streams.transport import Poll, PollConsumer
+
+log = structlog.get_logger(__name__)
 
 
 class InteractionSink:
@@ -59,7 +63,7 @@ class InteractionSink:
         taken = take(poll, self._shards, consumer)
         self._archive_replayed(taken)
         batch = decode_interactions(fresh_records(taken), self._partitions)
-        kept = self._not_erased(batch)
+        kept = self._not_erased(batch, await self._who_is_erased())
         writes = await self._fold(kept, [part.shard for part in taken if part.fresh], consumer)
         if writes is None:
             return
@@ -78,9 +82,18 @@ class InteractionSink:
             EVENT_AGE_SECONDS.observe(max(now_s - received_s, 0.0))
         self._store_away(batch, done, {p.shard.tp: p.seen_to for p in taken}, consumer)
 
-    def _not_erased(self, batch: Interactions) -> Interactions:
+    async def _who_is_erased(self) -> Erased:
+        """The list as it is now. Where it cannot be read, this waits: a batch that failed instead
+        would soon be taken for poisonous, and its events put aside one by one."""
+        while True:
+            try:
+                return self._erased()
+            except OSError as error:
+                log.error("list of the erased cannot be read, trying again", cause=str(error))
+                await asyncio.sleep(RETRY_S)
+
+    def _not_erased(self, batch: Interactions, erased: Erased) -> Interactions:
         """Leave out what people did who have been erased: it came late, or comes again."""
-        erased = self._erased()
         if not erased or not len(batch):
             return batch
         earliest_s = np.minimum(batch.time_s, batch.received_s)

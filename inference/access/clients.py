@@ -9,6 +9,7 @@ take 10^57 years. So a fast hash gives nothing away, and costs a request half a 
 import hashlib
 import os
 import secrets
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -113,11 +114,30 @@ def _refuse_twice(path: Path, what: str, values: list[str]) -> None:
 
 
 def write(path: Path, listed: ClientList) -> None:
-    """Replace the file in one step; a new one can be read by its owner only."""
+    """Replace the file in one step; a new one can be read by its owner only.
+
+    Whoever may read the file still may: `serve` is often another user than whoever revokes a token,
+    and goes by the old list where it cannot read the new one.
+    """
     text = msgspec.json.format(msgspec.json.encode(listed), indent=2) + b"\n"
-    mode = path.stat().st_mode & 0o777 if path.exists() else 0o600
+    before = path.stat() if path.exists() else None
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "wb") as file:
+        if before is not None:
+            _let_the_same_read(descriptor, before)
         file.write(text)
     temporary.replace(path)
+
+
+def _let_the_same_read(descriptor: int, before: os.stat_result) -> None:
+    """Owner and group as far as the system allows (root: both), then the mode."""
+    made = os.fstat(descriptor)
+    for change, owner in (
+        (made.st_uid != before.st_uid, (before.st_uid, -1)),
+        (made.st_gid != before.st_gid, (-1, before.st_gid)),
+    ):
+        if change:
+            with suppress(PermissionError):
+                os.fchown(descriptor, *owner)
+    os.fchmod(descriptor, before.st_mode & 0o777)

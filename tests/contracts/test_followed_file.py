@@ -1,5 +1,6 @@
 """Files that are read again when they change."""
 
+import errno
 import os
 from pathlib import Path
 
@@ -79,6 +80,51 @@ def test_what_cannot_be_read_changes_nothing(tmp_path: Path, clock: Clock, damag
         assert file.current() == 2
     assert [line["event"] for line in logs] == ["file_not_read", "file_read_again"]
     assert logs[0]["files"] == [str(path)]
+
+
+class Flaky:
+    """Reads a number from a file, unless the disk fails."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.fails = False
+
+    def __call__(self) -> int:
+        if self.fails:
+            raise OSError(errno.EMFILE, "Too many open files")
+        return int(self.path.read_text())
+
+
+def test_a_disk_that_failed_once_is_asked_again(tmp_path: Path, clock: Clock) -> None:
+    """Else a token that was taken back would stay good until the next change; said once."""
+    path = tmp_path / "n"
+    path.write_text("1")
+    load = Flaky(path)
+    file = FollowedFile([path], load, clock, every_s=1.0)
+    replace(path, "2")
+    read = []
+    with structlog.testing.capture_logs() as logs:
+        for second, load.fails in ((1.0, True), (2.0, True), (3.0, False), (4.0, True)):
+            clock.now_s = second
+            read.append(file.current())
+    assert read == [1, 1, 2, 2]
+    assert [line["event"] for line in logs] == ["file_not_read", "file_read_again"]
+
+
+def test_who_must_not_go_by_an_older_one_is_told(tmp_path: Path, clock: Clock) -> None:
+    """Each time, until it can be read."""
+    path = tmp_path / "n"
+    path.write_text("1")
+    load = Flaky(path)
+    file = FollowedFile([path], load, clock)
+    assert file.newest() == 1
+    replace(path, "2")
+    load.fails = True
+    for _ in range(2):
+        with pytest.raises(OSError, match="Too many open files"):
+            file.newest()
+    load.fails = False
+    assert file.newest() == 2
 
 
 def test_at_the_start_it_must_be_readable(tmp_path: Path, clock: Clock) -> None:

@@ -115,6 +115,19 @@ def test_who_follows_the_list_sees_it_at_once(tmp_path: Path) -> None:
     assert gone(current(), ("ann", 1.0)) == [True]
 
 
+def test_who_follows_the_list_does_not_go_by_an_older_one(tmp_path: Path) -> None:
+    """Somebody is on it whom only the new one names; so nobody goes on until it can be read."""
+    current = followed(tmp_path)
+    erase(tmp_path, ["ann"], 100.0)
+    whole = (tmp_path / FILE).read_bytes()
+    (tmp_path / FILE).write_bytes(whole[:-9])
+    for _ in range(2):
+        with pytest.raises(DamagedList):
+            current()
+    (tmp_path / FILE).write_bytes(whole)
+    assert current().has("ann", 1.0)
+
+
 def rows(*events: tuple[str, float]) -> pa.Table:
     """Interactions of (user, moment), each with something in every column."""
     n = len(events)

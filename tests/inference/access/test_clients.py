@@ -1,12 +1,13 @@
 """The file of clients: what is good in it, and what is refused with a reason."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from inference.access.clients import BadClients, read
+from inference.access.clients import BadClients, ClientList, read, write
 
 HASH = "ab" * 32
 
@@ -73,3 +74,20 @@ def test_what_is_no_such_file_is_said_to_be_none(tmp_path: Path, text: str) -> N
     path.write_text(text)
     with pytest.raises(BadClients):
         read(path)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+def test_who_may_read_the_file_still_may(tmp_path: Path) -> None:
+    """Root takes a token back from a file that is the service's alone, under whatever umask."""
+    path = listing(tmp_path / "c.json")
+    service, group = 12_345, 23_456
+    for mode in (0o600, 0o640):
+        os.chown(path, service, group)
+        path.chmod(mode)
+        before = os.umask(0o077)
+        try:
+            write(path, ClientList())
+        finally:
+            os.umask(before)
+        now = path.stat()
+        assert (now.st_uid, now.st_gid, now.st_mode & 0o777) == (service, group, mode)

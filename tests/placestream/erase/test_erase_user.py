@@ -22,6 +22,7 @@ from contracts.settings import Settings
 from contracts.topics import Topics
 from online_features.archive import read_interactions, read_positions
 from online_features.definitions import USER
+from online_features.erased import FILE, erase
 from online_features.history import history
 from online_features.keys import Keys
 from online_features.replay import fold_all
@@ -31,9 +32,18 @@ from placestream.cli import app
 from placestream.rebuild.plan import make_plan
 from placestream.stack.environment import environment
 from placestream.stack.ports import LOCALHOST, free_port
+from streams.careful import WHOLE_ATTEMPTS
 from tests.placestream.erase.test_in_models import exported
 from tests.placestream.erase.test_in_tables import daily, part, rows
-from tests.streams.stream import good_interactions, interaction, offsets, send, worker
+from tests.streams.stream import (
+    assert_equals_recompute,
+    good_interactions,
+    interaction,
+    offsets,
+    read_topic,
+    send,
+    worker,
+)
 
 #: Ids as `interaction` makes them: odd ones are integers, even ones texts.
 PERSON, OTHERS = "7", ("user-8", "9")
@@ -168,6 +178,33 @@ def test_who_comes_back_is_a_new_person(
     again: Any = redis_client.get(key)
     assert again == stored
     until(lambda: len(read_interactions(settings.archive_dir)) == 3)
+
+
+def test_while_the_list_cannot_be_read_the_worker_waits(
+    settings: Settings, topics: Topics, redis_client: redis.Redis, tmp_path: Path
+) -> None:
+    """It folds nothing by an older list, takes no event for a poisonous one, and then goes on."""
+    settings = settings.model_copy(update={"archive_flush_s": 0.3})
+    rng, topic = np.random.default_rng(5), topics.interactions.name
+    some = [happened(n, rng, time.time()) for n in range(400)]
+    listed = settings.archive_dir / FILE
+    log = tmp_path / "run" / "stream.log"
+    with worker(settings, tmp_path / "run"):
+        send(settings, topic, some[:100])
+        until(lambda: offsets(redis_client, settings, "i") >= 100)
+        erase(settings.archive_dir, ["nobody"], time.time())
+        whole = listed.read_bytes()
+        listed.write_bytes(whole[:-9])
+        send(settings, topic, some[100:])
+        # Longer than a batch may fail as a whole.
+        waited = b"list of the erased cannot be read"
+        until(lambda: log.read_bytes().count(waited) > 3 * (WHOLE_ATTEMPTS + 1))
+        assert offsets(redis_client, settings, "i") == 100
+        listed.write_bytes(whole)
+        until(lambda: offsets(redis_client, settings, "i") >= len(some))
+        until(lambda: read_positions(settings.archive_dir).num_rows >= len(some))
+    assert read_topic(settings, topics.dlq(topics.interactions).name) == []
+    assert_equals_recompute(redis_client, settings)
 
 
 def test_the_proof_says_what_was_done_and_what_remains(
