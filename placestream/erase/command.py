@@ -27,7 +27,9 @@ def erase_user(
     What they did until now is gone, and stays gone: events that are still in Kafka, or come late,
     are not folded, archived or trained on. What they do from now on counts as a new person's.
     Workers, services and the trainer may go on meanwhile. The proof says what was found and
-    removed, what a second look found, and what remains where and until when.
+    removed, what a second look found, and what remains where and until when. Where something fails
+    in the middle, it says what was done till then, the exit code is 1, and running it again goes
+    on.
 
     Needs Redis, and to write the archive and what `backfill` has made of it (so run it where
     `stream` runs, with PLACESTREAM_BACKFILL_DIR of the backfill, while no backfill runs).
@@ -42,12 +44,12 @@ def erase_user(
     from placestream.erase.run import run
 
     proof = run_task(lambda: run(settings, users, time.time))
-    if proof_file is not None:
-        proof_file.write_text(proof_json(proof) + "\n")
     if as_json:
         typer.echo(proof_json(proof))
     else:
         Console().print(as_table(proof))
+    if proof_file is not None:  # after it was shown: a file that cannot be written loses nothing
+        run_task(lambda: proof_file.write_text(proof_json(proof) + "\n"))
     if not proof.is_clean:
         raise typer.Exit(EXIT_FAILED)
 

@@ -9,9 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from online_features.erased import nobody_writes
-from placestream.erase.in_files import WHOSE, People, RemovedFromFiles, Rewritten, read, rewrite
+from placestream.erase.in_files import WHOSE, People, RemovedFromFiles, read, rewrite
 
 _TIMES = ("time_s", "received_s")
+#: Of crashed writers: see `streams.archive.write_whole`.
+_LEFTOVERS = ".*.tmp"
 
 
 class InArchive:
@@ -19,12 +21,16 @@ class InArchive:
 
     Every stream counts whose files say whose each row is: in a column `user_id` (ids), or `user`
     (their 64-bit hashes).
+
+    Attributes:
+        removed: what the last `remove` did, also of one that broke off.
     """
 
     def __init__(self, archive_dir: Path, user_ids: Sequence[str], erased_s: float) -> None:
         self._root = archive_dir
         self._people = People.of(user_ids)
         self._erased_s = erased_s
+        self.removed = RemovedFromFiles()
 
     def remove(self) -> RemovedFromFiles:
         """Rewrite every file that holds rows of theirs from before they were erased.
@@ -32,16 +38,14 @@ class InArchive:
         Safe beside workers: a folder's merge lock is held, files appear whole and new ones first.
         Broken off, it is done by running it again.
         """
-        looked_at: dict[str, int] = {}
-        rewritten: list[Rewritten] = []
-        leftovers = 0
+        self.removed = RemovedFromFiles()
         for stream, folder in self._folders():
             with merge_lock(folder):
-                leftovers += self._remove_leftovers(folder)
-                files = sorted(folder.glob("*.parquet"))
-                looked_at[stream] = looked_at.get(stream, 0) + len(files)
-                rewritten += filter(None, [self._rewrite(stream, file) for file in files])
-        return RemovedFromFiles(looked_at, tuple(rewritten), leftovers)
+                self.removed.leftovers_removed += self._remove_leftovers(folder)
+                for file in sorted(folder.glob("*.parquet")):
+                    self.removed.looked_at(stream)
+                    self._rewrite(stream, file)
+        return self.removed
 
     def left(self) -> tuple[int, int]:
         """(Rows of theirs from before they were erased, rows of theirs from after)."""
@@ -59,13 +63,14 @@ class InArchive:
     def _folders(self) -> Iterator[tuple[str, Path]]:
         """Stream and folder of everything that holds files."""
         if self._root.is_dir():
-            for folder in sorted({file.parent for file in self._root.rglob("*.parquet")}):
-                yield folder.relative_to(self._root).parts[0], folder
+            held = (*self._root.rglob("*.parquet"), *self._root.rglob(_LEFTOVERS))
+            for folder in sorted({file.parent for file in held}):
+                yield folder.relative_to(self._root).as_posix().partition("/")[0], folder
 
     def _remove_leftovers(self, folder: Path) -> int:
         """With the merge lock held and nobody writing, a temporary file is nobody's."""
         with nobody_writes(self._root):
-            leftovers = list(folder.glob(".*.tmp"))
+            leftovers = list(folder.glob(_LEFTOVERS))
             for file in leftovers:
                 file.unlink()
         return len(leftovers)
@@ -77,9 +82,10 @@ class InArchive:
         times = [table[name].to_numpy() for name in _TIMES if name in table.column_names]
         return theirs, theirs & (np.min(times, axis=0) <= self._erased_s) if times else theirs
 
-    def _rewrite(self, stream: str, file: Path) -> Rewritten | None:
+    def _rewrite(self, stream: str, file: Path) -> None:
         _, gone = self._rows(file)
-        return rewrite(self._root, stream, file, gone) if gone.any() else None
+        if gone.any():
+            self.removed.rewritten.append(rewrite(self._root, stream, file, gone))
 
 
 @contextmanager

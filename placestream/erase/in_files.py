@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
@@ -41,9 +41,9 @@ class Rewritten:
     sha256_after: str
 
 
-@dataclass(frozen=True)
+@dataclass
 class RemovedFromFiles:
-    """What was done.
+    """What was done; grows as it is, so that it is known where something breaks off.
 
     Attributes:
         files_looked_at: by stream.
@@ -51,9 +51,13 @@ class RemovedFromFiles:
         leftovers_removed: half-written files of crashed writers, which no reader sees.
     """
 
-    files_looked_at: dict[str, int]
-    rewritten: tuple[Rewritten, ...]
-    leftovers_removed: int
+    files_looked_at: dict[str, int] = field(default_factory=dict)
+    rewritten: list[Rewritten] = field(default_factory=list)
+    leftovers_removed: int = 0
+
+    def looked_at(self, stream: str) -> None:
+        """One file more."""
+        self.files_looked_at[stream] = self.files_looked_at.get(stream, 0) + 1
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,11 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import redis
 
-from contracts.ids import partition_of
 from online_features.definitions import USER
 from online_features.feature_set import BadState
 from online_features.history import history
@@ -32,27 +31,32 @@ return removed
 """
 
 
-@dataclass(frozen=True)
+@dataclass
 class RemovedFromRedis:
-    """What was done.
+    """What was done; grows as it is, so that it is known where something breaks off.
 
     Attributes:
         found: states, by version of the definitions.
-        removed: states that were there and are not any more.
+        removed: states that were there and are not any more; one that came after the search too.
         shards_fenced: shards whose workers began a batch anew.
     """
 
-    found: dict[str, int]
-    removed: int
-    shards_fenced: int
+    found: dict[str, int] = field(default_factory=dict)
+    removed: int = 0
+    shards_fenced: int = 0
 
 
 class InRedis:
-    """Raises `redis.RedisError` when Redis is away."""
+    """Raises `redis.RedisError` when Redis is away.
+
+    Attributes:
+        removed: what the last `remove` did, also of one that broke off.
+    """
 
     def __init__(self, client: redis.Redis, keys: Keys) -> None:
         self._redis = client
         self._keys = keys
+        self.removed = RemovedFromRedis()
 
     def find(self, user_ids: Sequence[str]) -> list[str]:
         """All keys of some people; each person costs a walk over all of Redis's keys."""
@@ -67,25 +71,27 @@ class InRedis:
     def remove(self, user_ids: Sequence[str]) -> RemovedFromRedis:
         """Remove people, each shard in one step."""
         found = self.find(user_ids)
+        self.removed = RemovedFromRedis(self._by_version(found))
+        # Their own keys also where nothing was found: a worker may have written meanwhile.
+        own = {self._keys.entity(kind, user_id) for user_id in user_ids for kind in USER_KINDS}
         by_shard: dict[str, list[str]] = defaultdict(list)
-        for user_id in user_ids:  # also where there is nothing: it may be on its way
-            for kind in USER_KINDS:
-                by_shard[self._keys.shard(kind, partition_of(user_id, self._keys.partitions))] = []
-        for key in found:
+        for key in sorted(own.union(found)):
             by_shard[self._keys.shard_of(key)].append(key)
-        removed: list[Any] = [
-            self._redis.eval(_REMOVE, 1 + len(keys), shard, *keys, REBUILT)
-            for shard, keys in by_shard.items()
-        ]
+        for shard, keys in by_shard.items():
+            removed: Any = self._redis.eval(_REMOVE, 1 + len(keys), shard, *keys, REBUILT)
+            self.removed.removed += removed
+            self.removed.shards_fenced += bool(self._redis.exists(shard))
+        return self.removed
+
+    def _by_version(self, keys: Sequence[str]) -> dict[str, int]:
         versions: dict[str, int] = defaultdict(int)
-        for key in found:
+        for key in keys:
             parsed = self._keys.version_of(key)
             versions[parsed[1] if parsed else "unknown"] += 1
-        fenced = sum(bool(self._redis.exists(shard)) for shard in by_shard)
-        return RemovedFromRedis(dict(versions), sum(removed), fenced)
+        return dict(versions)
 
     def left(self, user_ids: Sequence[str], erased_s: float) -> tuple[int, int]:
-        """(States that hold anything from before, states made of later events alone)."""
+        """(States that hold anything from before or could, states made of later events alone)."""
         states: list[Any] = [self._redis.get(key) for key in self.find(user_ids)]
         later = [self._is_later(state, erased_s) for state in states if state is not None]
         return later.count(False), later.count(True)
@@ -95,5 +101,8 @@ class InRedis:
             states, _ = USER.unpack([state])
         except BadState:
             return False
+        for ring in ("last_visits", "last_looks"):
+            if states[ring]["place"].all():
+                return False  # it may have pushed out what was before; nothing else would tell
         times = history(states).time_s
         return bool((times[times > 0] > erased_s).all())

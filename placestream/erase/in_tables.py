@@ -8,40 +8,46 @@ before. What they do later comes back with the next backfill.
 
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 from placestream.backfill.one_writer import writer
-from placestream.erase.in_files import WHOSE, People, RemovedFromFiles, Rewritten, read, rewrite
+from placestream.erase.in_files import WHOSE, People, RemovedFromFiles, read, rewrite
 
 #: What Spark leaves of a job that crashed: folders of files that no reader sees.
 _STAGING = ("_temporary", ".spark-staging-*")
 
 
 class InTables:
-    """Some people in the tables of a folder."""
+    """Some people in the tables of a folder.
+
+    Attributes:
+        removed: what the last `remove` did, also of one that broke off.
+    """
 
     def __init__(self, backfill_dir: Path, user_ids: Sequence[str]) -> None:
         self._root = backfill_dir
         self._people = People.of(user_ids)
+        self.removed = RemovedFromFiles()
 
-    def remove(self) -> RemovedFromFiles:
-        """Rewrite every file that holds rows of theirs. Broken off, run it again.
+    def alone(self) -> AbstractContextManager[None]:
+        """Inside, no backfill writes the tables.
 
         Raises:
             BeingWritten: by a backfill, which may not know yet that they were erased.
         """
-        looked_at: dict[str, int] = {}
-        rewritten: list[Rewritten] = []
-        with writer(self._root) if self._root.is_dir() else nullcontext():
-            leftovers = self._remove_leftovers()
-            for table, file in self._files():
-                looked_at[table] = looked_at.get(table, 0) + 1
-                gone = self._people.rows(read(file, WHOSE))
-                if gone.any():
-                    rewritten.append(rewrite(self._root, table, file, gone))
-                    _checksum_of_spark(file).unlink(missing_ok=True)
-        return RemovedFromFiles(looked_at, tuple(rewritten), leftovers)
+        return writer(self._root) if self._root.is_dir() else nullcontext()
+
+    def remove(self) -> RemovedFromFiles:
+        """Rewrite every file that holds rows of theirs, `alone`. Broken off, run it again."""
+        self.removed = RemovedFromFiles(leftovers_removed=self._remove_leftovers())
+        for table, file in self._files():
+            self.removed.looked_at(table)
+            gone = self._people.rows(read(file, WHOSE))
+            if gone.any():
+                self.removed.rewritten.append(rewrite(self._root, table, file, gone))
+                _checksum_of_spark(file).unlink(missing_ok=True)
+        return self.removed
 
     def left(self) -> int:
         """Rows of theirs."""

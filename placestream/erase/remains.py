@@ -1,26 +1,23 @@
 """Where something of an erased person remains, why, and until when."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from contracts.settings import Settings
 from contracts.topics import Topic
+from placestream.dlq.letters import TopicName
+from placestream.erase.in_letters import Letters
 from placestream.erase.in_models import InModels
 
 #: Kafka deletes whole segments; one is closed after a week (`segment.ms`), or at a gigabyte.
 SEGMENT = timedelta(days=7)
 
 
-@dataclass(frozen=True)
-class Letters:
-    """Dead letters that name them, by their ids; or why nobody looked."""
-
-    ids: tuple[str, ...] = ()
-    not_looked: str = ""
-
-
 def remains(
-    settings: Settings, erased_at: datetime, letters: Letters, models: InModels
+    settings: Settings,
+    erased_at: datetime,
+    letters: Mapping[TopicName, Letters],
+    models: InModels,
 ) -> tuple[tuple[str, str], ...]:
     """(Where, what stays there and until when)."""
     topics = settings.topics
@@ -40,7 +37,7 @@ def remains(
             topics.impressions.name,
             f"answers that they were given, until {_until(topics.impressions, erased_at)}",
         ),
-        (topics.dlq(events).name, _letters(letters)),
+        *((topics.dlq(topic.of(topics)).name, _letters(its)) for topic, its in letters.items()),
         (
             "Redis, places",
             "counts, hours, age groups and dwell times, which cannot be taken apart; and of each "
@@ -81,11 +78,18 @@ def _until(topic: Topic, erased_at: datetime) -> str:
 def _letters(letters: Letters) -> str:
     if letters.not_looked:
         return f"not looked at ({letters.not_looked})"
+    searched = (
+        f" ({letters.unread} letters, of which nobody can read whose they are, were searched for "
+        "the bytes of the ids)"
+        if letters.unread
+        else ""
+    )
     if not letters.ids:
-        return "no letter names them"
+        return f"no letter names them{searched}"
     return (
-        f"{len(letters.ids)} letters name them, the last one is {letters.ids[-1]}. Kafka cannot "
-        "delete single messages: `kafka-delete-records.sh` deletes all up to one"
+        f"kept for ever: {len(letters.ids)} letters name them{searched}, the last one is "
+        f"{letters.ids[-1]}. Kafka cannot delete single messages: `kafka-delete-records.sh` "
+        "deletes all up to one"
     )
 
 

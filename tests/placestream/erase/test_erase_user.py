@@ -230,7 +230,8 @@ def test_the_proof_says_what_was_done_and_what_remains(
     assert settings.backfill_dir / rewritten["before"] == file
     assert proof["redis"]["found"] == {Keys.of(settings).version("i"): 1}
     assert "ranker/1 (5 persons)" in proof["remains"]["models"]
-    assert "no letter names them" in proof["remains"][topics.dlq(topics.interactions).name]
+    for topic in (topics.interactions, topics.impressions, topics.by_place):
+        assert "no letter names them" in proof["remains"][topics.dlq(topic).name]
     assert "ann" not in proof["people"]
     again = json.loads(run(settings, "ann", "--yes", "--json").stdout)
     assert again["people"] == proof["people"]
@@ -266,15 +267,51 @@ def test_nobody_is_erased_by_mistake(
 def test_beside_a_backfill_it_is_not_done(
     settings: Settings, redis_client: redis.Redis, run: Run
 ) -> None:
-    """It says so and names the next step; Redis is cleared all the same."""
+    """It says so and names the next step, and removes nothing: what goes is in a proof."""
     key = Keys.of(settings).entity("i", "ann")
     redis_client.set(key, b"a state")
     with writer(settings.backfill_dir):
         result = run(settings, "ann", "--yes")
     assert result.exit_code == 1
     assert "run this again" in result.output
-    assert not redis_client.exists(key)
+    assert redis_client.exists(key)
     assert run(settings, "ann", "--yes").exit_code == 0
+    assert not redis_client.exists(key)
+
+
+def test_what_was_done_is_proved_though_it_broke_off(
+    settings: Settings, redis_client: redis.Redis, tmp_path: Path, run: Run
+) -> None:
+    """The next proof cannot name what is gone already."""
+    redis_client.set(Keys.of(settings).entity("i", "ann"), b"a state")
+    damaged = settings.archive_dir / "interactions" / "day=2025-06-15" / "damaged.parquet"
+    damaged.parent.mkdir(parents=True)
+    damaged.write_bytes(b"PAR1 half")
+    file = tmp_path / "proof.json"
+    result = run(settings, "ann", "--yes", "--proof", str(file))
+    assert result.exit_code == 1
+    said = " ".join(result.stdout.split())
+    assert "1 states removed" in said
+    assert "no whole Parquet file" in said
+    assert "run it again" in said
+    proof = json.loads(file.read_text())
+    assert (proof["redis"]["removed"], proof["is_clean"], proof["left"]) == (1, False, None)
+    assert "damaged.parquet" in proof["failed"]
+    damaged.unlink()
+    again = json.loads(run(settings, "ann", "--yes", "--json").stdout)
+    assert (again["redis"]["removed"], again["is_clean"], again["failed"]) == (0, True, "")
+
+
+def test_a_proof_that_cannot_be_written_was_shown(
+    settings: Settings, redis_client: redis.Redis, tmp_path: Path, run: Run
+) -> None:
+    """Only then is it said that the file is missing."""
+    redis_client.set(Keys.of(settings).entity("i", "ann"), b"a state")
+    nowhere = str(tmp_path / "none" / "proof.json")
+    result = run(settings, "ann", "--yes", "--json", "--proof", nowhere)
+    assert result.exit_code == 1
+    assert nowhere in result.stderr
+    assert json.loads(result.stdout)["redis"]["removed"] == 1
 
 
 def test_without_redis_it_is_not_done(settings: Settings, run: Run) -> None:

@@ -62,7 +62,7 @@ def test_twice_is_as_once(tmp_path: Path) -> None:
     write(tmp_path, INTERACTIONS, rows(("ann", NOON_S), ("bob", NOON_S)))
     InArchive(tmp_path, ["ann"], NOON_S).remove()
     before = sorted(tmp_path.rglob("*.parquet"))
-    assert InArchive(tmp_path, ["ann"], NOON_S).remove().rewritten == ()
+    assert InArchive(tmp_path, ["ann"], NOON_S).remove().rewritten == []
     assert sorted(tmp_path.rglob("*.parquet")) == before
 
 
@@ -110,6 +110,28 @@ def test_half_written_files_of_crashed_writers_go(tmp_path: Path) -> None:
     assert InArchive(tmp_path, ["ann"], NOON_S).remove().leftovers_removed == 1
     assert not list(file.parent.glob(".*.tmp"))
     assert file.exists()
+
+
+def test_a_day_of_which_only_half_a_file_is_there_is_looked_at(tmp_path: Path) -> None:
+    """Its writer crashed over the first one."""
+    day = tmp_path / INTERACTIONS / "day=2025-06-15"
+    day.mkdir(parents=True)
+    (day / ".0123.tmp").write_bytes(b"PAR1 half of ann")
+    assert InArchive(tmp_path, ["ann"], NOON_S).remove().leftovers_removed == 1
+    assert not list(day.glob(".*.tmp"))
+
+
+def test_where_it_breaks_off_what_was_done_is_known(tmp_path: Path) -> None:
+    """A damaged file ends it; what was rewritten before stands in the proof."""
+    write(tmp_path, INTERACTIONS, rows(("ann", NOON_S - DAY_S)), "2025-06-14")
+    day = tmp_path / INTERACTIONS / "day=2025-06-15"
+    day.mkdir()
+    (day / "damaged.parquet").write_bytes(b"PAR1 half")
+    archive = InArchive(tmp_path, ["ann"], NOON_S)
+    with pytest.raises(ValueError, match="no whole Parquet file"):
+        archive.remove()
+    assert [file.rows_removed for file in archive.removed.rewritten] == [1]
+    assert archive.removed.files_looked_at == {INTERACTIONS: 2}
 
 
 def test_an_archive_that_is_not_there_holds_nobody(tmp_path: Path) -> None:

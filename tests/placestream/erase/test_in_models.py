@@ -11,7 +11,7 @@ from typing import Any
 from contracts.settings import Settings
 from models.served_columns import CARD
 from placestream.erase.in_models import GRAPH, InModels
-from placestream.erase.remains import Letters, remains
+from placestream.erase.remains import remains
 
 NOW = datetime(2026, 11, 28, tzinfo=UTC)
 
@@ -28,7 +28,7 @@ def exported(directory: Path, card: dict[str, Any] | str | None) -> None:
 def of_models(models_dir: Path, **more: Any) -> str:
     """The line of the proof."""
     settings = Settings(_env_file=None, models_dir=models_dir, **more)
-    told = dict(remains(settings, NOW, Letters(), InModels.under(models_dir)))
+    told = dict(remains(settings, NOW, {}, InModels.under(models_dir)))
     return told["models"]
 
 

@@ -8,8 +8,8 @@ from redis.asyncio import Redis
 
 from contracts.ids import partition_of
 from contracts.settings import Settings
-from online_features.columns import VISIT, EventColumns
-from online_features.definitions import USER
+from online_features.columns import VIEW, VISIT, EventColumns
+from online_features.definitions import LOOKS_KEPT, USER, VISITS_KEPT
 from online_features.keys import Keys
 from online_features.redis_client import blocking_client_of, client_of
 from online_features.store import FENCED, OWNED, Commit, Store
@@ -45,6 +45,19 @@ async def store(either_redis: Settings, keys: Keys) -> AsyncIterator[Store]:
     client: Redis = client_of(either_redis)
     yield Store(client, keys)
     await client.aclose()
+
+
+def state(*times_s: float, kind: int = VISIT) -> bytes:
+    """Of somebody who did the same at some moments."""
+    log = EventColumns.of(
+        user=[1] * len(times_s),
+        place=[2] * len(times_s),
+        kind=[kind] * len(times_s),
+        time_s=list(times_s),
+    )
+    states = USER.empty(1)
+    USER.fold(states, log.user.astype("i8") * 0, log)
+    return USER.pack(states)[0]
 
 
 @pytest.mark.parametrize("user_id", ["ann", "42", *ODD])
@@ -94,6 +107,23 @@ async def test_a_batch_under_way_cannot_bring_them_back(
     assert taken.status == OWNED
 
 
+def test_a_state_that_comes_after_the_search_goes_too(
+    redis_client: "redis.Redis", keys: Keys, people: InRedis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker wrote it between the walk over all keys and the fence."""
+    ids = [f"user-{number}" for number in range(4 * keys.partitions)]  # several in each shard
+
+    def nothing_yet(user_ids: list[str]) -> list[str]:
+        for user_id in user_ids:
+            redis_client.set(keys.entity("i", user_id), STATE)
+        return []
+
+    with monkeypatch.context() as patched:
+        patched.setattr(people, "find", nothing_yet)
+        assert people.remove(ids).removed == len(ids)
+    assert people.find(ids) == []
+
+
 async def test_a_rebuild_goes_on_after_it(
     either_redis: Settings, redis_client: "redis.Redis", keys: Keys, people: InRedis
 ) -> None:
@@ -121,17 +151,6 @@ def test_the_second_look_tells_old_from_new(
 ) -> None:
     """Somebody who came back has a state; one with anything from before is a failure."""
 
-    def state(*times_s: float) -> bytes:
-        log = EventColumns.of(
-            user=[1] * len(times_s),
-            place=[2] * len(times_s),
-            kind=[VISIT] * len(times_s),
-            time_s=list(times_s),
-        )
-        states = USER.empty(1)
-        USER.fold(states, log.user.astype("i8") * 0, log)
-        return USER.pack(states)[0]
-
     base_s = 1_750_000_000.0
     key = keys.entity("i", "ann")
     assert people.left(["ann"], base_s) == (0, 0)
@@ -140,4 +159,18 @@ def test_the_second_look_tells_old_from_new(
     redis_client.set(key, state(base_s - 1, base_s + 2))
     assert people.left(["ann"], base_s) == (1, 0)
     redis_client.set(key, b"what is this")
+    assert people.left(["ann"], base_s) == (1, 0)
+
+
+@pytest.mark.parametrize(("kind", "listed"), [(VIEW, LOOKS_KEPT), (VISIT, VISITS_KEPT)])
+def test_what_the_second_look_cannot_tell_is_no_success(
+    redis_client: "redis.Redis", keys: Keys, people: InRedis, kind: int, listed: int
+) -> None:
+    """A state lists only the last events: once they fill the list, one from before may be counted
+    that is not listed any more."""
+    base_s, key = 1_750_000_000.0, keys.entity("i", "ann")
+    since = [base_s + 1 + number for number in range(listed)]
+    redis_client.set(key, state(*since[:-1], kind=kind))
+    assert people.left(["ann"], base_s) == (0, 1)
+    redis_client.set(key, state(base_s - 1, *since, kind=kind))
     assert people.left(["ann"], base_s) == (1, 0)
