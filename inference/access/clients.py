@@ -44,7 +44,8 @@ class ClientEntry(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults
         name: shown in logs and metrics.
         rights: see `inference.access.rights`.
         tokens: any of them is good.
-        certificates: common names or subject alternative names that stand for it (mutual TLS).
+        certificates: subject alternative names that stand for it (mutual TLS), or common names of
+            certificates that have no such names.
         requests_per_s: in the long run; None: as many as it likes.
         burst: at once; None: those of one second, at least one.
     """

@@ -1,7 +1,7 @@
 """The interceptor that stands before every method: who calls, may they, and not too often."""
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
 import grpc
@@ -149,12 +149,9 @@ class Guard(grpc.aio.ServerInterceptor):
         """What a call with a certificate and no token is told; None: let it through."""
         try:
             names = _names(context)
-            client = self._clients().by_certificate(names)
-            if client is None:
-                if not names:
-                    raise _token_missing()
-                text = "send a token: neither does your certificate stand for a client here"
-                raise _unauthenticated(CERTIFICATE_UNKNOWN, text)
+            if not names:
+                raise _token_missing()
+            client = _the_one(self._clients().by_certificate(names))
             _check_right(client, method)
             self._charge(client, COSTS[method](request) if method in COSTS else 1)
         except _Refusal as refusal:
@@ -205,6 +202,17 @@ def _token_missing() -> _Refusal:
     return _unauthenticated(TOKEN_MISSING, text)
 
 
+def _the_one(clients: Sequence[Client]) -> Client:
+    """The client of a certificate; of two, nobody can say whose rights the call has."""
+    if not clients:
+        text = "send a token: neither does your certificate stand for a client here"
+        raise _unauthenticated(CERTIFICATE_UNKNOWN, text)
+    if len(clients) > 1:
+        text = "your certificate stands for more than one client here: send a token"
+        raise _unauthenticated(CERTIFICATE_UNKNOWN, text)
+    return clients[0]
+
+
 def _bearer(metadata: Any) -> str | None:
     """The token of `authorization: Bearer TOKEN`; None: none was sent."""
     for name, value in metadata or ():
@@ -215,10 +223,14 @@ def _bearer(metadata: Any) -> str | None:
 
 
 def _names(context: Context) -> list[str]:
-    """Names in the caller's certificate, which gRPC has checked; none without mutual TLS."""
+    """Names in the caller's certificate, which gRPC has checked; none without mutual TLS.
+
+    The common name only where there is no other: it is free text, which authorities need not check
+    as they do alternative names (RFC 6125, 6.4.4; RFC 9525 does without it).
+    """
     shown: Any = context.auth_context()
-    kinds = ("x509_common_name", "x509_subject_alternative_name")
-    return [name.decode(errors="replace") for kind in kinds for name in shown.get(kind, ())]
+    names = shown.get("x509_subject_alternative_name") or shown.get("x509_common_name", ())
+    return [name.decode(errors="replace") for name in names]
 
 
 def _refusing(status: grpc.Status) -> Any:

@@ -70,10 +70,10 @@ class Clients:
             return None
         return known.client, known.expires_s
 
-    def by_certificate(self, names: Iterable[str]) -> Client | None:
-        """The client that one of a certificate's names stands for."""
+    def by_certificate(self, names: Iterable[str]) -> list[Client]:
+        """The clients that a certificate's names stand for, each once."""
         found = (self._by_certificate.get(name) for name in names)
-        return next((client for client in found if client is not None), None)
+        return list({client.name: client for client in found if client is not None}.values())
 
 
 class ClientsFile:

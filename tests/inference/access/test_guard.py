@@ -169,7 +169,7 @@ async def test_reflection_is_for_those_who_debug(serve: Serve) -> None:
 
 
 async def test_a_certificate_stands_for_a_client(serve: Serve, tmp_path: Path) -> None:
-    """By its common name or a subject alternative name; it has that client's rights and rate."""
+    """By a subject alternative name, or its common name; it has that client's rights and rate."""
     authority = Authority()
     certificate, key = authority.issue("serve").write(tmp_path, "serve")
     entries = [
@@ -195,6 +195,14 @@ async def test_a_certificate_stands_for_a_client(serve: Serve, tmp_path: Path) -
     assert told(await server.call(RECOMMEND, credentials=backend))[1] == "RATE_LIMITED"
     assert await server.call(FEATURES, credentials=shown("ops")) is None
     assert await _list(server, shown("ops")) == SERVICE
+    # Who asks for any common name gets nothing by it beside names that were checked, nor by two.
+    as_ops = shown("ops", "backend.example")
+    assert told(await server.call(FEATURES, credentials=as_ops))[1] == "RIGHT_MISSING"
+    beside = await server.call(FEATURES, credentials=shown("ops", "127.0.0.1"))
+    assert told(beside) == ("UNAUTHENTICATED", "CERTIFICATE_UNKNOWN")
+    both = await server.call(FEATURES, credentials=shown("x", "backend.example", "ops"))
+    assert told(both) == ("UNAUTHENTICATED", "CERTIFICATE_UNKNOWN")
+    assert "more than one client" in str(both)
     stranger = await server.call(RECOMMEND, credentials=shown("nobody"))
     assert told(stranger) == ("UNAUTHENTICATED", "CERTIFICATE_UNKNOWN")
     assert await _list(server, shown("nobody")) == "UNAUTHENTICATED"
