@@ -1,5 +1,9 @@
 """Changes to the file of clients."""
 
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -60,21 +64,20 @@ class Book:
             BadClients: the file, or what was to be written, cannot be used.
             ValueError: a new client without rights, or with a right that there is not.
         """
-        clients = {client.name: client for client in self.listed()}
-        if rights is not None:
-            methods_of(rights)
-        elif name not in clients:
-            raise ValueError(f"{name} is new: say with --rights what it may do")
         made = NewToken.made()
         ends = None if days is None else now + timedelta(days=days)
-        client = clients.get(name, ClientEntry(name, rights or []))
         given = {"rights": rights, "requests_per_s": requests_per_s, "burst": burst}
-        clients[name] = msgspec.structs.replace(
-            client,
-            tokens=[*client.tokens, TokenEntry(made.sha256, now, ends)],
-            **{field: value for field, value in given.items() if value is not None},
-        )
-        self._write(list(clients.values()))
+        with self._changing() as clients:
+            if rights is not None:
+                methods_of(rights)
+            elif name not in clients:
+                raise ValueError(f"{name} is new: say with --rights what it may do")
+            client = clients.get(name, ClientEntry(name, rights or []))
+            clients[name] = msgspec.structs.replace(
+                client,
+                tokens=[*client.tokens, TokenEntry(made.sha256, now, ends)],
+                **{field: value for field, value in given.items() if value is not None},
+            )
         return made.token
 
     def revoke(self, name: str, token_id: str = "") -> int:
@@ -86,20 +89,36 @@ class Book:
             BadClients: the file cannot be used.
             NoSuchToken: there is no such client, or no such token.
         """
-        clients = {client.name: client for client in self.listed()}
-        client = clients.get(name)
-        if client is None:
-            raise NoSuchToken(f"{self.path} knows no client {name}")
-        kept = [token for token in client.tokens if not token.sha256.startswith(token_id)]
-        gone = len(client.tokens) - len(kept)
-        if not gone:
-            raise NoSuchToken(f"{name} has no token {token_id}".rstrip())
-        if kept or client.certificates:
-            clients[name] = msgspec.structs.replace(client, tokens=kept)
-        else:
-            del clients[name]
-        self._write(list(clients.values()))
+        with self._changing() as clients:
+            client = clients.get(name)
+            if client is None:
+                raise NoSuchToken(f"{self.path} knows no client {name}")
+            kept = [token for token in client.tokens if not token.sha256.startswith(token_id)]
+            gone = len(client.tokens) - len(kept)
+            if not gone:
+                raise NoSuchToken(f"{name} has no token {token_id}".rstrip())
+            if kept or client.certificates:
+                clients[name] = msgspec.structs.replace(client, tokens=kept)
+            else:
+                del clients[name]
         return gone
+
+    @contextmanager
+    def _changing(self) -> Iterator[dict[str, ClientEntry]]:
+        """All clients by name; written back at the end, unless something is raised.
+
+        Nobody else changes them meanwhile: else a token that somebody takes back would be in the
+        list again that another has read before. The lock is the folder's: the file is another
+        after each change, and a file made for it would belong to whoever came first.
+        """
+        folder = os.open(self.path.parent, os.O_RDONLY)
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX)
+            clients = {client.name: client for client in self.listed()}
+            yield clients
+            self._write(list(clients.values()))
+        finally:
+            os.close(folder)
 
     def _write(self, clients: list[ClientEntry]) -> None:
         """Write what can be read again, or nothing."""

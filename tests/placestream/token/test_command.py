@@ -3,15 +3,19 @@
 import hashlib
 import json
 import logging
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 import structlog
 from typer.testing import CliRunner, Result
 
-from inference.access.clients import read
+from inference.access.clients import ClientList, digest, read
 from placestream.cli import app
+from placestream.token.book import Book
 
 Run = Callable[..., Result]
 
@@ -80,6 +84,29 @@ def test_one_token_or_all_are_taken_back(run: Run, path: Path) -> None:
     assert [t.sha256[:8] for t in read(path).clients[1].tokens] == [ids[0], ids[2]]
     assert "2 taken back" in run("revoke", "backend").stdout
     assert [client.name for client in read(path).clients] == ["ops"]
+
+
+def test_of_two_changes_at_once_none_undoes_the_other(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A token that one operator takes back while others make theirs is not in their lists."""
+    book, now = Book(path), datetime.now(UTC)
+    for name in ("stolen", "backend"):
+        book.add_token(name, now, rights=["recommend"])
+
+    def slowly(file: Path) -> ClientList:
+        listed = read(file)
+        time.sleep(0.05)  # in which all others have read it too, if they may
+        return listed
+
+    monkeypatch.setattr("placestream.token.book.read", slowly)
+    with ThreadPoolExecutor(5) as operators:
+        made = [operators.submit(Book(path).add_token, "backend", now) for _ in range(4)]
+        taken_back = operators.submit(Book(path).revoke, "stolen")
+    kept = {token.sha256 for client in read(path).clients for token in client.tokens}
+    assert taken_back.result() == 1
+    assert {digest(token.result()).hex() for token in made} < kept
+    assert len(kept) == 1 + len(made)
 
 
 def test_the_list_shows_no_token(run: Run) -> None:
