@@ -4,8 +4,10 @@ Kafka still holds events of theirs, and a phone may send one late. So whoever wr
 folds events or reads the archive asks this list first. An event is erased if it happened, or was
 received, before its user was: somebody who comes back later is a new person.
 
-The list must tell nobody who is on it. Of each person it keeps SHA-256 of a salt and the id, and
-16 bits of the id's 64-bit hash, which every 65,536th person shares, to sift whole columns by.
+Of each person the list keeps SHA-256 of a salt and the id, and 16 bits of the id's 64-bit hash,
+which every 65,536th person shares, to sift whole columns by. So no id stands in it, and no two
+lists can be compared. But the salt lies beside the hashes: who has the file can try ids, and finds
+those that can be guessed, such as integers. It needs the protection that the archive has.
 """
 
 import fcntl

@@ -1,4 +1,4 @@
-"""The list of the erased: whose events count no more, told to nobody."""
+"""The list of the erased: whose events count no more, and how little its file says of them."""
 
 import json
 from pathlib import Path
