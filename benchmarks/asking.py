@@ -3,9 +3,11 @@
 import asyncio
 import math
 from collections.abc import Sequence
+from typing import Protocol
 
 import grpc.aio
 import numpy as np
+from numpy.typing import NDArray
 
 from contracts.ids import canonical_id
 from contracts.placestream.v1 import recommendation_pb2 as pb
@@ -21,14 +23,36 @@ GIVE_UP_S = 5.0
 CHANNELS = 2
 
 
-def questions(city: City, n: int, rng: np.random.Generator) -> list[pb.RecommendRequest]:
-    """Requests as apps send them: any user, anywhere in the city, ten places, no reasons."""
+class Spots(Protocol):
+    """Places, near which people stand: degrees [n]."""
+
+    @property
+    def lat(self) -> NDArray[np.float64]:
+        """North."""
+
+    @property
+    def lng(self) -> NDArray[np.float64]:
+        """East."""
+
+
+def questions(
+    city: City, n: int, rng: np.random.Generator, near: Spots | None = None
+) -> list[pb.RecommendRequest]:
+    """Requests as apps send them: any user, near any place, ten places, no reasons.
+
+    Args:
+        city: whose users ask.
+        n: how many.
+        rng: draws them.
+        near: which places; the city's if none are given.
+    """
+    near = near or city.places
     users = rng.integers(len(city.users), size=n)
-    rows = rng.integers(len(city.places), size=n)
+    rows = rng.integers(len(near.lat), size=n)
     north_m, east_m = rng.normal(0, STROLL_M, (2, n))
-    lat = city.places.lat[rows] + north_m / _M_PER_DEGREE
+    lat = near.lat[rows] + north_m / _M_PER_DEGREE
     width = math.cos(math.radians(city.plan.lat))
-    lng = city.places.lng[rows] + east_m / (_M_PER_DEGREE * width)
+    lng = near.lng[rows] + east_m / (_M_PER_DEGREE * width)
     return [
         pb.RecommendRequest(
             user_id=canonical_id(city.ids.user(int(user))),

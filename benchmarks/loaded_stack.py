@@ -7,6 +7,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from benchmarks.surroundings import Surroundings
 from placestream.following import Following
 from placestream.simulation.city import City
 from placestream.simulation.command import stream_history
@@ -17,11 +18,16 @@ from placestream.stack.local import LocalStack
 #: So many events may wait in a broker that keeps them in memory.
 IN_MEMORY_LIMIT = 10_000
 TRAINING_TIMEOUT_S = 900
-SERVE_TIMEOUT_S = 180
+#: A million places are loaded, and the crowd of each is read once, within minutes.
+SERVE_TIMEOUT_S = 600
 
 
-def fill_and_start(stack: LocalStack, city: City, console: Console) -> None:
+def fill_and_start(
+    stack: LocalStack, city: City, console: Console, around: Surroundings | None = None
+) -> None:
     """Start the servers and roles, stream the city's history, train, and bring into service.
+
+    Places around the city come after the training: a model has seen few of a large catalogue.
 
     Raises:
         StartError, ChildDied, TimeoutError: a part did not do its work; says which.
@@ -30,6 +36,9 @@ def fill_and_start(stack: LocalStack, city: City, console: Console) -> None:
     fill(stack, city, console)
     with console.status("training both models"):
         train(stack)
+    if around is not None:
+        with console.status("publishing the places around"):
+            around.publish(stack.settings)
     with console.status("waiting until the service is healthy"):
         stack.start_role("serve", timeout_s=SERVE_TIMEOUT_S)
 

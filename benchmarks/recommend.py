@@ -13,7 +13,7 @@ import os
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +26,7 @@ from benchmarks.loaded_stack import fill_and_start, processes
 from benchmarks.open_loop import LEAD_IN_S, Slice, load, precise_loop
 from benchmarks.recommend_figures import Measured, Round, causes, figures
 from benchmarks.report import publish
+from benchmarks.surroundings import Surroundings, centre, what
 from contracts.placestream.v1 import recommendation_pb2 as pb
 from contracts.settings import Settings
 from placestream import logs
@@ -129,7 +130,12 @@ def _whole(part: Slice[FloorTimes]) -> Slice[FloorTimes]:
 
 
 def _facts(
-    stack: LocalStack, city: City, options: Options, measured: Measured, errands: Sequence[Errand]
+    stack: LocalStack,
+    city: City,
+    around: Surroundings | None,
+    options: Options,
+    measured: Measured,
+    errands: Sequence[Errand],
 ) -> dict[str, object]:
     """What one must know to read the figures."""
 
@@ -141,6 +147,7 @@ def _facts(
     return {
         "users": len(city.users),
         "places": len(city.places),
+        "places_around": len(around or ()),
         "interactions": len(city.events),
         "broker": "kafka" if stack.broker.declares_topics else "in memory",
         "cores": len(os.sched_getaffinity(0)),
@@ -181,6 +188,9 @@ def parsed(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--users", type=int, default=500)
     parser.add_argument("--places", type=int, default=2_000)
+    parser.add_argument(
+        "--among", type=what, metavar="N|FILE", help="places around the city: so many, or a CSV's"
+    )
     parser.add_argument("--days", type=float, default=14, help="of history")
     parser.add_argument("--epochs", type=int, default=2, help="of the training")
     parser.add_argument("--rates", type=_rates, default="50,100,200", help="requests a second")
@@ -199,6 +209,16 @@ def options_of(given: argparse.Namespace) -> Options:
     return Options(**{field.name: getattr(given, field.name) for field in fields(Options)})
 
 
+def _city(given: argparse.Namespace) -> tuple[City, Surroundings | None]:
+    """The city, and the places around it if the arguments want any."""
+    plan = Plan(users=given.users, places=given.places, days=given.days)
+    if given.among is not None and (at := centre(given.among)) is not None:
+        plan = replace(plan, lat=at[0], lng=at[1])
+    city = City(plan, ending_s=time.time(), seed=given.seed)
+    among = given.among
+    return city, None if among is None else Surroundings.of(among, city, given.seed)
+
+
 def main() -> None:
     """Measure and print."""
     given = parsed()
@@ -207,20 +227,19 @@ def main() -> None:
         _env_file=None, archive_flush_s=3, train_epochs=given.epochs, log_level="WARNING"
     )
     logs.configure(base, "benchmark")
-    plan = Plan(users=given.users, places=given.places, days=given.days)
-    city = City(plan, ending_s=time.time(), seed=options.seed)
-    asked = questions(city, QUESTIONS, np.random.default_rng(options.seed))
+    city, around = _city(given)
+    asked = questions(city, QUESTIONS, np.random.default_rng(options.seed), around)
     with (
         ending_raises(),
         tempfile.TemporaryDirectory(prefix="placestream-bench-") as folder,
         LocalStack(Path(folder), base=base) as stack,
     ):
-        fill_and_start(stack, city, Console(stderr=True))
+        fill_and_start(stack, city, Console(stderr=True), around)
         with asyncio.Runner(loop_factory=precise_loop) as runner:
             meter = Meter(processes(stack))
             measured, errands = runner.run(measure(stack.settings, asked, options, meter))
         stack.check()
-        facts = _facts(stack, city, options, measured, errands)
+        facts = _facts(stack, city, around, options, measured, errands)
     publish("Recommend over gRPC, all on this machine", figures(measured), facts)
 
 
