@@ -3,7 +3,7 @@
 Works on TensorFlow's own message class and on ours (`inference.serving_messages`) alike. Writes
 `tensor_content` (one copy of the array's bytes) unless told otherwise; reads that and the typed
 fields, which are what TF Serving answers with by default. Source of the rules: `Tensor::FromProto`
-in tensorflow/core/framework/tensor.cc.
+in tensorflow/core/framework/tensor.cc, for strings in bytes `DecodeStringList` in tensor_coding.cc.
 """
 
 import math
@@ -35,6 +35,9 @@ _NUMBERS: Final = {dtype: number for number, (dtype, _) in _TYPES.items()}
 # Fields of int32 that carry narrower types (half_val: the bits of a float16): what does not fit
 # loses its upper bits, as in C++'s conversion.
 _NARROWED: Final = {"int_val": np.dtype(np.int32), "half_val": np.dtype(np.int32)}
+
+# The fifth byte's upper bits are beyond 32 and are lost, as in C++.
+_VARINT32_BYTES: Final = 5
 
 # A few bytes can claim any shape; what no gRPC message could carry is not allocated for it.
 _MOST_BYTES: Final = 2**31
@@ -99,9 +102,13 @@ def decode(proto: Any) -> np.ndarray:
     if count * dtype.itemsize > _MOST_BYTES:
         raise BadTensor(f"a tensor of shape {list(shape)} is too large")
     content = proto.tensor_content
-    if content and proto.dtype != STRING:
+    if content and count:  # of a tensor without elements nobody reads the content
+        if proto.dtype == STRING:
+            return _shaped(_strings(content, count), shape)
         if len(content) != count * dtype.itemsize:
             raise BadTensor(f"{len(content)} bytes do not fill shape {list(shape)} of {dtype}")
+        if dtype == np.bool_ and content.translate(None, b"\0\1"):
+            raise BadTensor("a byte of a bool is neither 0 nor 1")
         return _shaped(np.frombuffer(content, dtype), shape)
     flat = _from_typed(getattr(proto, field), dtype, _NARROWED.get(field, dtype), count)
     return _shaped(flat, shape)
@@ -112,6 +119,32 @@ def _shaped(flat: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
         return flat.reshape(shape)
     except ValueError as error:
         raise BadTensor(str(error)) from error
+
+
+def _strings(content: bytes, count: int) -> np.ndarray:
+    """Strings in `tensor_content`: first all their lengths, then all their bytes, and no more."""
+    lengths: list[int] = []
+    start = 0
+    for _ in range(count):
+        length, start = _varint32(content, start)
+        lengths.append(length)
+    if start + sum(lengths) != len(content):
+        raise BadTensor(f"{len(content)} bytes are not {count} strings and their lengths")
+    flat = np.empty(count, object)
+    for index, length in enumerate(lengths):
+        flat[index] = content[start : start + length]
+        start += length
+    return flat
+
+
+def _varint32(content: bytes, start: int) -> tuple[int, int]:
+    """A number of seven bits a byte, lowest first, and where what follows it begins."""
+    value = 0
+    for index, byte in enumerate(content[start : start + _VARINT32_BYTES]):
+        value |= (byte & 0x7F) << 7 * index
+        if byte < 0x80:
+            return value & 0xFFFF_FFFF, start + index + 1
+    raise BadTensor("the length of a string is cut off")
 
 
 def _from_typed(

@@ -107,6 +107,57 @@ def test_strings(message: Any) -> None:
     assert decode(bare).tolist() == [b"", b""]
 
 
+def read_by_tensorflow(proto: Any, dtype: Any) -> Any:
+    """What `Tensor::FromProto` makes of a message, as nested lists; None if it refuses it."""
+    try:
+        values = tf.io.parse_tensor(proto.SerializeToString(), dtype).numpy()
+    except tf.errors.InvalidArgumentError:
+        return None
+    return values.tolist() if isinstance(values, np.ndarray) else values
+
+
+def read_by_us(proto: Any) -> Any:
+    """The same of ours."""
+    try:
+        return decode(proto).tolist()
+    except BadTensor:
+        return None
+
+
+@pytest.mark.parametrize(
+    ("sizes", "content", "values"),
+    [
+        ((2,), b"\x02\x01abc", [b"ab", b"c"]),
+        ((2, 1), b"\x00\x03a\x00c", [[b""], [b"a\x00c"]]),
+        ((), b"\xac\x02" + b"x" * 300, b"x" * 300),
+        ((1,), b"\x81\x80\x80\x80\x70x", [b"x"]),  # 1 in five bytes, the upper bits lost
+        ((0,), b"\x09abc", []),
+        ((1,), b"\x09abc", None),
+        ((1,), b"\x02abc", None),
+        ((2,), b"\x01", None),
+        ((1,), b"\x80\x80\x80\x80\x80\x00", None),
+    ],
+)
+@pytest.mark.parametrize("message", MESSAGES)
+def test_strings_in_bytes(
+    message: Any, sizes: tuple[int, ...], content: bytes, values: Any
+) -> None:
+    """Lengths first, then the bytes, which add up exactly or are refused; so does TensorFlow."""
+    proto = shaped(*sizes, dtype=7, tensor_content=content)
+    assert read_by_us(message.FromString(proto.SerializeToString())) == values
+    assert read_by_tensorflow(proto, tf.string) == values
+
+
+def test_content_is_read_as_tensorflow_reads_it() -> None:
+    """A bool is 0 or 1, and what an empty tensor carries does not matter."""
+    for sizes in ((2,), (0,)):
+        for content in (b"\x00\x01", b"\x00\x02", b"\xff\x01", b"\x01"):
+            proto = shaped(*sizes, dtype=10, tensor_content=content)
+            assert read_by_us(proto) == read_by_tensorflow(proto, tf.bool)
+    assert read_by_us(shaped(2, dtype=10, tensor_content=b"\x00\x02")) is None
+    assert read_by_us(shaped(0, dtype=1, tensor_content=b"1")) == []
+
+
 def test_arrays_that_are_not_contiguous() -> None:
     """A column of a matrix and a transposed matrix arrive in row order."""
     matrix = np.arange(6, dtype=np.int64).reshape(2, 3)

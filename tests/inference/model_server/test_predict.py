@@ -220,5 +220,13 @@ def test_serves_tables_and_strings(start: Any, base_path: Path) -> None:
     response = api.predict(request)
     assert tf.make_ndarray(response.outputs["rows"]).tolist() == [[1, 0, 2]]
     assert tf.make_ndarray(response.outputs["names"]).tolist() == [b"CAFE", b""]
+    names = request.inputs["names"]
+    names.ClearField("string_val")
+    names.tensor_content = b"\x02\x01abc"
+    response = api.predict(request)
+    assert tf.make_ndarray(response.outputs["names"]).tolist() == [b"AB", b"C"]
+    names.tensor_content = b"\x09\x01abc"
+    assert refusal(api, request) == (INVALID, "tensor parsing error: names")
+    names.CopyFrom(tf.make_tensor_proto([b"cafe", b""]))
     request.inputs["ids"].CopyFrom(tf.make_tensor_proto(ids[:, :0]))
     assert tf.make_ndarray(api.predict(request).outputs["rows"]).shape == (1, 0)
