@@ -47,6 +47,24 @@ class BadTensor(ValueError):
     """A tensor that cannot be read or written; the message says why."""
 
 
+def data_type(dtype: np.dtype[Any]) -> int:
+    """The `DataType` of a numpy type.
+
+    Raises:
+        BadTensor: the type has no counterpart in TensorFlow.
+    """
+    number = _NUMBERS.get(dtype)
+    if number is None:
+        raise BadTensor(f"no TensorFlow type for numpy type {dtype}")
+    return number
+
+
+def numpy_type(data_type: int) -> np.dtype[Any] | None:
+    """The numpy type of a `DataType`; None for one that is not read here."""
+    known = _TYPES.get(data_type)
+    return known[0] if known is not None else None
+
+
 def encode(array: np.ndarray, proto: Any, *, typed: bool = False) -> None:
     """Write an array of any shape into an empty `TensorProto`.
 
@@ -63,10 +81,7 @@ def encode(array: np.ndarray, proto: Any, *, typed: bool = False) -> None:
     """
     if array.dtype.kind in "SU":
         array = array.astype(object)
-    number = _NUMBERS.get(array.dtype)
-    if number is None:
-        raise BadTensor(f"no TensorFlow type for numpy type {array.dtype}")
-    proto.dtype = number
+    proto.dtype = number = data_type(array.dtype)
     # Touching the shape marks it as present: a scalar has a shape of no dimensions.
     proto.tensor_shape.SetInParent()
     for size in array.shape:

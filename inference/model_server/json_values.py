@@ -9,6 +9,7 @@ import grpc
 import numpy as np
 from tensorflow.core.framework import types_pb2
 
+from inference.model_server.data_types import type_name
 from inference.model_server.errors import ServingError, invalid_argument
 from inference.tensor_codec import STRING
 
@@ -128,7 +129,7 @@ def _checked(value: Any, dtype: int) -> Any:
     else:
         raise ServingError(
             grpc.StatusCode.UNIMPLEMENTED,
-            f"Conversion of JSON Value: {debug_string(value)} to type: {_type_name(dtype)}",
+            f"Conversion of JSON Value: {debug_string(value)} to type: {type_name(dtype)}",
         )
     return value if fits else _refuse(value, dtype)
 
@@ -136,7 +137,7 @@ def _checked(value: Any, dtype: int) -> Any:
 def _refuse(value: Any, dtype: int) -> Any:
     raise invalid_argument(
         f"JSON Value: {debug_string(value)} Type: {json_type(value)} "
-        f"is not of expected type: {_type_name(dtype)}"
+        f"is not of expected type: {type_name(dtype)}"
     )
 
 
@@ -187,11 +188,6 @@ def _text(value: bytes, as_bytes: bool) -> Any:
     if as_bytes:
         return {_BASE64_KEY: base64.b64encode(value).decode()}
     return value.decode("utf-8", "replace")
-
-
-def _type_name(dtype: int) -> str:
-    """As `DataTypeString` prints it: `float`, `int64`."""
-    return str(types_pb2.DataType.Name(dtype)).removeprefix("DT_").lower()
 
 
 def json_type(value: Any) -> str:

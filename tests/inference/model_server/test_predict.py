@@ -159,15 +159,22 @@ def test_refuses_wrong_inputs(api: Api) -> None:
     assert refusal(api, request) == (INVALID, "tensor parsing error: x")
 
 
-def test_refuses_a_wrong_type(api: Api) -> None:
-    """A tensor of another type than the signature's is TensorFlow's INVALID_ARGUMENT."""
+@pytest.mark.parametrize(
+    ("value", "name"),
+    [
+        (np.ones(1, np.float64), "double"),
+        (np.ones(1, np.int64), "int64"),
+        (np.ones(1, np.float16), "half"),
+        (np.ones(1, np.bool_), "bool"),
+        (np.array(["1"]), "string"),
+    ],
+)
+def test_refuses_a_wrong_type(api: Api, value: np.ndarray, name: str) -> None:
+    """A tensor of another type than the graph's: the words of `Session::Run`."""
     request = product_request(1)
-    request.inputs["x"].CopyFrom(tf.make_tensor_proto(np.ones(1, np.float64)))
-    status, message = refusal(api, request)
-    assert status is INVALID
-    assert message is not None
-    assert "double" in message
-    assert "float" in message
+    request.inputs["x"].CopyFrom(tf.make_tensor_proto(value))
+    message = f"Expects arg[0] to be float but {name} is provided"
+    assert refusal(api, request) == (INVALID, message)
 
 
 class Lookup(tf.Module):  # type: ignore[misc]
@@ -220,6 +227,12 @@ def test_serves_tables_and_strings(start: Any, base_path: Path) -> None:
     response = api.predict(request)
     assert tf.make_ndarray(response.outputs["rows"]).tolist() == [[1, 0, 2]]
     assert tf.make_ndarray(response.outputs["names"]).tolist() == [b"CAFE", b""]
+    ids_as_ints = tf.make_tensor_proto(np.ones((1, 1), np.int32))
+    both = predict_pb2.PredictRequest()
+    both.CopyFrom(request)
+    both.inputs["names"].CopyFrom(ids_as_ints)
+    message = "Expects arg[1] to be string but int32 is provided"
+    assert refusal(api, both) == (INVALID, message)
     names = request.inputs["names"]
     names.ClearField("string_val")
     names.tensor_content = b"\x02\x01abc"
