@@ -6,8 +6,9 @@ policies, labels, warm-up records, states, status codes and messages. Where a co
 
 docs/model-server.md compares the two behaviour by behaviour, and names the test of each.
 What differs, on purpose: a version that cannot be loaded ends at once (the real server first
-tries five more times, a minute apart); a directory without `saved_model.pb` is no version yet;
-a configuration file that does not exist is waited for; the ports open before the models are loaded.
+tries five more times, a minute apart), and so does one whose weights are missing (the real one
+serves it); a directory without `saved_model.pb` or `saved_model.pbtxt` is no version yet; a
+configuration file that does not exist is waited for; the ports open before the models are loaded.
 Tensors of types that our models do not use (bfloat16, complex, quantized) are refused.
 Version labels behave as under `--allow_version_labels_for_unavailable_models=true`, which the
 real server needs as well to start with labels in its file.

@@ -20,9 +20,9 @@ from inference.model_server.batching_config import BatchingParameters
 from inference.model_server.data_types import type_name
 from inference.model_server.errors import from_exception, invalid_argument
 from inference.model_server.runtime import session_config, tf
+from inference.model_server.saved_model import TAG, check_graphs, load_error
 from inference.tensor_codec import data_type, numpy_type
 
-_TAG: Final = "serve"
 # Compiled calls that one version keeps: each set of outputs asked for has its own.
 _MOST_CALLS: Final = 64
 
@@ -85,14 +85,15 @@ class Servable:
         self, path: Path, threads: int, batching: BatchingParameters | None = None
     ) -> None:
         self.path = path
+        check_graphs(path)
         graph = tf.Graph()
         with graph.as_default():
             self._session: Any = tf.compat.v1.Session(graph=graph, config=session_config(threads))
             try:
-                meta_graph = tf.compat.v1.saved_model.load(self._session, [_TAG], str(path))
+                meta_graph = tf.compat.v1.saved_model.load(self._session, [TAG], str(path))
             except Exception as error:
                 self._session.close()
-                raise from_exception(error) from error
+                raise load_error(error, path) from error
         self.signatures: dict[str, SignatureDef] = dict(meta_graph.signature_def)
         self._batcher = Batcher(batching) if batching is not None else None
         self._rows = batchable(_tensors(self.signatures))

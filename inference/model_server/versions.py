@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Final
 
 from inference.model_server.config import ModelConfig
+from inference.model_server.saved_model import graph_file
 
-SAVED_MODEL: Final = "saved_model.pb"
 _MOST: Final = 2**63 - 1
 
 
@@ -16,7 +16,8 @@ def versions_on_disk(base_path: Path) -> dict[int, Path]:
     """Find the complete versions under a model's base path.
 
     A version is a directory with a plain number for its name. TensorFlow writes `saved_model.pb`
-    last, so a directory without it is still being written and does not count.
+    (or `saved_model.pbtxt`) last, so a directory without it is still being written and does not
+    count.
 
     Raises:
         FileNotFoundError: the base path does not exist. Not the same as no versions: an
@@ -28,7 +29,7 @@ def versions_on_disk(base_path: Path) -> dict[int, Path]:
         name = child.name
         if not (name.isascii() and name.isdigit()) or int(name) > _MOST:
             continue
-        if (child / SAVED_MODEL).is_file():
+        if graph_file(child) is not None:
             found[int(name)] = child
     return found
 

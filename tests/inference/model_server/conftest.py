@@ -24,6 +24,10 @@ from tensorflow_serving.config import model_server_config_pb2
 from contracts.settings import Settings
 from inference.model_server.server import ModelServer
 
+# No SavedModel; longer than the bytes that the C++ parser looks ahead, or the real error depends on
+# how much.
+GARBAGE = b"\xffthis is no saved model, " * 3
+
 
 class Multiplier(tf.Module):  # type: ignore[misc]
     """Multiplies by its weight; a test gives each version its number, so answers tell it."""

@@ -9,7 +9,13 @@ import pytest
 from tensorflow_serving.apis import model_management_pb2
 from tensorflow_serving.config import model_server_config_pb2
 
-from tests.inference.model_server.conftest import Api, model_config, product_request, values
+from tests.inference.model_server.conftest import (
+    GARBAGE,
+    Api,
+    model_config,
+    product_request,
+    values,
+)
 
 Publish = Callable[[int], Path]
 
@@ -112,14 +118,11 @@ def test_a_new_model_that_cannot_load_fails_the_reload(
     _, api = start(model_config(base_path))
     bad = base_path.with_name("bad")
     (bad / "5").mkdir(parents=True)
-    (bad / "5" / "saved_model.pb").write_bytes(b"\xffno saved model")
-    status, message = refusal(
-        lambda: api.reload(model_config(base_path), model_config(bad, name="bad"))
-    )
-    assert status is grpc.StatusCode.UNKNOWN
-    assert message is not None
-    assert message.startswith(
+    (bad / "5" / "saved_model.pb").write_bytes(GARBAGE)
+    assert refusal(lambda: api.reload(model_config(base_path), model_config(bad, name="bad"))) == (
+        grpc.StatusCode.UNKNOWN,
         "1 model(s) did not become available: {{{name: bad version: 5} due to error: "
+        f"DATA_LOSS: Can't parse {bad}/5/saved_model.pb as binary proto}}, }}",
     )
     api.wait_for({2: "AVAILABLE"})
 

@@ -8,20 +8,21 @@ from inference.model_server.versions import aspired_versions, missing_versions, 
 from tests.inference.model_server.conftest import model_config
 
 
-def make(base: Path, *names: str) -> None:
+def make(base: Path, *names: str, file: str = "saved_model.pb") -> None:
     """Write directories that look like finished SavedModels."""
     for name in names:
         (base / name).mkdir()
-        (base / name / "saved_model.pb").touch()
+        (base / name / file).touch()
 
 
 def test_finds_plain_numbers_that_are_complete(tmp_path: Path) -> None:
     """Everything else is not a version: signs, letters, other digits, 2^63, unfinished."""
     make(tmp_path, "1", "20", "-3", "+4", "5a", "1_0", "٣", str(2**63), str(2**63 - 1))
+    make(tmp_path, "8", file="saved_model.pbtxt")
     (tmp_path / "6").mkdir()
     (tmp_path / "7").touch()
     assert versions_on_disk(tmp_path) == {
-        version: tmp_path / str(version) for version in (1, 20, 2**63 - 1)
+        version: tmp_path / str(version) for version in (1, 8, 20, 2**63 - 1)
     }
 
 
