@@ -29,13 +29,13 @@ def load_version(
         OSError: the disk does not let the warm-up file be read.
     """
     started = time.perf_counter()
+    status = "fail"
     try:
         servable = Servable(path, threads, batching)
-    except Exception:
-        metrics.load_attempts.add(str(path), "fail")
-        raise
-    metrics.load_attempts.add(str(path), "success")
-    metrics.load_latency.add(str(path), by=round((time.perf_counter() - started) * 1e6))
+        status = "success"
+    finally:
+        metrics.load_attempts.add(str(path), status)
+        metrics.load_latency.add(str(path), by=round((time.perf_counter() - started) * 1e6))
     try:
         _warm(servable, metrics)
     except Exception:

@@ -8,7 +8,7 @@ microseconds. Source: prometheus_exporter.cc, servables/tensorflow/util.cc.
 import re
 import threading
 from abc import ABC, abstractmethod
-from bisect import bisect_left
+from bisect import bisect_right
 from collections.abc import Sequence
 from typing import ClassVar, Final
 
@@ -102,7 +102,8 @@ class Histogram(Family):
             cell = self._cells.get(values)
             if cell is None:
                 cell = self._cells[values] = ([0] * (len(self._limits) + 1), [0.0])
-            cell[0][bisect_left(self._limits, value)] += 1
+            # A value on a limit counts above it, though the page says "le" (histogram.cc).
+            cell[0][bisect_right(self._limits, value)] += 1
             cell[1][0] += value
 
     def count(self, *values: str) -> int:

@@ -13,23 +13,35 @@ from prometheus_client.parser import text_string_to_metric_families
 from structlog.testing import capture_logs
 
 from inference.model_server.errors import ServingError
+from inference.model_server.loading import load_version
 from inference.model_server.metrics import LATENCY_LIMITS_US, PATH, Counter, Histogram, Metrics
 from inference.model_server.servable import Servable
 from tests.inference.model_server.conftest import model_config, product_request
 
 
 def test_histogram_counts_below_each_limit() -> None:
-    """Cumulative buckets; a value on a limit lies below it; what is above all is in +Inf."""
+    """Cumulative buckets; a value on a limit lies above it; what is above all is in +Inf."""
     histogram = Histogram("/a/b_c", ["model_name"], [10, 20])
     for value in (5, 10, 15, 1000):
         histogram.observe(value, "m")
     assert histogram.lines() == [
-        ':a:b_c_bucket{model_name="m",le="10"} 2',
+        ':a:b_c_bucket{model_name="m",le="10"} 1',
         ':a:b_c_bucket{model_name="m",le="20"} 3',
         ':a:b_c_bucket{model_name="m",le="+Inf"} 4',
         ':a:b_c_sum{model_name="m"} 1030.0',
         ':a:b_c_count{model_name="m"} 4',
     ]
+
+
+def test_a_load_that_fails_is_counted_and_timed(tmp_path: Path) -> None:
+    """By its path, as one that succeeds."""
+    metrics = Metrics()
+    with pytest.raises(ServingError, match="Could not find SavedModel"):
+        load_version(tmp_path, 1, metrics)
+    assert metrics.load_attempts.value(str(tmp_path), "fail") == 1
+    assert metrics.load_latency.lines()[0].startswith(
+        f':tensorflow:cc:saved_model:load_latency{{model_path="{tmp_path}"}} '
+    )
 
 
 def test_label_values_are_escaped() -> None:
