@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Final
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 import grpc
 import structlog
@@ -49,6 +49,9 @@ _ASK: Final = re.compile(
     rf"/v1/models(?:/(?P<model>[^/:]+))?{_VERSION}(?:/(?P<part>metadata))?", re.IGNORECASE
 )
 _API: Final = re.compile(r"/v1/.*", re.IGNORECASE)
+# What a proxy puts before the path.
+_HOST: Final = re.compile(r"[a-z][a-z0-9+.-]*://[^/?#]*", re.IGNORECASE)
+_QUERY: Final = re.compile(r"[?#].*", re.DOTALL)
 
 _HTTP_STATUS: Final = {
     grpc.StatusCode.OK: 200,
@@ -89,8 +92,16 @@ class RestApi:
         }
 
     def answer(self, verb: str, path: str, body: bytes) -> tuple[int, str, str]:
-        """Answer a request with HTTP status, content type and body."""
-        if path == METRICS_PATH:
+        """Answer a request with HTTP status, content type and body.
+
+        Args:
+            verb: GET, POST...
+            path: with its query, which belongs to it for the real server: no path has one.
+            body: of a POST.
+        """
+        if _QUERY.sub("", path) == METRICS_PATH:
+            if path != METRICS_PATH:
+                return 400, "text/plain", f"Unexpected path: {path}. Should be {METRICS_PATH}"
             return 200, "text/plain", self._metrics.page()
         if not _API.fullmatch(path):
             return 404, "text/plain", "Not Found"
@@ -221,6 +232,11 @@ class RestServer:
         self._thread.join()
 
 
+def _without_host(target: str) -> str:
+    host = _HOST.match(target)
+    return target[host.end() :] if host else target
+
+
 def _handler_of(api: RestApi) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -249,7 +265,7 @@ def _handler_of(api: RestApi) -> type[BaseHTTPRequestHandler]:
             self._respond(verb, self.rfile.read(int(length)))
 
         def _respond(self, verb: str, body: bytes) -> None:
-            status, content_type, text = api.answer(verb, urlsplit(self.path).path, body)
+            status, content_type, text = api.answer(verb, _without_host(self.path), body)
             payload = text.encode()
             self.send_response(status)
             self.send_header("Content-Type", content_type)

@@ -13,10 +13,12 @@ from typing import Any
 import pytest
 import tensorflow as tf
 
+from inference.model_server.metrics import PATH
 from tests.inference.model_server.conftest import model_config, running, server_settings
 from tests.inference.model_server.test_classify import export_on_examples
 
 Call = Callable[..., tuple[int, Any]]
+INPUTS = b'{"inputs": [1]}'
 
 
 class Pair(tf.Module):  # type: ignore[misc]
@@ -239,6 +241,40 @@ def test_other_paths_are_not_found(call: Call) -> None:
     """Only /v1/ and the metrics exist."""
     assert call("/")[0] == 404
     assert call("/v2/models/m")[0] == 404
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status", "message"),
+    [
+        ("/v1/models/m:predict?x=1", INPUTS, 400, "Malformed request: POST {path}"),
+        ("/v1/models/m/metadata?x=1", None, 400, "Malformed request: GET {path}"),
+        ("/v1/models/m/versions/2?", None, 400, "Malformed request: GET {path}"),
+        ("/v1/models?x=1", None, 400, "Malformed request: GET {path}"),
+        ("/v1/models/m?x=1", None, 404, "Could not find any versions of model m?x=1"),
+        ("/v1/models/m?x=1:predict", INPUTS, 404, "Servable not found for request: Latest(m?x=1)"),
+    ],
+)
+def test_a_query_belongs_to_the_path(
+    call: Call, path: str, body: bytes | None, status: int, message: str
+) -> None:
+    """The real server matches both together; only a name at the end takes it in."""
+    assert call(path, body) == (status, {"error": message.replace("{path}", path)})
+
+
+def test_the_metrics_have_no_query(call: Call) -> None:
+    """The page is found by its path, and then refused."""
+    message = f"Unexpected path: {PATH}?x=1. Should be {PATH}"
+    assert call(f"{PATH}?x=1") == (400, message.encode())
+
+
+def test_a_path_may_name_its_host(rest_port: int) -> None:
+    """As clients write it to a proxy."""
+    connection = http.client.HTTPConnection("127.0.0.1", rest_port, timeout=20)
+    for host in ("http://models:8501", "HTTP://[::1]", ""):
+        connection.request("GET", f"{host}/v1/models/m")
+        response = connection.getresponse()
+        assert (response.status, response.read()[:1]) == (200, b"{")
+    connection.close()
 
 
 @pytest.mark.parametrize("verb", ["PUT", "DELETE"])
