@@ -1,7 +1,6 @@
 """JSON values to the values of one tensor, and a tensor's values to JSON (json_tensor.cc)."""
 
 import base64
-import json
 import re
 from typing import Any, Final
 
@@ -11,9 +10,9 @@ from tensorflow.core.framework import types_pb2
 
 from inference.model_server.data_types import type_name
 from inference.model_server.errors import ServingError, invalid_argument
-from inference.tensor_codec import STRING
+from inference.model_server.json_debug import debug_string
+from inference.tensor_codec import STRING, data_type
 
-_DEBUG_CHARACTERS: Final = 256
 _BASE64_KEY: Final = "b64"
 _SPACE: Final = re.compile(r"[ \t\n\v\f\r]")
 # TensorFlow says of a tensor named so that its strings are bytes, not text.
@@ -34,6 +33,8 @@ _INTS: Final[dict[int, tuple[type[np.integer[Any]], type[np.integer[Any]]]]] = {
     types_pb2.DT_UINT32: (np.uint32, np.uint32),
     types_pb2.DT_UINT64: (np.uint64, np.uint64),
 }
+# Of the others (half, uint16) no value can be written.
+_WRITTEN: Final = {*_FLOATS, *_INTS, STRING, types_pb2.DT_BOOL}
 
 
 def to_array(value: Any, dtype: int) -> np.ndarray:
@@ -54,7 +55,14 @@ def to_array(value: Any, dtype: int) -> np.ndarray:
 
 
 def to_json(array: np.ndarray, name: str) -> Any:
-    """Convert a tensor to what `json` prints; bytes become base64 if the tensor is named so."""
+    """Convert a tensor to what `json` prints; bytes become base64 if the tensor is named so.
+
+    Raises:
+        ServingError: INVALID_ARGUMENT; the real server does not write values of this type.
+    """
+    number = data_type(array.dtype)
+    if array.size and number not in _WRITTEN:
+        raise invalid_argument(f"Failed to write JSON value for tensor type: {type_name(number)}")
     if array.dtype == object:
         as_bytes = name.endswith(BYTES_SUFFIX)
         flat = np.empty(array.size, object)
@@ -69,11 +77,6 @@ def to_json(array: np.ndarray, name: str) -> Any:
 def is_base64(value: Any) -> bool:
     """Whether a value is an object that stands for bytes: `{"b64": "..."}`."""
     return isinstance(value, dict) and len(value) == 1 and isinstance(value.get(_BASE64_KEY), str)
-
-
-def debug_string(value: Any) -> str:
-    """A value for an error message, cut where it gets long."""
-    return json.dumps(value)[:_DEBUG_CHARACTERS]
 
 
 def _shape(value: Any) -> tuple[int, ...]:

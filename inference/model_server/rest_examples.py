@@ -8,8 +8,8 @@ from typing import Any, Final
 import numpy as np
 
 from inference.model_server.errors import ServingError, invalid_argument
+from inference.model_server.json_debug import debug_string
 from inference.model_server.json_values import (
-    debug_string,
     decode_base64,
     is_base64,
     json_type,
@@ -27,6 +27,11 @@ def fill_examples(document: dict[str, Any], request_input: Any) -> None:
     Raises:
         ServingError: INVALID_ARGUMENT; the body is not of that form.
     """
+    if _CONTEXT in document:
+        listed = request_input.example_list_with_context
+        _fill_example(document[_CONTEXT], listed.context)
+    else:
+        listed = request_input.example_list
     examples = document.get(_EXAMPLES)
     if _EXAMPLES not in document:
         raise _format_error(
@@ -36,11 +41,6 @@ def fill_examples(document: dict[str, Any], request_input: Any) -> None:
         raise _format_error(document, f"Expecting '{_EXAMPLES}' value to be an list/array")
     if not examples:
         raise _format_error(document, f"'{_EXAMPLES}' value is an empty array")
-    if _CONTEXT in document:
-        listed = request_input.example_list_with_context
-        _fill_example(document[_CONTEXT], listed.context)
-    else:
-        listed = request_input.example_list
     for value in examples:
         _fill_example(value, listed.examples.add())
 
@@ -79,32 +79,38 @@ def _fill_example(value: Any, example: Any) -> None:
 
 
 def _add_value(value: Any, name: str, feature: Any) -> None:
-    kind, converted = _typed(value, name)
+    """Append a value. First its JSON type is judged, then its kind of list, then itself."""
+    kind = _kind(value, name)
     current = feature.WhichOneof("kind")
     if current not in (None, kind):
         raise invalid_argument(
             f"Unexpected element type in feature: {name} expecting type: "
             f"{current.removesuffix('_list')}"
         )
-    getattr(feature, kind).value.append(converted)
+    getattr(feature, kind).value.append(_converted(value, name))
 
 
-def _typed(value: Any, name: str) -> tuple[str, Any]:
-    """The kind of list that a JSON value belongs in, and the value for it."""
-    if isinstance(value, bool):
-        return "int64_list", int(value)
-    if isinstance(value, str):
-        return "bytes_list", to_bytes(value)
-    if isinstance(value, float):
-        return "float_list", value
+def _kind(value: Any, name: str) -> str:
+    """The kind of list that a JSON value belongs in."""
     if isinstance(value, int):
-        if not _INT64.min <= value <= _INT64.max:
-            raise invalid_argument(
-                f"Feature: {name} has uint64_t element. Only int64_t is supported."
-            )
-        return "int64_list", value
-    if is_base64(value):
-        return "bytes_list", decode_base64(value)
+        return "int64_list"
+    if isinstance(value, float):
+        return "float_list"
+    if isinstance(value, str) or is_base64(value):
+        return "bytes_list"
     raise invalid_argument(
         f"Feature: {name} has element with unexpected JSON type: {json_type(value)}"
     )
+
+
+def _converted(value: Any, name: str) -> Any:
+    """The value as its list holds it."""
+    if isinstance(value, str):
+        return to_bytes(value)
+    if isinstance(value, dict):
+        return decode_base64(value)
+    if isinstance(value, float):
+        return value
+    if not _INT64.min <= value <= _INT64.max:
+        raise invalid_argument(f"Feature: {name} has uint64_t element. Only int64_t is supported.")
+    return int(value)

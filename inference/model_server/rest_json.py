@@ -14,7 +14,8 @@ from typing import Any, Final, Literal
 import numpy as np
 
 from inference.model_server.errors import ServingError, invalid_argument
-from inference.model_server.json_values import debug_string, is_base64, to_array, to_json
+from inference.model_server.json_debug import debug_string
+from inference.model_server.json_values import is_base64, to_array, to_json
 from inference.tensor_codec import decode, encode
 
 Format = Literal["row", "columnar"]

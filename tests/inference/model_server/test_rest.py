@@ -19,6 +19,8 @@ from tests.inference.model_server.test_classify import export_on_examples
 
 Call = Callable[..., tuple[int, Any]]
 INPUTS = b'{"inputs": [1]}'
+WRITTEN = (tf.float64, tf.int8, tf.uint8, tf.int16, tf.int32, tf.int64, tf.uint32, tf.uint64)
+UNWRITTEN = {tf.float16: "half", tf.uint16: "uint16"}
 
 
 class Pair(tf.Module):  # type: ignore[misc]
@@ -39,25 +41,41 @@ class Pair(tf.Module):  # type: ignore[misc]
         }
 
 
+class Casts(tf.Module):  # type: ignore[misc]
+    """Outputs of each type that a signature names."""
+
+    def signatures(self, *types: Any) -> dict[str, Any]:
+        """A signature for each type: x as that."""
+
+        def cast_to(dtype: Any) -> Any:
+            spec = tf.TensorSpec([None], tf.float32, name="x")
+            return tf.function(lambda x: {"y": tf.cast(x, dtype)}, input_signature=[spec])
+
+        return {dtype.name: cast_to(dtype).get_concrete_function() for dtype in types}
+
+
 @pytest.fixture(scope="module")
 def rest_port(
     tmp_path_factory: pytest.TempPathFactory, multiplier: Callable[[int], Path]
 ) -> Iterator[int]:
-    """Port of a server with the models m (versions 2 and 3), pair and e."""
+    """Port of a server with the models m (versions 2 and 3), pair, casts and e."""
     root = tmp_path_factory.mktemp("served")
     for version in (2, 3):
         shutil.copytree(multiplier(version), root / "m" / str(version))
     pair = Pair()
     tf.saved_model.save(pair, str(root / "pair" / "1"), signatures=pair.serve)
+    casts = Casts()
+    tf.saved_model.save(casts, str(root / "casts" / "1"), casts.signatures(*WRITTEN, *UNWRITTEN))
     export_on_examples(root / "e" / "1")
     models = [
         model_config(root / "m", every=True, labels={"stable": 2}),
         model_config(root / "pair", name="pair"),
+        model_config(root / "casts", name="casts"),
         model_config(root / "e", name="e"),
     ]
     with running(server_settings(root), *models, rest_port=0) as (server, api):
         api.wait_for({3: "AVAILABLE", 2: "AVAILABLE"})
-        for name in ("pair", "e"):
+        for name in ("pair", "casts", "e"):
             api.wait_for({1: "AVAILABLE"}, model=name)
         yield server.rest_port
 
@@ -119,6 +137,25 @@ def test_named_inputs_bytes_and_floats(call: Call) -> None:
     )
 
 
+@pytest.mark.parametrize("dtype", WRITTEN, ids=lambda dtype: dtype.name)
+def test_types_that_json_carries(call: Call, dtype: Any) -> None:
+    """Whole numbers of all widths, and doubles."""
+    body = {"instances": [3], "signature_name": dtype.name}
+    assert call("/v1/models/casts:predict", body) == (200, {"predictions": [3]})
+
+
+@pytest.mark.parametrize("dtype", UNWRITTEN, ids=lambda dtype: dtype.name)
+@pytest.mark.parametrize("form", ["instances", "inputs"])
+def test_types_that_json_does_not_carry(call: Call, dtype: Any, form: str) -> None:
+    """The answer cannot be written, unless there is nothing in it."""
+    name = UNWRITTEN[dtype]
+    path, body = "/v1/models/casts:predict", {form: [3], "signature_name": dtype.name}
+    message = f"Failed to write JSON value for tensor type: {name}"
+    assert call(path, body) == (400, {"error": message})
+    if form == "inputs":
+        assert call(path, {**body, form: []}) == (200, {"outputs": []})
+
+
 def test_not_a_number_travels(call: Call) -> None:
     """NaN and infinity are read and written as the real server does."""
     body = b'{"inputs": [NaN, -Infinity], "signature_name": "total"}'
@@ -173,7 +210,7 @@ def test_not_a_number_travels(call: Call) -> None:
             {"instances": [{"point": [1, 2]}]},
             400,
             "Failed to process element: 0 of 'instances' list. JSON object: "
-            '{"point": [1, 2]} keys must be equal to: name_bytes,point',
+            '{\n    "point": [1, 2]\n} keys must be equal to: name_bytes,point',
         ),
         (
             "pair:predict",

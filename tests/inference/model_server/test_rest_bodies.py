@@ -104,6 +104,34 @@ def test_long_integers_are_doubles(call: Call) -> None:
     assert call(E, on_example(str(2**63))) == (400, {"error": refused})
 
 
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ('{"context": 3, "examples": 4}', "Example must be JSON object but got JSON Number"),
+        (
+            '{"context": {}}',
+            "JSON Value: {\n    \"context\": {}\n} When method is classify, key 'examples' is "
+            "expected and was not found",
+        ),
+        (
+            f'{{"examples": [{{"x": [1.5, {2**63}]}}]}}',
+            "Unexpected element type in feature: x expecting type: float",
+        ),
+        (
+            '{"examples": [{"x": [1, {"b64": "?"}]}]}',
+            "Unexpected element type in feature: x expecting type: int64",
+        ),
+        (
+            '{"examples": [{"x": [1, null]}]}',
+            "Feature: x has element with unexpected JSON type: Null",
+        ),
+    ],
+)
+def test_the_first_fault_is_the_real_servers(call: Call, body: str, message: str) -> None:
+    """The context before the examples; a value's JSON type, then its kind of list, then itself."""
+    assert call(E, body.encode()) == (400, {"error": message})
+
+
 def test_a_byte_order_mark_is_skipped(call: Call) -> None:
     """As the real server's stream skips it."""
     assert call(M, b"\xef\xbb\xbf" + total("1")) == (200, {"outputs": [4.0]})
