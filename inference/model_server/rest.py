@@ -256,6 +256,9 @@ def _handler_of(api: RestApi) -> type[BaseHTTPRequestHandler]:
         def do_DELETE(self) -> None:
             self._with_body("DELETE")
 
+        def do_PATCH(self) -> None:
+            self._with_body("PATCH")
+
         def _with_body(self, verb: str) -> None:
             length = self.headers.get("Content-Length", "0")
             if not length.isdigit() or "Transfer-Encoding" in self.headers:

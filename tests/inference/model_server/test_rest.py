@@ -314,7 +314,7 @@ def test_a_path_may_name_its_host(rest_port: int) -> None:
     connection.close()
 
 
-@pytest.mark.parametrize("verb", ["PUT", "DELETE"])
+@pytest.mark.parametrize("verb", ["PUT", "DELETE", "PATCH"])
 def test_other_verbs_are_malformed(call: Call, verb: str) -> None:
     """Known to the real server's HTTP library, and then refused by the API."""
     status, body = call("/v1/models/m", b"", verb)
