@@ -28,9 +28,23 @@ _CHANNEL_OPTIONS: Final[list[tuple[str, Any]]] = [
 
 # For several servers: calls go round over those that say that they serve (gRPC's proposal A17; who
 # does not speak grpc.health.v1 counts as serving), and a call that met an ending one goes to
-# another. With one server a second try would only cost the caller time.
+# another. With one server a second try would only cost the caller time. One that hangs says
+# nothing: who failed at half of a second's calls is left out, for longer each time (A50).
+_OUTLIERS: Final = {
+    "interval": "1s",
+    "baseEjectionTime": "2s",
+    "maxEjectionTime": "10s",
+    "maxEjectionPercent": 50,
+    "failurePercentageEjection": {
+        "threshold": 50,
+        "enforcementPercentage": 100,
+        "minimumHosts": 2,
+        "requestVolume": 3,
+    },
+    "childPolicy": [{"round_robin": {}}],
+}
 _SEVERAL: Final = {
-    "loadBalancingConfig": [{"round_robin": {}}],
+    "loadBalancingConfig": [{"outlier_detection_experimental": _OUTLIERS}],
     "healthCheckConfig": {"serviceName": "PredictionService"},
     "methodConfig": [
         {

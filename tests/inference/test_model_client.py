@@ -17,6 +17,7 @@ from contracts.settings import Settings
 from inference.model_client import ANY, BadModelAnswer, ModelClient, ModelUnavailable
 from inference.model_server.server import ModelServer
 from placestream.stack.ports import free_port
+from tests.inference.waiting import eventually
 
 X = {"x": np.array([1, 2.5], np.float32)}
 
@@ -236,6 +237,38 @@ async def test_gives_up_at_the_deadline(
     with pytest.raises(ModelUnavailable) as caught:
         await connect(port).predict("m", X, {"y": (2,)}, timeout_s=0.05)
     assert caught.value.code is grpc.StatusCode.DEADLINE_EXCEEDED
+
+
+async def test_of_several_servers_one_that_hangs_is_left_out_until_it_answers(
+    server: ModelServer, connect: Callable[..., ModelClient], stand_in: tuple[StandIn, int]
+) -> None:
+    """Calls go round: half of them would else meet it, and no ten in a row be answered."""
+    await loaded(connect(server.grpc_port))
+    service, port = stand_in
+    service.answer.model_spec.version.value = 7
+    service.say(y=[0.5, 0.25])
+    client = ModelClient(f"ipv4:127.0.0.1:{server.grpc_port},127.0.0.1:{port}", "stable")
+
+    async def versions(calls: int) -> set[int]:
+        """Who answers so many calls; 0 for none."""
+        found = set()
+        for _ in range(calls):
+            try:
+                found.add((await client.predict("m", X, {"y": (2,)}, timeout_s=0.1)).version)
+            except ModelUnavailable:
+                found.add(0)
+        return found
+
+    async def seen(*wanted: int) -> bool:
+        return await versions(10) == set(wanted)
+
+    await eventually(lambda: seen(2, 7))
+    service.may_answer.clear()
+    assert 0 in await versions(2)
+    await eventually(lambda: seen(2))
+    service.may_answer.set()
+    await eventually(lambda: seen(2, 7))
+    await client.close()
 
 
 @pytest.mark.parametrize(
