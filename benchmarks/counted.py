@@ -13,9 +13,11 @@ class Counted:
     """Says how many events are done, with the time, whenever that moved; not too often."""
 
     def __init__(self, total: int) -> None:
-        """Nothing is done yet of so many events; the last of them is said at once."""
+        """Say that nothing is done yet of so many events; the last of them is said at once."""
         self._total = total
         self._said_s = 0.0
+        self(0)
+        self._said_s = 0.0  # the first that are done are said at once, too
 
     def __call__(self, count: int, now_s: float | None = None) -> None:
         """Say it; `now_s` is of `time.monotonic`, which is one clock for all processes here."""
@@ -28,6 +30,9 @@ class Counted:
 def rate_told(lines: Iterable[bytes], events: int, warm_share: float) -> float:
     """Events a second between the warm share and the last event, from what was said.
 
+    Where nothing was said between the two, for there are few events and a fast process, from what
+    was said before.
+
     Args:
         lines: output of the process, as it comes.
         events: how many there are.
@@ -36,13 +41,13 @@ def rate_told(lines: Iterable[bytes], events: int, warm_share: float) -> float:
     Raises:
         RuntimeError: the output ended before the last event.
     """
-    warm: tuple[int, float] | None = None
+    since: tuple[int, float] | None = None
     for line in lines:
         if not line.startswith(b"counted "):
             continue
         count, now_s = int(line.split()[1]), float(line.split()[2])
-        if warm is None and count >= warm_share * events:
-            warm = (count, now_s)
-        elif warm is not None and count >= events:
-            return (count - warm[0]) / (now_s - warm[1])
+        if since is not None and count >= events:
+            return (count - since[0]) / (now_s - since[1])
+        if since is None or since[0] < warm_share * events:
+            since = (count, now_s)
     raise RuntimeError("it ended before the last event")

@@ -51,7 +51,7 @@ BAD: list[tuple[bytes | None, str]] = [
     (msgspec.json.encode(GOOD | {"timestamp": "2024-01-15T10:30:00"}), "timestamp"),
     (msgspec.json.encode(GOOD | {"timestamp": "1970-01-01T00:00:00Z"}), "timestamp"),
     (
-        msgspec.json.encode(GOOD | {"timestamp": (NOW + timedelta(hours=2)).isoformat()}),
+        msgspec.json.encode(GOOD | {"timestamp": (NOW + timedelta(days=9)).isoformat()}),
         "timestamp",
     ),
     (

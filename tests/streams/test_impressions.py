@@ -58,7 +58,7 @@ BAD: list[tuple[bytes, str]] = [
     (b'{"request_id": "r', ""),
     (bad("user_id", ""), "user_id"),
     (bad("request_id", ""), "request_id"),
-    (bad("timestamp", (NOW + timedelta(hours=1)).isoformat()), "timestamp"),
+    (bad("timestamp", (NOW + timedelta(days=9)).isoformat()), "timestamp"),
     (bad("place_id", "x" * 129, at="places"), "places[0].place_id"),
     (bad("propensity", 0, at="places"), "places[0].propensity"),
     (bad("propensity", 1.5, at="places"), "places[0].propensity"),
