@@ -151,11 +151,30 @@ def _found(names: tuple[str, ...]) -> tuple[NDArray[np.int64], list[int]]:
     return at, [i for i, name in enumerate(names) if name not in _AT]
 
 
+def _read_still(states: States, moments: Moments) -> Values:
+    return np.concatenate([PLACE.read_feature(f.name, states, moments) for f in _STILL], axis=1)
+
+
+def _moving_of(states: States) -> States:
+    moving = np.zeros(len(states), _MOVING_DTYPE)
+    for name in _MOVING:
+        moving[name] = states[name]
+    return moving
+
+
+def _unknown(n: int) -> tuple[Values, States]:
+    """Rows of places without a state; the moment does not matter."""
+    states = PLACE.empty(1)
+    still, moving = _read_still(states, np.zeros(1)), _moving_of(states)
+    return np.repeat(still, n, axis=0), np.repeat(moving, n)
+
+
 class PlaceShelf:
     """What was read of places, by their ids.
 
-    Full, it is emptied: the places asked for most are back within a few requests. Not for use by
-    several threads.
+    Of a place without a state, as most of a large city are, nothing is read: what is said of the
+    unknown is the same at any moment. Full, it is emptied: the places asked for most are back
+    within a few requests. Not for use by several threads.
 
     Args:
         most: places that it holds.
@@ -174,8 +193,7 @@ class PlaceShelf:
         self._slot: dict[str, int] = {}
         self._packed: list[bytes | None] = []
         self._tile: list[int] = []
-        self._still = np.zeros((256, _ENDS[-1]), np.float32)
-        self._moving = np.zeros(256, _MOVING_DTYPE)
+        self._still, self._moving = _unknown(256)
 
     def values(
         self, place_ids: Sequence[str], packed: Sequence[bytes | None], now_s: float
@@ -195,7 +213,7 @@ class PlaceShelf:
         new = [
             i
             for i, (slot, value) in enumerate(zip(slots, packed, strict=True))
-            if tiles[slot] != tile or held[slot] != value
+            if held[slot] != value or (value is not None and tiles[slot] != tile)
         ]
         if new:
             told = [packed[i] for i in new]
@@ -220,17 +238,16 @@ class PlaceShelf:
     def _grow(self, size: int) -> None:
         if size > len(self._still):
             more = max(size, 2 * len(self._still)) - len(self._still)
-            self._still = np.concatenate([self._still, np.zeros((more, _ENDS[-1]), np.float32)])
-            self._moving = np.concatenate([self._moving, np.zeros(more, _MOVING_DTYPE)])
+            still, moving = _unknown(more)
+            self._still = np.concatenate([self._still, still])
+            self._moving = np.concatenate([self._moving, moving])
 
     def _put(
         self, slots: list[int], packed: list[bytes | None], states: States, now_s: float
     ) -> None:
         moments = np.full(len(states), now_s)
-        read = [PLACE.read_feature(feature.name, states, moments) for feature in _STILL]
-        self._still[slots] = np.concatenate(read, axis=1)
-        for name in _MOVING:
-            self._moving[name][slots] = states[name]
+        self._still[slots] = _read_still(states, moments)
+        self._moving[slots] = _moving_of(states)
         tile = int(now_s // TILE_S)
         for slot, value in zip(slots, packed, strict=True):
             self._packed[slot], self._tile[slot] = value, tile

@@ -64,12 +64,16 @@ def test_places_come_in_any_order_and_may_be_unknown() -> None:
     for order in ([4, 1], [0, 1, 2, 3, 4, 5], [5, 4, 4]):
         got = shelf.values([PLACES[i] for i in order], [packed[i] for i in order], now_s)
         _same(got, states[order], now_s)
-    gone = shelf.values(["p1", "new"], [None, None], now_s)
-    _same(gone, PLACE.empty(2), now_s)
+    for later_s in LATER_S:
+        gone = shelf.values(["p1", "new"], [None, None], now_s + later_s)
+        _same(gone, PLACE.empty(2), now_s + later_s)
 
 
 def test_only_what_changed_is_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
-    """All at first, then the one with a new event, then all when a tile has passed."""
+    """All at first, then the one with a new event, then all when a tile has passed.
+
+    Nobody was at "new", so there is nothing to unpack until somebody is, and then when it is gone.
+    """
     unpacked: list[int] = []
     whole = PLACE.unpack
 
@@ -82,14 +86,16 @@ def test_only_what_changed_is_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
     packed = PLACE.pack(_folded(history))
     shelf, now_s = PlaceShelf(), float(START_S + SPAN_S)
     changed = PLACE.pack(_folded([*history, history[0]]))
-    for told, at_s in (
-        (packed, now_s),
-        (packed, now_s),
-        (changed, now_s),
-        (changed, now_s + TILE_S),
+    for told, new, at_s in (
+        (packed, None, now_s),
+        (packed, None, now_s),
+        (changed, None, now_s),
+        (changed, None, now_s + TILE_S),
+        (changed, changed[0], now_s + TILE_S),
+        (changed, None, now_s + TILE_S),
     ):
-        shelf.values(PLACES, told, at_s)
-    assert unpacked == [6, 1, 6]
+        shelf.values([*PLACES, "new"], [*told, new], at_s)
+    assert unpacked == [6, 1, 6, 1, 1]
 
 
 def test_a_full_shelf_is_emptied() -> None:
