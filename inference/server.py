@@ -57,6 +57,9 @@ NOTICE_S = 0.5
 QUIET_S = 0.1
 #: How long requests in flight may take to end.
 GRACE_S = 10.0
+#: Of a burst, each request that reads at the same moment needs one of its own. redis-py's 100 are
+#: fewer than may be under way, and the 101st would look like a failure of Redis.
+REDIS_CONNECTIONS = 2_000
 #: Threads that take in places give way to requests within this time, not within
 #: Python's 5 ms.
 GIVE_WAY_S = 0.0005
@@ -282,6 +285,7 @@ def _redis(settings: Settings) -> Redis:
         socket_timeout=timeout_s,
         socket_connect_timeout=timeout_s,
         retry=Retry(NoBackoff(), 0),
+        max_connections=REDIS_CONNECTIONS,
         health_check_interval=0,
     )
 

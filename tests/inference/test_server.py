@@ -26,7 +26,7 @@ from contracts.ids import id64
 from contracts.kafka import consumer_config, producer_config
 from contracts.placestream.v1 import recommendation_pb2 as pb
 from contracts.settings import Settings
-from inference.server import RecommendationServer
+from inference.server import RecommendationServer, _redis
 from inference.service import SERVICE
 from online_features.definitions import FEATURE_SET
 from online_features.request import RANKING_COLUMNS
@@ -81,6 +81,13 @@ async def test_features_are_those_in_redis(
     assert user["visits_1h"] == 1
     assert user["since_visit_s"] >= 60
     assert [p.known for p in told.places] == [True, False]
+
+
+async def test_a_burst_finds_a_connection_for_each(installed: Settings) -> None:
+    """More requests at once than redis-py has connections for, unless it is told."""
+    client = _redis(installed.model_copy(update={"redis_timeout_ms": 10_000}))
+    assert await asyncio.gather(*(client.get(f"nobody-{i}") for i in range(300))) == [None] * 300
+    await client.aclose()
 
 
 async def test_answers_become_impressions(
