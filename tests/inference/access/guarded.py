@@ -105,7 +105,7 @@ class Guarded:
     async def call(
         self,
         method: str,
-        *metadata: tuple[str, str],
+        *metadata: tuple[str, str | bytes],
         credentials: Any = None,
         request: bytes = b"",
     ) -> grpc.aio.AioRpcError | None:

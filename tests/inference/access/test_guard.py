@@ -1,6 +1,7 @@
 """Who is let through to the methods, on a real gRPC server."""
 
 import asyncio
+import random
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -79,6 +80,28 @@ async def test_without_a_known_token_nobody_comes_in(
     assert server.calls == 0
     assert server.counted("", reason.lower()) == 1
     assert "pst_no" not in str(error)
+
+
+async def test_no_header_whatever_comes_in_or_goes_wrong(serve: Serve) -> None:
+    """Thousands made of words that mean something here: UNAUTHENTICATED each, and none of them in
+    the answer; the services' own names, signs of other schemes, twice the same, bytes."""
+    rng = random.Random(17)
+    words = ["Bearer", "bearer", " ", ",", "=", '"', "pst_", BACKEND.token[:-1], BACKEND.sha256]
+    words += ["Basic", "backend", "0" * 64, "%s", "{}", "'--", "~" * 300]
+    names = ["authorization", "authorization-bin", "x-forwarded-client-cert"]
+
+    def header() -> tuple[str, str | bytes]:
+        name, text = rng.choice(names), "".join(rng.choices(words, k=rng.randrange(6))).strip()
+        return name, text.encode() if name.endswith("-bin") else text
+
+    server = await serve()
+    for _ in range(2_000):
+        headers = [header() for _ in range(rng.randrange(1, 4))]
+        error = await server.call(RECOMMEND, *headers)
+        assert told(error)[0] == "UNAUTHENTICATED", headers
+        assert BACKEND.token[:-1] not in str(error)
+    assert server.calls == 0
+    assert await server.call(RECOMMEND, bearer(BACKEND)) is None
 
 
 async def test_the_scheme_is_read_as_http_reads_it(serve: Serve) -> None:
