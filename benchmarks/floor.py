@@ -10,11 +10,12 @@ nothing is done meanwhile.)
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import grpc.aio
+import numpy as np
 from numpy.typing import NDArray
 from redis.asyncio import Redis
 
@@ -28,11 +29,9 @@ from inference.query import Query
 from inference.tensor_codec import encode
 from online_features.catalogue import Catalogue
 from online_features.catalogue_feed import CatalogueFeed
-from online_features.context import ContextState
 from online_features.crowds import Crowds
 from online_features.keys import Keys
-from online_features.place_values import ShelvedValues
-from online_features.reader import OnlineReader, UserRead
+from online_features.reader import OnlineReader, Scene, UserRead
 from online_features.redis_client import client_of
 
 _PATIENCE_S = 30.0
@@ -69,10 +68,15 @@ class _NotingStore(OnlineReader):
         return await super().user(user_id)
 
     async def scene(
-        self, place_ids: Sequence[str], region: str, now_s: float
-    ) -> tuple[ShelvedValues, ContextState | None]:
-        self.errand.place_keys = [self._of.entity("b", place_id) for place_id in place_ids]
-        return await super().scene(place_ids, region, now_s)
+        self,
+        rows: NDArray[np.int64],
+        place_ids: Callable[[NDArray[np.int64]], list[str]],
+        region: str,
+        now_s: float,
+        since: int | None = None,
+    ) -> Scene:
+        self.errand.place_keys = self._of.entities("b", place_ids(rows))
+        return await super().scene(rows, place_ids, region, now_s, since)
 
 
 class _NotingModels(ModelClient):

@@ -68,6 +68,7 @@ class FeatureStage:
             latest_s=read.latest_s,
             now_s=ask.now_s,
             catalogue=self._catalogue,
+            moment=read.moment,
         )
 
     async def _user(self, ask: Ask) -> UserRead:
@@ -85,42 +86,56 @@ class FeatureStage:
             person.states, person.history, [ask.now_s], [query.lat], [query.lng], self._catalogue
         )
 
-    async def look(self, ask: Ask, chosen: Chosen, sides: Sides, nearest: int) -> Seen:
-        """The chosen places as of now, beside what the user brings.
+    async def look(
+        self, ask: Ask, chosen: Chosen, sides: Sides, nearest: int, since: int | None
+    ) -> Seen:
+        """The chosen places, beside what the user brings.
 
-        `nearest` is the row of the nearest place within reach, chosen or not: its weather counts
-        where the request names no region.
+        Args:
+            ask: the request.
+            chosen: its places.
+            sides: what the user brings.
+            nearest: row of the nearest place within reach, chosen or not: its weather counts where
+                the request names no region.
+            since: `Person.moment`: no commit before it may be missing.
         """
-        place_ids = self._catalogue.place_ids(chosen.rows)
         region = ask.query.region or self._region_of(nearest)
-        explores = bool(slots_of(ask.query))
-        places: PlaceValues
         try:
-            places, context = await self._part.call(
-                lambda _: self._scene(place_ids, region, ask.now_s, explores),
-                ask.budget.share_s(PLACES_SHARE, self._timeout_s),
-            )
+            places, context = await self._scene(ask, chosen.rows, region, since)
         except PartFailed as failure:
             ask.course.stood_in(failure)
-            places, context = PlaceStates.at(PLACE.empty(len(place_ids)), ask.now_s), None
+            places, context = PlaceStates.at(PLACE.empty(len(chosen.rows)), ask.now_s), None
         query = ask.query
         here = situation(query.lat, query.lng, ask.now_s, context, stale_s=self._stale_s)
         of = np.zeros(len(chosen.rows), np.int64)
         features = pair_features(sides, places, chosen.rows, here, self._catalogue, of)
-        if explores and isinstance(places, PlaceStates):
+        if slots_of(query) and isinstance(places, PlaceStates):
             return Seen(features, Tries.of(places.states, ask.now_s))
         return Seen(features, None)
 
     async def _scene(
-        self, place_ids: list[str], region: str, now_s: float, explores: bool
+        self, ask: Ask, rows: NDArray[np.int64], region: str, since: int | None
     ) -> tuple[PlaceValues, ContextState | None]:
-        if not explores:
-            return await self._store.scene(place_ids, region, now_s)
-        # What the draw needs, views and clicks apart, is in the states alone.
-        (states, _), context = await asyncio.gather(
-            self._store.places(place_ids), self._context(region)
+        """From memory, if it is there; else the store is asked, and may fail as a part does."""
+        timeout_s = ask.budget.share_s(PLACES_SHARE, self._timeout_s)
+        if slots_of(ask.query):
+            return await self._part.call(lambda _: self._states(ask, rows, region), timeout_s)
+        held = self._store.held(rows, region, ask.now_s, since)
+        if held is not None:
+            return held
+        place_ids = self._catalogue.place_ids
+        return await self._part.call(
+            lambda _: self._store.scene(rows, place_ids, region, ask.now_s, since), timeout_s
         )
-        return PlaceStates.at(states, now_s), context
+
+    async def _states(
+        self, ask: Ask, rows: NDArray[np.int64], region: str
+    ) -> tuple[PlaceValues, ContextState | None]:
+        """What the draw needs, views and clicks apart, is in the states alone."""
+        (states, _), context = await asyncio.gather(
+            self._store.places(self._catalogue.place_ids(rows)), self._context(region)
+        )
+        return PlaceStates.at(states, ask.now_s), context
 
     async def _context(self, region: str) -> ContextState | None:
         return await self._store.context(region) if region else None

@@ -160,6 +160,11 @@ class Metrics:
             "Age of the oldest crowd (visits of a place) that candidates are chosen by",
             registry=registry,
         )
+        self._changes_heard = Gauge(
+            "placestream_redis_changes_heard",
+            "1 while Redis says which places changed, so that others are not read again",
+            registry=registry,
+        )
         self._begin_at_zero()
 
     def _begin_at_zero(self) -> None:
@@ -194,6 +199,10 @@ class Metrics:
     def watch_crowds(self, age_s: Callable[[], float]) -> None:
         """Let the age of the crowds be read when Prometheus asks."""
         self._crowd_age_s.set_function(age_s)
+
+    def watch_tracking(self, hears: Callable[[], bool]) -> None:
+        """Let Prometheus ask whether Redis tells of changes."""
+        self._changes_heard.set_function(lambda: float(hears()))
 
     def serve(self, port: int, host: str) -> Page:
         """Serve `/metrics` in a thread; no page where the port is 0.

@@ -25,6 +25,7 @@ class Person:
         history: recent events, newest first, one row.
         visits: uint64 hashes of the places that they visited or rated, as often as they did.
         resting: those of them that were visited so lately that they rest (`inference.rest`), once.
+        moment: at which the store was asked, see `OnlineReader.held`; None: it was not.
     """
 
     states: NDArray[np.void]
@@ -33,6 +34,7 @@ class Person:
     history: History
     visits: NDArray[np.uint64]
     resting: NDArray[np.uint64]
+    moment: int | None = None
 
     @classmethod
     def of(
@@ -43,6 +45,7 @@ class Person:
         latest_s: float | None,
         now_s: float,
         catalogue: Catalogue | None = None,
+        moment: int | None = None,
     ) -> "Person":
         """Read a user's state as of a moment (Unix seconds).
 
@@ -58,6 +61,7 @@ class Person:
             history=events,
             visits=places,
             resting=np.unique(places[resting(places, ago_s, catalogue)]),
+            moment=moment,
         )
 
     @cached_property

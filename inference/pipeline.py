@@ -117,7 +117,8 @@ class Pipeline:
         with stage("candidates"):
             chosen, side = await self._chosen(ask, nearby, person)
         with stage("features"):
-            seen = await self._features.look(ask, chosen, side, nearest=int(nearby.rows[0]))
+            nearest = int(nearby.rows[0])
+            seen = await self._features.look(ask, chosen, side, nearest, person.moment)
         with stage("ranking"):
             ranked = await self._ranked(ask, chosen, seen)
         with stage("post_processing"):

@@ -1,6 +1,6 @@
 """What the pipeline leans on, as it sees it: a test hands in others."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -25,8 +25,17 @@ class Store(Protocol):
         self, place_ids: Sequence[str]
     ) -> tuple[NDArray[np.void], NDArray[np.bool_]]: ...
 
+    def held(
+        self, rows: NDArray[np.int64], region: str, now_s: float, since: int | None
+    ) -> tuple[PlaceValues, ContextState | None] | None: ...
+
     async def scene(
-        self, place_ids: Sequence[str], region: str, now_s: float
+        self,
+        rows: NDArray[np.int64],
+        place_ids: Callable[[NDArray[np.int64]], list[str]],
+        region: str,
+        now_s: float,
+        since: int | None = None,
     ) -> tuple[PlaceValues, ContextState | None]: ...
 
     async def context(self, region: str) -> ContextState | None: ...

@@ -113,6 +113,7 @@ class RecommendationServer:
         feedback = KafkaFeedback(settings)
         parts.push_async_callback(asyncio.to_thread, feedback.close)
         store = OnlineReader(redis, settings)
+        self._follow(parts, store)
         clocks = {"clock": self._clock, "monotonic": self._monotonic}
         watch = CrowdWatch(self._catalogue, store, self._clock)
         metrics.watch_crowds(lambda: self._clock() - watch.crowds.as_of_s)
@@ -144,6 +145,16 @@ class RecommendationServer:
         )
         ready.add_done_callback(_log_failure)
         parts.callback(ready.cancel)
+
+    def _follow(self, parts: AsyncExitStack, store: OnlineReader) -> None:
+        """Let the store hear what changes."""
+        tracking = store.follow()
+        if tracking is None:
+            return
+        self.metrics.watch_tracking(lambda: tracking.hears)
+        listening = asyncio.create_task(tracking.run())
+        listening.add_done_callback(_log_failure)
+        parts.callback(listening.cancel)
 
     def _pipeline(
         self, settings: Settings, crowds: Crowds, store: OnlineReader, models: ModelClient

@@ -8,10 +8,11 @@ the old one.
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from contracts.ids import partition_of
+from contracts.ids import partition_of, partitions_of
 from contracts.settings import Settings
 from online_features.definitions import PLACE, USER
 
@@ -46,6 +47,16 @@ class Keys:
         if partition is None:
             partition = partition_of(entity_id, self.partitions)
         return f"{self._root(kind, partition)}:{entity_id}"
+
+    def entities(self, kind: ShardKind, entity_ids: Sequence[str]) -> list[str]:
+        """`entity` of many ids at once."""
+        roots = [f"{self._root(kind, partition)}:" for partition in range(self.partitions)]
+        of = partitions_of(entity_ids, self.partitions).tolist()
+        return [roots[i] + entity_id for i, entity_id in zip(of, entity_ids, strict=True)]
+
+    def prefix_of(self, kind: ShardKind) -> str:
+        """How all keys of a kind begin."""
+        return f"{self.prefix}:{_VERSIONS[kind]}:{{{kind}"
 
     def version(self, kind: ShardKind) -> str:
         """Version of the definitions that keys of a kind carry here and now."""

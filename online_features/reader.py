@@ -1,6 +1,7 @@
 """Reading features for a request: packed states in one round trip, aged to the moment."""
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,21 +15,34 @@ from contracts.settings import Settings
 from online_features.context import ContextState
 from online_features.definitions import PLACE, USER
 from online_features.keys import Keys
+from online_features.place_shelf import PlaceShelf, ShelvedValues
 from online_features.place_unpacking import PlaceUnpacking
-from online_features.place_values import SHELF, PlaceShelf, ShelvedValues
+from online_features.tracking import Tracking
 
 log = structlog.get_logger(__name__)
 
+Rows = NDArray[np.int64]
+Scene = tuple[ShelvedValues, ContextState | None]
+#: Contexts that are kept, at most.
+REGIONS = 10_000
 _CONTEXT = msgspec.json.Decoder(ContextState)
 
 
 @dataclass(frozen=True)
 class UserRead:
-    """A user's state [1], whether it was there, and the time of the newest event in it."""
+    """A user's state as of a moment.
+
+    Attributes:
+        states: [1].
+        known: whether it was there.
+        latest_s: Unix seconds of the newest event in it.
+        moment: at which it was asked for, see `OnlineReader.held`; None: it stands for nothing.
+    """
 
     states: NDArray[np.void]
     known: bool
     latest_s: float | None
+    moment: int | None = None
 
 
 class OnlineReader:
@@ -37,19 +51,30 @@ class OnlineReader:
     A user's state that cannot be read raises `BadState`, since the answer is all about them. A
     place's state, or a region's context, counts as unknown and is named in the log: one of two
     hundred places must not cost the others their features.
+
+    Where Redis says what changes (`follow`), states of places and contexts are read again only
+    when they did.
     """
 
     def __init__(self, redis: Redis, settings: Settings) -> None:
         self._redis = redis
+        self._settings = settings
         self._keys = Keys.of(settings)
         self._unpack = PlaceUnpacking()
-        self._shelf = PlaceShelf(unpack=self._unpack)
-        self._key_of: dict[str, str] = {}
+        self._shelf: PlaceShelf
+        self._contexts: dict[bytes, ContextState | None]
+        self._forget()
+        self._tracking: Tracking | None = None
         self._bad_regions: set[str] = set()
 
     async def user(self, user_id: str) -> UserRead:
         """The state of one user; the empty one if nothing is known."""
-        return _user_read(await self._redis.get(self._keys.entity("i", user_id)))
+        key = self._keys.entity("i", user_id)
+        if self._tracking is None or not self._tracking.hears:
+            return _user_read(await self._redis.get(key))
+        answer = self._tracking.ask("GET", key)
+        moment = self._tracking.moment
+        return _user_read(await answer, moment)
 
     async def user_after(
         self, user_id: str, partitions: Sequence[int]
@@ -66,43 +91,119 @@ class OnlineReader:
         Returns:
             The user, and the next offset to fold of each partition, 0 where none was.
         """
-        async with self._redis.pipeline(transaction=False) as pipe:
-            for partition in partitions:
-                pipe.hget(self._keys.shard("i", partition), "offset")
-            pipe.get(self._keys.entity("i", user_id))
-            *offsets, value = await pipe.execute()
-        return _user_read(value), tuple(int(offset or 0) for offset in offsets)
+        key, moment = self._keys.entity("i", user_id), None
+        shards = [self._keys.shard("i", partition) for partition in partitions]
+        if self._tracking is None or not self._tracking.hears:
+            async with self._redis.pipeline(transaction=False) as pipe:
+                for shard in shards:
+                    pipe.hget(shard, "offset")
+                pipe.get(key)
+                *offsets, value = await pipe.execute()
+        else:
+            asked = [self._tracking.ask("HGET", shard, "offset") for shard in shards]
+            asked.append(self._tracking.ask("GET", key))
+            moment = self._tracking.moment
+            *offsets, value = await asyncio.gather(*asked)
+        return _user_read(value, moment), tuple(int(offset or 0) for offset in offsets)
 
     async def places(self, place_ids: Sequence[str]) -> tuple[NDArray[np.void], NDArray[np.bool_]]:
         """States [n] of places and which were there and could be read: one MGET."""
         if not place_ids:
             return PLACE.empty(0), np.zeros(0, bool)
-        packed: Any = await self._redis.mget(self._place_keys(place_ids))
+        packed: Any = await self._redis.mget(self._keys.entities("b", place_ids))
         return self._unpack(place_ids, packed)
 
-    async def scene(
-        self, place_ids: Sequence[str], region: str, now_s: float
-    ) -> tuple[ShelvedValues, ContextState | None]:
-        """What the states of n places say at a moment, neutral where there is none, and the newest
-        context of a region, none of "": one MGET.
+    def follow(self) -> Tracking | None:
+        """Keep states of places, and contexts, until Redis says that they changed.
 
-        States that have not changed since they were read last are not unpacked again.
+        Returns:
+            What listens, once it is run; None in a cluster, whose nodes would all have to be heard.
         """
-        keys = self._place_keys(place_ids)
-        if region:
-            keys.append(self._keys.entity("c", region))
-        packed: Any = await self._redis.mget(keys) if keys else []
-        context = self._context_of(region, packed.pop() if region else None)
-        return self._shelf.values(place_ids, packed, now_s), context
+        if self._settings.redis_cluster:
+            return None
+        prefixes = [self._keys.prefix_of("b"), self._keys.prefix_of("c")]
+        self._tracking = Tracking(self._settings, prefixes, self._changed)
+        return self._tracking
 
-    def _place_keys(self, place_ids: Sequence[str]) -> list[str]:
-        if len(self._key_of) > SHELF:
-            self._key_of.clear()
-        key_of = self._key_of
-        for place_id in place_ids:
-            if place_id not in key_of:
-                key_of[place_id] = self._keys.entity("b", place_id)
-        return [key_of[place_id] for place_id in place_ids]
+    def _changed(self, keys: Sequence[bytes] | None) -> None:
+        if keys is None:
+            self._forget()
+            return
+        self._shelf.changed(keys)
+        for key in keys:
+            self._contexts.pop(key, None)
+
+    def _forget(self) -> None:
+        """Begin anew. Whoever waits for Redis has what was held before; nobody else will see it."""
+        self._shelf, self._contexts = PlaceShelf(self._keys_of_places, unpack=self._unpack), {}
+
+    def _keys_of_places(self, place_ids: Sequence[str]) -> list[str]:
+        return self._keys.entities("b", place_ids)
+
+    def held(self, rows: Rows, region: str, now_s: float, since: int | None) -> Scene | None:
+        """What `scene` would say, where all of it is held and no commit before `since` is missing.
+
+        Args:
+            rows: int64[n] catalogue rows of places.
+            region: whose context is wanted; "": none.
+            now_s: Unix seconds that windows are aged to.
+            since: moment at which a user was read.
+        """
+        if not self._knows(since):
+            return None
+        slots, key = self._shelf.fresh(rows), self._context_key(region)
+        if slots is None or not (key is None or key in self._contexts):
+            return None
+        context = None if key is None else self._contexts[key]
+        return self._shelf.values(slots, now_s), context
+
+    async def scene(
+        self,
+        rows: Rows,
+        place_ids: Callable[[Rows], list[str]],
+        region: str,
+        now_s: float,
+        since: int | None = None,
+    ) -> Scene:
+        """What the states of n places say at a moment, neutral where there is none, and the newest
+        context of a region, none of "": at most one MGET, of what is not held.
+
+        Args:
+            rows: int64[n] catalogue rows of places, always of the same catalogue.
+            place_ids: says the ids of some rows.
+            region: whose context is wanted; "": none.
+            now_s: Unix seconds that windows are aged to.
+            since: as of `held`; None: all is read.
+        """
+        if not self._shelf.has_room(rows):
+            self._forget()
+        shelf, contexts, key = self._shelf, self._contexts, self._context_key(region)
+        slots = shelf.slots(rows, place_ids)
+        tracking = self._tracking
+        asked_at = shelf.changes if tracking is not None and tracking.hears else None
+        fresh = self._knows(since)
+        wanted = shelf.lacking(slots) if fresh else slots
+        keys: list[Any] = [*shelf.keys(wanted)]
+        context = contexts.get(key) if fresh and key is not None else None
+        if key is not None and not (fresh and key in contexts):
+            keys.append(key)
+        packed: Any = await self._redis.mget(keys) if keys else []
+        if len(packed) > len(wanted):
+            context = self._context_of(region, packed.pop())
+            if asked_at == shelf.changes and key is not None:
+                if len(contexts) >= REGIONS:
+                    contexts.clear()
+                contexts[key] = context
+        shelf.put(wanted, packed, asked_at)
+        return shelf.values(slots, now_s), context
+
+    def _knows(self, since: int | None) -> bool:
+        """Whether all is known that was changed before a moment."""
+        tracking = self._tracking
+        return tracking is not None and since is not None and tracking.up_to(since)
+
+    def _context_key(self, region: str) -> bytes | None:
+        return self._keys.entity("c", region).encode() if region else None
 
     async def context(self, region: str) -> ContextState | None:
         """The newest context of a region, however old."""
@@ -120,7 +221,7 @@ class OnlineReader:
             return None
 
 
-def _user_read(value: Any) -> UserRead:
+def _user_read(value: Any, moment: int | None = None) -> UserRead:
     states, known = USER.unpack([value])
     latest = float(states["since_activity_s"]["latest_s"][0])
-    return UserRead(states, bool(known[0]), latest if known[0] and latest > 0 else None)
+    return UserRead(states, bool(known[0]), latest if known[0] and latest > 0 else None, moment)

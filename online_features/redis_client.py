@@ -35,6 +35,11 @@ class _Packing(AbstractConnection):
         """One command in Redis's protocol."""
         return list(_pack(*args))
 
+    def send_now(self, *args: Any) -> None:
+        """Send a command over an open connection without waiting, also for its answer."""
+        writer: Any = self._writer
+        writer.writelines(self.pack_command(*args))
+
     async def send_packed_command(self, command: Any, check_health: bool = True) -> None:
         """Write now what the socket takes; wait, up to the time-out, for what it does not.
 

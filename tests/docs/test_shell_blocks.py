@@ -198,6 +198,11 @@ def test_the_redis_user_of_the_page_may_what_roles_do(
             limited.set("ps:page", "1")
             assert limited.eval("return redis.call('GET', KEYS[1])", 1, "ps:page") == b"1"
             assert limited.delete("ps:page", "{ps:page") == 1
+            with redis.Redis.from_url(
+                url, username="page", password="PASSWORD", protocol=3
+            ) as listening:
+                heard: Any = listening
+                assert heard.execute_command("CLIENT", "TRACKING", "ON", "BCAST", "PREFIX", "ps:")
             for refused in (("GET", "other"), ("FLUSHALL",), ("CONFIG", "GET", "*")):
                 with pytest.raises(NoPermissionError):
                     limited.execute_command(*refused)

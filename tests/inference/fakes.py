@@ -87,10 +87,18 @@ class FakeStore:
         await self._trouble("places", *place_ids)
         return self._fold("place", place_ids)
 
+    def held(self, rows: NDArray[np.int64], region: str, now_s: float, since: int | None) -> None:
+        return None
+
     async def scene(
-        self, place_ids: Sequence[str], region: str, now_s: float
+        self,
+        rows: NDArray[np.int64],
+        place_ids: Callable[[NDArray[np.int64]], list[str]],
+        region: str,
+        now_s: float,
+        since: int | None = None,
     ) -> tuple[PlaceStates, ContextState | None]:
-        states, _ = await self.places(place_ids)
+        states, _ = await self.places(place_ids(rows))
         return PlaceStates.at(states, now_s), await self.context(region) if region else None
 
     async def context(self, region: str) -> ContextState | None:

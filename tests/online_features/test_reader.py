@@ -21,6 +21,14 @@ NOW_S = float(START_S + SPAN_S)
 RAIN = ContextState(NOW_S - 60.0, temp=9.0, condition="rain")
 
 
+def _ids(rows: np.ndarray) -> list[str]:
+    return [f"p{row}" for row in rows]
+
+
+def _rows(*rows: int) -> np.ndarray:
+    return np.array(rows, np.int64)
+
+
 @pytest.fixture
 async def redis(redis_server: RedisServer) -> AsyncIterator[Redis]:
     """An asynchronous client."""
@@ -46,7 +54,7 @@ async def test_places_and_context_come_together(
     redis: Redis, settings: Settings, states: np.ndarray
 ) -> None:
     """Values of each place in the order asked for, the unknown one neutral, and the weather."""
-    values, context = await OnlineReader(redis, settings).scene(["p4", "who", "p0"], "nyc", NOW_S)
+    values, context = await OnlineReader(redis, settings).scene(_rows(4, 77, 0), _ids, "nyc", NOW_S)
     expected = PlaceStates.at(np.r_[states[[4]], PLACE.empty(1), states[[0]]], NOW_S)
     for feature in PLACE.features:
         np.testing.assert_array_equal(
@@ -61,12 +69,12 @@ async def test_no_region_has_no_context(
 ) -> None:
     """Nor does it cost the last place, or a request for no place at all."""
     reader = OnlineReader(redis, settings)
-    values, context = await reader.scene(["p5"], region, NOW_S)
+    values, context = await reader.scene(_rows(5), _ids, region, NOW_S)
     np.testing.assert_array_equal(
         values.column("visits_28d"), PlaceStates.at(states[[5]], NOW_S).column("visits_28d")
     )
     assert context is None
-    nothing, _ = await reader.scene([], region, NOW_S)
+    nothing, _ = await reader.scene(_rows(), _ids, region, NOW_S)
     assert nothing.column("visits_28d").shape == (0,)
 
 
@@ -76,9 +84,9 @@ async def test_a_commit_counts_at_the_next_read(
     """However often the place was read before."""
     reader, key = OnlineReader(redis, settings), Keys.of(settings).entity("b", "p1")
     for _ in range(2):
-        await reader.scene(["p1"], "", NOW_S)
+        await reader.scene(_rows(1), _ids, "", NOW_S)
     await redis.set(key, PLACE.pack(states[[2]])[0])
-    values, _ = await reader.scene(["p1"], "", NOW_S)
+    values, _ = await reader.scene(_rows(1), _ids, "", NOW_S)
     np.testing.assert_array_equal(
         values.feature("visit_hours"), PlaceStates.at(states[[2]], NOW_S).feature("visit_hours")
     )
@@ -93,7 +101,7 @@ async def test_a_damaged_state_costs_its_place_alone(
     expected = np.r_[states[[0]], PLACE.empty(1), states[[2]]]
     with capture_logs() as logs:
         read, known = await reader.places(ids)
-        values, _ = await reader.scene(ids, "", NOW_S)
+        values, _ = await reader.scene(_rows(0, 1, 2), _ids, "", NOW_S)
     assert known.tolist() == [True, False, True]
     np.testing.assert_array_equal(read, expected)
     np.testing.assert_array_equal(
@@ -114,7 +122,7 @@ async def test_a_damaged_context_costs_no_place_its_features(
     await redis.set(Keys.of(settings).entity("c", "nyc"), damaged)
     reader = OnlineReader(redis, settings)
     with capture_logs() as logs:
-        values, context = await reader.scene(["p5"], "nyc", NOW_S)
+        values, context = await reader.scene(_rows(5), _ids, "nyc", NOW_S)
         assert await reader.context("nyc") is None
     assert context is None
     np.testing.assert_array_equal(

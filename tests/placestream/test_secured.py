@@ -62,7 +62,9 @@ def secure_redis(tmp_path: Path, authority: Authority) -> Iterator[int]:
         link = Link(server.port, tls=server_tls(authority, tmp_path / "tls"))
         with server.client() as client, Links([link]):
             rules = ["on", f">{PASSWORD}", "~secured:*", "~{secured:*", "+@all"]
-            client.execute_command("ACL SETUSER", USER, *rules, "-@admin", "-@dangerous")
+            client.execute_command(
+                "ACL SETUSER", USER, *rules, "-@admin", "-@dangerous", "+client|tracking"
+            )
             client.execute_command("ACL SETUSER", "default", "off")
             yield link.port
 
@@ -141,6 +143,7 @@ def test_every_role_and_command_gets_in(
             assert_equals_recompute(client, secured)
         for part in ("part=Redis", "part=Kafka", "part=catalogue"):
             until_says(logs["serve"], "part_answers", part)
+        until_says(logs["serve"], "redis_changes_heard")
         until_says(logs["retrain"], "waiting", "model server")
     text = "".join(log.read_text() for log in logs.values())
     assert "[debug" in text.lower()  # they do talk

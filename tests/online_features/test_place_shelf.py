@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from online_features.definitions import PLACE
+from online_features.place_shelf import SHELF, TILE_S, PlaceShelf, Rows, ShelvedValues
 from online_features.place_unpacking import PlaceUnpacking
-from online_features.place_values import TILE_S, PlaceShelf, PlaceStates, PlaceValues, ReadValues
+from online_features.place_values import PlaceStates, PlaceValues, ReadValues
 from online_features.rings import DAY_S, HOUR_S
 from tests.online_features.histories import SPAN_S, START_S, columns, histories, random_history
 from tests.online_features.oracle import Event
@@ -37,16 +38,41 @@ def _same(got: PlaceValues, states: np.ndarray, now_s: float) -> None:
     assert len(got) == len(states)
 
 
+def _ids(rows: Rows) -> list[str]:
+    return [f"p{row}" for row in rows]
+
+
+def _keys(place_ids: Sequence[str]) -> list[str]:
+    return [f"places:{place_id}" for place_id in place_ids]
+
+
+def _shelf(most: int = SHELF) -> PlaceShelf:
+    return PlaceShelf(_keys, most)
+
+
+def _read(
+    shelf: PlaceShelf, rows: Sequence[int], packed: Sequence[bytes | None], now_s: float
+) -> ShelvedValues:
+    """What the shelf says of places, all of which are read for it."""
+    slots = shelf.slots(np.array(rows), _ids)
+    assert shelf.keys(slots) == _keys(_ids(np.array(rows)))
+    shelf.put(slots, packed, asked_at=None)
+    return shelf.values(slots, now_s)
+
+
+ALL = range(len(PLACES))
+
+
 @given(histories(), st.integers(0, 120))
 def test_a_shelf_says_what_the_states_say(history: list[Event], first: int) -> None:
     """While time passes with no event, and when events have come since."""
-    shelf = PlaceShelf()
+    shelf = _shelf()
     begin_s = START_S + SPAN_S - START_S % TILE_S - 1.0
     for known in (history[:first], history):
         states = _folded(known)
         for later_s in LATER_S:
             now_s = begin_s + later_s
-            _same(shelf.values(PLACES, PLACE.pack(states), now_s), states, now_s)
+            _same(_read(shelf, ALL, PLACE.pack(states), now_s), states, now_s)
 
 
 def test_values_that_were_read_elsewhere_are_told_by_name() -> None:
@@ -60,12 +86,12 @@ def test_places_come_in_any_order_and_may_be_unknown() -> None:
     """Each place has its own values, also where it is asked for beside others or twice."""
     states = _folded(random_history(np.random.default_rng(3), 100, 4, DAY_S))
     packed: list[bytes | None] = [*PLACE.pack(states)]
-    shelf, now_s = PlaceShelf(), float(START_S + SPAN_S)
+    shelf, now_s = _shelf(), float(START_S + SPAN_S)
     for order in ([4, 1], [0, 1, 2, 3, 4, 5], [5, 4, 4]):
-        got = shelf.values([PLACES[i] for i in order], [packed[i] for i in order], now_s)
+        got = _read(shelf, order, [packed[i] for i in order], now_s)
         _same(got, states[order], now_s)
     for later_s in LATER_S:
-        gone = shelf.values(["p1", "new"], [None, None], now_s + later_s)
+        gone = _read(shelf, [1, 3_000], [None, None], now_s + later_s)
         _same(gone, PLACE.empty(2), now_s + later_s)
 
 
@@ -84,7 +110,7 @@ def test_only_what_changed_is_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(PLACE, "unpack", noted)
     history = random_history(np.random.default_rng(5), 60, 4, DAY_S)
     packed = PLACE.pack(_folded(history))
-    shelf, now_s = PlaceShelf(), float(START_S + SPAN_S)
+    shelf, now_s = _shelf(), float(START_S + SPAN_S)
     changed = PLACE.pack(_folded([*history, history[0]]))
     for told, new, at_s in (
         (packed, None, now_s),
@@ -94,24 +120,65 @@ def test_only_what_changed_is_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
         (changed, changed[0], now_s + TILE_S),
         (changed, None, now_s + TILE_S),
     ):
-        shelf.values([*PLACES, "new"], [*told, new], at_s)
+        _read(shelf, [*ALL, 9], [*told, new], at_s)
     assert unpacked == [6, 1, 6, 1, 1]
 
 
-def test_a_full_shelf_is_emptied() -> None:
-    """It never holds more places than it may, and goes on giving the right values."""
+def test_a_full_shelf_says_so() -> None:
+    """Beyond its first arrays, too, and not where those asked for are there already."""
     states = _folded(random_history(np.random.default_rng(7), 100, 4, DAY_S))
     packed, now_s = PLACE.pack(states), float(START_S + SPAN_S)
-    shelf = PlaceShelf(most=8)
-    for turn in range(5):
-        ids = [f"{turn}-{place}" for place in PLACES]
-        _same(shelf.values(ids, packed, now_s), states, now_s)
-        assert len(shelf) <= 8
+    shelf = _shelf(most=1_002)
+    for turn in range(167):
+        rows = np.arange(6 * turn, 6 * turn + 6)
+        assert shelf.has_room(rows)
+        _same(_read(shelf, rows.tolist(), packed, now_s), states, now_s)
+    assert len(shelf) == 1_002
+    assert shelf.has_room(np.arange(500, 700))
+    assert not shelf.has_room(np.array([1_002]))
+    _same(_read(shelf, range(600, 606), packed, now_s), states, now_s)
+
+
+def _fresh(shelf: PlaceShelf, rows: Sequence[int]) -> bool:
+    found, slots = shelf.fresh(np.array(rows)), shelf.slots(np.array(rows), _ids)
+    assert (found is None) == bool(len(shelf.lacking(slots)))
+    assert found is None or found.tolist() == slots.tolist()
+    return found is not None
+
+
+def test_what_was_read_is_fresh_until_it_changes() -> None:
+    """Each place by itself; what nobody watches over never is."""
+    packed = PLACE.pack(_folded(random_history(np.random.default_rng(7), 100, 4, DAY_S)))
+    shelf = _shelf()
+    slots = shelf.slots(np.array(ALL), _ids)
+    assert not _fresh(shelf, ALL)
+    shelf.put(slots, packed, asked_at=None)
+    assert not _fresh(shelf, ALL)
+    shelf.put(slots, packed, asked_at=shelf.changes)
+    assert _fresh(shelf, ALL)
+    assert not _fresh(shelf, [*ALL, 9])  # which was never read
+    shelf.changed([b"places:p3", b"places:unknown", b"other"])
+    assert not _fresh(shelf, ALL)
+    assert _fresh(shelf, [0, 1, 2, 4, 5])
+    shelf.put(slots[3:4], packed[:1], asked_at=shelf.changes)
+    assert _fresh(shelf, ALL)
+
+
+def test_a_change_while_it_was_asked_for_counts() -> None:
+    """Nobody can know whether the answer holds it."""
+    packed = PLACE.pack(_folded(random_history(np.random.default_rng(7), 100, 4, DAY_S)))
+    shelf = _shelf()
+    slots = shelf.slots(np.array(ALL), _ids)
+    asked_at = shelf.changes
+    shelf.changed([b"places:p2"])
+    shelf.put(slots, packed, asked_at)
+    assert not _fresh(shelf, [2])
+    assert _fresh(shelf, [0, 1, 3, 4, 5])
 
 
 def test_a_damaged_state_costs_its_place_alone() -> None:
     """It counts as unknown beside places with their values, is named once, and may be mended."""
-    shelf, now_s = PlaceShelf(), float(START_S + SPAN_S)
+    shelf, now_s = _shelf(), float(START_S + SPAN_S)
     states = _folded(random_history(np.random.default_rng(9), 60, 4, DAY_S))
     packed = PLACE.pack(states)
     expected = states.copy()
@@ -119,9 +186,9 @@ def test_a_damaged_state_costs_its_place_alone() -> None:
     damaged = [b"\0\0\0\0damaged", *packed[1:3], packed[3][:-1], *packed[4:]]
     with capture_logs() as logs:
         for later_s in (0.0, 1.0, TILE_S):
-            _same(shelf.values(PLACES, damaged, now_s + later_s), expected, now_s + later_s)
+            _same(_read(shelf, ALL, damaged, now_s + later_s), expected, now_s + later_s)
     assert [line["place_ids"] for line in logs] == [["p0", "p3"]]
-    _same(shelf.values(PLACES, packed, now_s), states, now_s)
+    _same(_read(shelf, ALL, packed, now_s), states, now_s)
 
 
 def test_many_damaged_states_do_not_drown_the_log() -> None:
