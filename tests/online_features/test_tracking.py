@@ -189,7 +189,7 @@ async def test_no_acknowledged_commit_is_missing(one: Reading, versions: list[by
             held += scene is not None
             if scene is None:
                 scene = await one.reader.scene(ROWS, _ids, "nyc", NOW_S, moment)
-            seen = [*visits(scene), 0 if scene[1] is None else scene[1].temp]
+            seen = [*visits(scene), (scene[1] and scene[1].temp) or 0]
             assert all(it >= least for it, least in zip(seen, before, strict=True))
         return held
 
