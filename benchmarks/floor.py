@@ -4,8 +4,8 @@ What the service asks of Redis and of the models is recorded from its own pipeli
 this process. The floor then repeats it: GET the user's state, ask the candidate model, MGET the
 places' states, ask the ranker; one after the other, for each needs the one before it. Requests
 to the models are serialized beforehand, nothing that comes back is decoded. The clients are those
-of the service. (The service itself asks for the user while it looks for what is near; here
-nothing is done meanwhile.)
+of the service. (The service itself asks for the user while it looks for what is near, where here
+nothing is done meanwhile, and keeps states of places until they change, where here all are read.)
 """
 
 import asyncio

@@ -46,15 +46,16 @@ HOW = {
     "latency": "from the moment that a request was due (Poisson arrivals, drawn beforehand) to "
     "its answer or error: queueing counts",
     "own_work": "p50 of a stage less p50 of the call it waits for, as the floor measures it: "
-    "candidates less its model call, features less the MGET and what of the GET outlasts near, "
-    "ranking less its model call; near and post_processing wait for nothing. The calls that "
-    "--diversity (beside the ranker's, within ranking) and --explain (in reasons) add are not the "
+    "candidates less its model call, features less what of the GET outlasts near (an MGET of what "
+    "has changed counts as own work), ranking less its model call; near and post_processing wait "
+    "for nothing. The calls that --diversity (beside the ranker's, within ranking) and --explain (in reasons) add are not the "
     "floor's, and stay in",
     "around_the_stages": "p50 of latency less all stages of that answer: client, gRPC on both "
     "sides, waiting",
     "floor": "one GET, the candidate model, one MGET, the ranker, one after the other, with the "
     "keys and tensors that the service's pipeline asked for the same requests; serialized "
-    "beforehand, nothing decoded; the same arrivals, same client process",
+    "beforehand, nothing decoded; the same arrivals, same client process. The service itself "
+    "reads places again only when they have changed: hence a ratio without the floor's MGET, too",
     "highest_rate": "all rounds together, no error, at most 1 % of the answers degraded",
 }
 
