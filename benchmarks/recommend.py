@@ -48,8 +48,8 @@ HOW = {
     "own_work": "p50 of a stage less p50 of the call it waits for, as the floor measures it: "
     "candidates less its model call, features less what of the GET outlasts near (an MGET of what "
     "has changed counts as own work), ranking less its model call; near and post_processing wait "
-    "for nothing. The calls that --diversity (beside the ranker's, within ranking) and --explain (in reasons) add are not the "
-    "floor's, and stay in",
+    "for nothing. The calls that --diversity (beside the ranker's, within ranking) and --explain "
+    "(in reasons) add are not the floor's, and stay in",
     "around_the_stages": "p50 of latency less all stages of that answer: client, gRPC on both "
     "sides, waiting",
     "floor": "one GET, the candidate model, one MGET, the ranker, one after the other, with the "
