@@ -116,13 +116,9 @@ class FeatureStage:
     async def _scene(
         self, ask: Ask, rows: NDArray[np.int64], region: str, since: int | None
     ) -> tuple[PlaceValues, ContextState | None]:
-        """From memory, if it is there; else the store is asked, and may fail as a part does."""
         timeout_s = ask.budget.share_s(PLACES_SHARE, self._timeout_s)
         if slots_of(ask.query):
             return await self._part.call(lambda _: self._states(ask, rows, region), timeout_s)
-        held = self._store.held(rows, region, ask.now_s, since)
-        if held is not None:
-            return held
         place_ids = self._catalogue.place_ids
         return await self._part.call(
             lambda _: self._store.scene(rows, place_ids, region, ask.now_s, since), timeout_s

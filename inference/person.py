@@ -25,7 +25,7 @@ class Person:
         history: recent events, newest first, one row.
         visits: uint64 hashes of the places that they visited or rated, as often as they did.
         resting: those of them that were visited so lately that they rest (`inference.rest`), once.
-        moment: at which the store was asked, see `OnlineReader.held`; None: it was not.
+        moment: at which the store was asked, see `OnlineReader.scene`; None: it was not.
     """
 
     states: NDArray[np.void]

@@ -25,10 +25,6 @@ class Store(Protocol):
         self, place_ids: Sequence[str]
     ) -> tuple[NDArray[np.void], NDArray[np.bool_]]: ...
 
-    def held(
-        self, rows: NDArray[np.int64], region: str, now_s: float, since: int | None
-    ) -> tuple[PlaceValues, ContextState | None] | None: ...
-
     async def scene(
         self,
         rows: NDArray[np.int64],

@@ -115,7 +115,7 @@ class PlaceShelf:
         unpack: where states that cannot be read are named; None: its own.
 
     Attributes:
-        changes: how often it was told of changes.
+        clock: counts questions and changes, so that their order is known.
     """
 
     def __init__(
@@ -127,7 +127,7 @@ class PlaceShelf:
         self._keys_of = keys_of
         self._most = most
         self._unpack = unpack or PlaceUnpacking()
-        self.changes = 0
+        self.clock = 0
         self._slot_of_row = np.full(1_024, -1, np.int64)
         self._slot_of_key: dict[bytes, int] = {}
         self._ids: list[str] = []
@@ -135,7 +135,7 @@ class PlaceShelf:
         self._packed: list[bytes | None] = []
         self._still, self._moving = _unknown(0)
         self._tile, self._fresh = np.zeros(0, np.int64), np.zeros(0, bool)
-        self._changed_at = np.zeros(0, np.int64)
+        self._changed_at, self._asked_at = np.zeros(0, np.int64), np.zeros(0, np.int64)
         self._grow(256)
 
     def __len__(self) -> int:
@@ -149,6 +149,7 @@ class PlaceShelf:
         self._tile = np.concatenate([self._tile, np.full(more, _ANY, np.int64)])
         self._fresh = np.concatenate([self._fresh, np.zeros(more, bool)])
         self._changed_at = np.concatenate([self._changed_at, np.zeros(more, np.int64)])
+        self._asked_at = np.concatenate([self._asked_at, np.zeros(more, np.int64)])
 
     def has_room(self, rows: Rows) -> bool:
         """Whether places in some rows are here, or can be."""
@@ -161,12 +162,6 @@ class PlaceShelf:
             more[: len(self._slot_of_row)] = self._slot_of_row
             self._slot_of_row = more
         return self._slot_of_row[rows]
-
-    def fresh(self, rows: Rows) -> Rows | None:
-        """Slots of places, if all of them are here and have not changed since they were read."""
-        slots = self._found(rows)
-        # A slot of -1 looks at the last one, which is seen to right after.
-        return slots if self._fresh[slots].all() and (slots >= 0).all() else None
 
     def slots(self, rows: Rows, place_ids: Callable[[Rows], list[str]]) -> Rows:
         """Where places are, int64[n]; those that are new get a slot.
@@ -187,11 +182,11 @@ class PlaceShelf:
         if size > len(self._still):
             self._grow(max(size, 2 * len(self._still)) - len(self._still))
         keys = self._keys_of(place_ids)
-        self._slot_of_row[rows] = np.arange(first, size)
-        self._slot_of_key.update((key.encode(), first + i) for i, key in enumerate(keys))
         self._ids += place_ids
         self._keys += keys
         self._packed += [None] * len(rows)
+        self._slot_of_key.update((key.encode(), first + i) for i, key in enumerate(keys))
+        self._slot_of_row[rows] = np.arange(first, size)
 
     def lacking(self, slots: Rows) -> Rows:
         """Of some slots those that must be read."""
@@ -202,31 +197,46 @@ class PlaceShelf:
         keys = self._keys
         return [keys[slot] for slot in slots.tolist()]
 
-    def put(self, slots: Rows, packed: Sequence[bytes | None], asked_at: int | None) -> None:
-        """Take what was read.
+    def ask(self) -> int:
+        """Stands for now, when places are asked for; hand it to `put`."""
+        self.clock += 1
+        return self.clock
+
+    def put(
+        self, slots: Rows, packed: Sequence[bytes | None], asked_at: int, *, watched: bool
+    ) -> None:
+        """Take what was read, but for places of which a later question was answered already.
 
         Args:
             slots: of n places.
             packed: what Redis holds of each.
-            asked_at: `changes` when it was asked for; None where nobody tells of changes, so that
-                it counts for this once.
+            asked_at: of `ask`, before Redis was asked.
+            watched: whether Redis has told of changes since; else it counts for this once.
         """
+        latest = self._asked_at[slots] <= asked_at
         held = self._packed
-        for slot, value in zip(slots.tolist(), packed, strict=True):
-            if held[slot] != value:
+        for slot, value, is_latest in zip(slots.tolist(), packed, latest.tolist(), strict=True):
+            if is_latest and held[slot] != value:
                 held[slot] = value
                 self._tile[slot] = _NOT_YET
-        if asked_at is not None:
-            self._fresh[slots] = self._changed_at[slots] <= asked_at
+        slots = slots[latest]
+        self._asked_at[slots] = asked_at
+        self._fresh[slots] = watched & (self._changed_at[slots] <= asked_at)
 
-    def changed(self, keys: Iterable[bytes]) -> None:
-        """What is held of these keys is not fresh any more, nor what was asked for before."""
-        self.changes += 1
+    def changed(self, keys: Iterable[bytes] | None) -> None:
+        """What is held of these keys is not fresh any more, nor what was asked for before.
+
+        None: of all keys.
+        """
+        self.clock += 1
+        if keys is None:
+            self._fresh[:], self._changed_at[:] = False, self.clock
+            return
         slot_of_key = self._slot_of_key
         for key in keys:
             if (slot := slot_of_key.get(key)) is not None:
                 self._fresh[slot] = False
-                self._changed_at[slot] = self.changes
+                self._changed_at[slot] = self.clock
 
     def values(self, slots: Rows, now_s: float) -> ShelvedValues:
         """Values of places [n] at a moment; only what is new, or of another tile, is unpacked.

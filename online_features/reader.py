@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 import structlog
 from numpy.typing import NDArray
 from redis.asyncio import Redis
+from redis.exceptions import ConnectionError
 
 from contracts.settings import Settings
 from online_features.context import ContextState
@@ -36,7 +38,7 @@ class UserRead:
         states: [1].
         known: whether it was there.
         latest_s: Unix seconds of the newest event in it.
-        moment: at which it was asked for, see `OnlineReader.held`; None: it stands for nothing.
+        moment: at which it was asked for, see `OnlineReader.scene`; None: it stands for nothing.
     """
 
     states: NDArray[np.void]
@@ -63,6 +65,9 @@ class OnlineReader:
         self._unpack = PlaceUnpacking()
         self._shelf: PlaceShelf
         self._contexts: dict[bytes, ContextState | None]
+        #: When a context changed last, by the shelf's clock.
+        self._contexts_at: int
+        self._of_contexts = self._keys.prefix_of("c").encode()
         self._forget()
         self._tracking: Tracking | None = None
         self._bad_regions: set[str] = set()
@@ -70,11 +75,12 @@ class OnlineReader:
     async def user(self, user_id: str) -> UserRead:
         """The state of one user; the empty one if nothing is known."""
         key = self._keys.entity("i", user_id)
-        if self._tracking is None or not self._tracking.hears:
-            return _user_read(await self._redis.get(key))
-        answer = self._tracking.ask("GET", key)
-        moment = self._tracking.moment
-        return _user_read(await answer, moment)
+        tracking = self._tracking
+        if tracking is not None and tracking.answers:
+            with suppress(ConnectionError):  # it was lost: there is another way
+                answer, moment = tracking.ask("GET", key), tracking.moment
+                return _user_read(await answer, moment)
+        return _user_read(await self._redis.get(key))
 
     async def user_after(
         self, user_id: str, partitions: Sequence[int]
@@ -91,20 +97,22 @@ class OnlineReader:
         Returns:
             The user, and the next offset to fold of each partition, 0 where none was.
         """
-        key, moment = self._keys.entity("i", user_id), None
+        key = self._keys.entity("i", user_id)
         shards = [self._keys.shard("i", partition) for partition in partitions]
-        if self._tracking is None or not self._tracking.hears:
-            async with self._redis.pipeline(transaction=False) as pipe:
-                for shard in shards:
-                    pipe.hget(shard, "offset")
-                pipe.get(key)
-                *offsets, value = await pipe.execute()
-        else:
-            asked = [self._tracking.ask("HGET", shard, "offset") for shard in shards]
-            asked.append(self._tracking.ask("GET", key))
-            moment = self._tracking.moment
-            *offsets, value = await asyncio.gather(*asked)
-        return _user_read(value, moment), tuple(int(offset or 0) for offset in offsets)
+        tracking = self._tracking
+        if tracking is not None and tracking.answers:
+            with suppress(ConnectionError):  # as above
+                asked = [tracking.ask("HGET", shard, "offset") for shard in shards]
+                asked.append(tracking.ask("GET", key))
+                moment = tracking.moment
+                *offsets, value = await asyncio.gather(*asked)
+                return _user_read(value, moment), _offsets(offsets)
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for shard in shards:
+                pipe.hget(shard, "offset")
+            pipe.get(key)
+            *offsets, value = await pipe.execute()
+        return _user_read(value), _offsets(offsets)
 
     async def places(self, place_ids: Sequence[str]) -> tuple[NDArray[np.void], NDArray[np.bool_]]:
         """States [n] of places and which were there and could be read: one MGET."""
@@ -126,36 +134,23 @@ class OnlineReader:
         return self._tracking
 
     def _changed(self, keys: Sequence[bytes] | None) -> None:
-        if keys is None:
-            self._forget()
-            return
         self._shelf.changed(keys)
+        if keys is None:
+            self._contexts.clear()
+            self._contexts_at = self._shelf.clock
+            return
         for key in keys:
-            self._contexts.pop(key, None)
+            if key.startswith(self._of_contexts):
+                self._contexts.pop(key, None)
+                self._contexts_at = self._shelf.clock
 
     def _forget(self) -> None:
         """Begin anew. Whoever waits for Redis has what was held before; nobody else will see it."""
         self._shelf, self._contexts = PlaceShelf(self._keys_of_places, unpack=self._unpack), {}
+        self._contexts_at = 0
 
     def _keys_of_places(self, place_ids: Sequence[str]) -> list[str]:
         return self._keys.entities("b", place_ids)
-
-    def held(self, rows: Rows, region: str, now_s: float, since: int | None) -> Scene | None:
-        """What `scene` would say, where all of it is held and no commit before `since` is missing.
-
-        Args:
-            rows: int64[n] catalogue rows of places.
-            region: whose context is wanted; "": none.
-            now_s: Unix seconds that windows are aged to.
-            since: moment at which a user was read.
-        """
-        if not self._knows(since):
-            return None
-        slots, key = self._shelf.fresh(rows), self._context_key(region)
-        if slots is None or not (key is None or key in self._contexts):
-            return None
-        context = None if key is None else self._contexts[key]
-        return self._shelf.values(slots, now_s), context
 
     async def scene(
         self,
@@ -173,37 +168,37 @@ class OnlineReader:
             place_ids: says the ids of some rows.
             region: whose context is wanted; "": none.
             now_s: Unix seconds that windows are aged to.
-            since: as of `held`; None: all is read.
+            since: moment at which a user was read: no commit that was acknowledged before it may be
+                missing; None: all is read.
         """
         if not self._shelf.has_room(rows):
             self._forget()
-        shelf, contexts, key = self._shelf, self._contexts, self._context_key(region)
-        slots = shelf.slots(rows, place_ids)
-        tracking = self._tracking
-        asked_at = shelf.changes if tracking is not None and tracking.hears else None
-        fresh = self._knows(since)
-        wanted = shelf.lacking(slots) if fresh else slots
+        shelf, contexts, tracking = self._shelf, self._contexts, self._tracking
+        slots, knows = shelf.slots(rows, place_ids), self._knows(since)
+        wanted = shelf.lacking(slots) if knows else slots
         keys: list[Any] = [*shelf.keys(wanted)]
-        context = contexts.get(key) if fresh and key is not None else None
-        if key is not None and not (fresh and key in contexts):
-            keys.append(key)
-        packed: Any = await self._redis.mget(keys) if keys else []
+        context_key = self._keys.entity("c", region).encode() if region else None
+        context = contexts.get(context_key) if knows and context_key is not None else None
+        if context_key is not None and not (knows and context_key in contexts):
+            keys.append(context_key)
+        if not keys:
+            return shelf.values(slots, now_s), context
+        asked_at, watched = shelf.ask(), tracking is not None and tracking.hears
+        packed: Any = await self._redis.mget(keys)
         if len(packed) > len(wanted):
             context = self._context_of(region, packed.pop())
-            if asked_at == shelf.changes and key is not None:
+            known = watched and contexts is self._contexts and self._contexts_at <= asked_at
+            if known and context_key is not None:
                 if len(contexts) >= REGIONS:
                     contexts.clear()
-                contexts[key] = context
-        shelf.put(wanted, packed, asked_at)
+                contexts[context_key] = context
+        shelf.put(wanted, packed, asked_at, watched=watched)
         return shelf.values(slots, now_s), context
 
     def _knows(self, since: int | None) -> bool:
         """Whether all is known that was changed before a moment."""
         tracking = self._tracking
         return tracking is not None and since is not None and tracking.up_to(since)
-
-    def _context_key(self, region: str) -> bytes | None:
-        return self._keys.entity("c", region).encode() if region else None
 
     async def context(self, region: str) -> ContextState | None:
         """The newest context of a region, however old."""
@@ -219,6 +214,10 @@ class OnlineReader:
                 self._bad_regions.add(region)
                 log.warning("context_damaged", region=region, cause=str(error), taken_for="unknown")
             return None
+
+
+def _offsets(values: Sequence[Any]) -> tuple[int, ...]:
+    return tuple(int(offset or 0) for offset in values)
 
 
 def _user_read(value: Any, moment: int | None = None) -> UserRead:

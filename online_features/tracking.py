@@ -13,12 +13,13 @@ import asyncio
 import math
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import structlog
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError, RedisError, ResponseError, TimeoutError
+from redis.maint_notifications import MaintNotificationsConfig
 
 from contracts.settings import Settings
 from online_features.redis_client import client_of
@@ -28,8 +29,15 @@ log = structlog.get_logger(__name__)
 #: Redis that says nothing for so long is away.
 SILENCE_S = 1.0
 RETRY_S = 0.5
-_PUSH = object()
+#: And for so long, there may be a better way to an answer.
+LATE_S = 0.1
 _INSTEAD = "states of places are read for every request"
+
+
+class _Told(NamedTuple):
+    """Keys that changed; None: all."""
+
+    keys: list[bytes] | None
 
 
 class Tracking:
@@ -52,12 +60,21 @@ class Tracking:
         self._changed = changed
         self._connection: Any = None
         self._asked = self._answered = 0
-        self._waiting: deque[asyncio.Future[Any]] = deque()
+        #: Who waits for an answer, and since when, seconds of the loop.
+        self._waiting: deque[tuple[asyncio.Future[Any], float]] = deque()
 
     @property
     def hears(self) -> bool:
         """Whether what is read from now on may be kept until `changed` tells of it."""
         return self._connection is not None and bool(self._connection.is_connected)
+
+    @property
+    def answers(self) -> bool:
+        """Whether it hears, and nobody has been waiting for an answer for long."""
+        if not self.hears:
+            return False
+        now_s = asyncio.get_running_loop().time()
+        return not self._waiting or now_s - self._waiting[0][1] < LATE_S
 
     def ask(self, *command: str) -> "asyncio.Future[Any]":
         """Send a command now; while `hears` alone.
@@ -66,8 +83,9 @@ class Tracking:
             Its answer, or a `redis.RedisError`: that of Redis, or that the connection was lost.
         """
         self._connection.send_now(*command)
-        answer = asyncio.get_running_loop().create_future()
-        self._waiting.append(answer)
+        loop = asyncio.get_running_loop()
+        answer = loop.create_future()
+        self._waiting.append((answer, loop.time()))
         self._asked += 1
         return answer
 
@@ -87,9 +105,15 @@ class Tracking:
             answered = self._answered
             try:
                 await self._listen()
-            except (RedisError, OSError) as error:
+            except Exception as error:  # nobody else would begin again
                 if not said or self._answered > answered:
-                    log.warning("redis_changes_not_heard", cause=str(error), instead=_INSTEAD)
+                    surprise = None if isinstance(error, RedisError | OSError) else error
+                    log.warning(
+                        "redis_changes_not_heard",
+                        cause=str(error),
+                        instead=_INSTEAD,
+                        exc_info=surprise,
+                    )
                 said = True
             await asyncio.sleep(RETRY_S)
 
@@ -100,11 +124,13 @@ class Tracking:
             socket_timeout=SILENCE_S,
             socket_connect_timeout=SILENCE_S,
             retry=Retry(NoBackoff(), 0),
+            maint_notifications_config=MaintNotificationsConfig(enabled=False),
         )
         connection: Any = client.connection_pool.make_connection()  # type: ignore[no-untyped-call]
         try:
             await connection.connect()
-            connection._parser.set_invalidation_push_handler(self._told)
+            # redis-py's own way with a push tells it from an answer only if all goes well.
+            connection._parser.handle_push_response = _as_told
             prefixes = [word for prefix in self._prefixes for word in ("PREFIX", prefix)]
             await connection.send_command("CLIENT", "TRACKING", "ON", "BCAST", *prefixes)
             await connection.read_response()
@@ -116,10 +142,12 @@ class Tracking:
             finally:
                 reading.cancel()
         finally:
-            self._connection = None
-            self._changed(None)
+            if self._connection is not None:
+                self._connection = None
+                self._changed(None)
             while self._waiting:
-                if not (answer := self._waiting.popleft()).done():
+                answer, _ = self._waiting.popleft()
+                if not answer.done():
                     answer.set_exception(ConnectionError("the connection to Redis was lost"))
             await connection.disconnect(nowait=True)
 
@@ -128,10 +156,10 @@ class Tracking:
         while not reading.done():
             asked = self.ask("PING")
             await asyncio.wait((reading,), timeout=SILENCE_S)
-            if not reading.done():
-                if not asked.done():
-                    raise TimeoutError(f"no answer for {SILENCE_S:.0f} s")
+            if asked.done():
                 asked.result()
+            elif asked.cancel() and not reading.done():
+                raise TimeoutError(f"no answer for {SILENCE_S:.0f} s")
         reading.result()
 
     async def _read(self, connection: Any) -> None:
@@ -141,10 +169,13 @@ class Tracking:
                 reply = await connection.read_response(timeout=math.inf, push_request=True)
             except ResponseError as refused:  # of one command; the others go on
                 error = refused
-            if error is None and reply is _PUSH:
+            if error is None and isinstance(reply, _Told):
+                self._changed(reply.keys)
                 continue
+            if not self._waiting:
+                raise ConnectionError("an answer that nobody asked for")
             self._answered += 1
-            answer = self._waiting.popleft()
+            answer, _ = self._waiting.popleft()
             if answer.done():  # whoever asked has gone
                 continue
             if error is None:
@@ -152,6 +183,7 @@ class Tracking:
             else:
                 answer.set_exception(error)
 
-    async def _told(self, push: list[Any]) -> object:
-        self._changed(push[1])
-        return _PUSH
+
+async def _as_told(push: list[Any], **_: Any) -> _Told:
+    """What redis-py is to return for a push: no answer to a command can be taken for it."""
+    return _Told(push[1] if push[0] == b"invalidate" else [])

@@ -87,9 +87,6 @@ class FakeStore:
         await self._trouble("places", *place_ids)
         return self._fold("place", place_ids)
 
-    def held(self, rows: NDArray[np.int64], region: str, now_s: float, since: int | None) -> None:
-        return None
-
     async def scene(
         self,
         rows: NDArray[np.int64],

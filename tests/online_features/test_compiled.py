@@ -52,7 +52,7 @@ for radius_m, limit in ((500.0, 200), (9_000.0, 200), (9_000.0, 50_000)):
     rows = rows[:200]
     shelf = PlaceShelf(lambda place_ids: place_ids)
     slots = shelf.slots(rows, catalogue.place_ids)
-    shelf.put(slots, PLACE.pack(places)[: len(rows)], None)
+    shelf.put(slots, PLACE.pack(places)[: len(rows)], shelf.ask(), watched=False)
     shelved = shelf.values(slots, now_s)
     for user in (USER.empty(1), USER.unpack(USER.pack(person))[0]):
         for seen in (places[: len(rows)], shelved):

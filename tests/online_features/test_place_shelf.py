@@ -56,7 +56,7 @@ def _read(
     """What the shelf says of places, all of which are read for it."""
     slots = shelf.slots(np.array(rows), _ids)
     assert shelf.keys(slots) == _keys(_ids(np.array(rows)))
-    shelf.put(slots, packed, asked_at=None)
+    shelf.put(slots, packed, shelf.ask(), watched=False)
     return shelf.values(slots, now_s)
 
 
@@ -140,10 +140,7 @@ def test_a_full_shelf_says_so() -> None:
 
 
 def _fresh(shelf: PlaceShelf, rows: Sequence[int]) -> bool:
-    found, slots = shelf.fresh(np.array(rows)), shelf.slots(np.array(rows), _ids)
-    assert (found is None) == bool(len(shelf.lacking(slots)))
-    assert found is None or found.tolist() == slots.tolist()
-    return found is not None
+    return not len(shelf.lacking(shelf.slots(np.array(rows), _ids)))
 
 
 def test_what_was_read_is_fresh_until_it_changes() -> None:
@@ -152,16 +149,18 @@ def test_what_was_read_is_fresh_until_it_changes() -> None:
     shelf = _shelf()
     slots = shelf.slots(np.array(ALL), _ids)
     assert not _fresh(shelf, ALL)
-    shelf.put(slots, packed, asked_at=None)
+    shelf.put(slots, packed, shelf.ask(), watched=False)
     assert not _fresh(shelf, ALL)
-    shelf.put(slots, packed, asked_at=shelf.changes)
+    shelf.put(slots, packed, shelf.ask(), watched=True)
     assert _fresh(shelf, ALL)
     assert not _fresh(shelf, [*ALL, 9])  # which was never read
     shelf.changed([b"places:p3", b"places:unknown", b"other"])
     assert not _fresh(shelf, ALL)
     assert _fresh(shelf, [0, 1, 2, 4, 5])
-    shelf.put(slots[3:4], packed[:1], asked_at=shelf.changes)
+    shelf.put(slots[3:4], packed[:1], shelf.ask(), watched=True)
     assert _fresh(shelf, ALL)
+    shelf.changed(None)
+    assert len(shelf.lacking(slots)) == len(slots)
 
 
 def test_a_change_while_it_was_asked_for_counts() -> None:
@@ -169,11 +168,31 @@ def test_a_change_while_it_was_asked_for_counts() -> None:
     packed = PLACE.pack(_folded(random_history(np.random.default_rng(7), 100, 4, DAY_S)))
     shelf = _shelf()
     slots = shelf.slots(np.array(ALL), _ids)
-    asked_at = shelf.changes
+    asked_at = shelf.ask()
     shelf.changed([b"places:p2"])
-    shelf.put(slots, packed, asked_at)
+    shelf.put(slots, packed, asked_at, watched=True)
     assert not _fresh(shelf, [2])
     assert _fresh(shelf, [0, 1, 3, 4, 5])
+    asked_at = shelf.ask()
+    shelf.changed(None)
+    shelf.put(slots, packed, asked_at, watched=True)
+    assert not _fresh(shelf, [0])
+
+
+@pytest.mark.parametrize("watched", [True, False])
+def test_a_late_answer_to_an_older_question_changes_nothing(watched: bool) -> None:
+    """Whoever asked later may know better, and what they know stays fresh."""
+    states = _folded(random_history(np.random.default_rng(7), 100, 4, DAY_S))
+    packed, now_s = PLACE.pack(states), float(START_S + SPAN_S)
+    shelf = _shelf()
+    slots = shelf.slots(np.array(ALL), _ids)
+    older = shelf.ask()
+    shelf.changed([b"places:p2"])
+    shelf.put(slots[:4], packed[:4], shelf.ask(), watched=True)
+    shelf.put(slots, [None, None, None, None, *packed[4:]], older, watched=watched)
+    assert _fresh(shelf, [0, 1, 2, 3])
+    assert _fresh(shelf, [4]) == watched
+    _same(shelf.values(slots, now_s), states, now_s)
 
 
 def test_a_damaged_state_costs_its_place_alone() -> None:
