@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-CALLS = 300
+CALLS = 1_000
 #: Makes so many calls of itself, and prints the voluntary context switches of gRPC's pool.
 PROGRAM = f"""
 from pathlib import Path
@@ -48,13 +48,11 @@ def switches(environment: dict[str, str]) -> int:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="counts switches in /proc")
 def test_calls_do_not_pass_through_the_pool_of_grpc() -> None:
+    """Beside those of who sets the engine that does it, and so has it: the pool also wakes by time,
+    which on a busy machine is longer."""
     bare = {name: text for name, text in os.environ.items() if name != "GRPC_EXPERIMENTS"}
-
-    assert switches(bare) < CALLS / 2
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="counts switches in /proc")
-def test_who_sets_the_engine_has_it() -> None:
     own = {**os.environ, "GRPC_EXPERIMENTS": "event_engine_client"}
 
-    assert switches(own) > CALLS
+    through_the_pool = switches(own)
+    assert through_the_pool > CALLS
+    assert switches(bare) < through_the_pool / 3
