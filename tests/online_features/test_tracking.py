@@ -260,6 +260,27 @@ async def test_what_is_no_answer_is_taken_for_none(one: Reading) -> None:
     await one.redis.delete("text")
 
 
+async def test_an_error_of_ours_loses_the_connection_and_no_more(
+    one: Reading, versions: list[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody has another's answer, and it listens again."""
+
+    def breaks(keys: object) -> None:
+        monkeypatch.undo()
+        raise KeyError(keys)
+
+    await one.scene()
+    monkeypatch.setattr(one.tracking, "_changed", breaks)
+    with capture_logs() as logs:
+        await one.put(3, versions[2])
+        await eventually(lambda: not one.tracking.hears)
+        await eventually(lambda: one.tracking.hears)
+    assert logs[0]["event"] == "redis_changes_not_heard"
+    assert isinstance(logs[0]["exc_info"], KeyError)
+    assert visits(await one.scene()) == [0, 0, 0, 2, 0]
+    assert visits(await one.held()) == [0, 0, 0, 2, 0]
+
+
 async def test_a_user_is_read_another_way_where_the_connection_breaks(one: Reading) -> None:
     """While the answer is waited for; what it then says stands for no moment."""
     reading = asyncio.create_task(one.reader.user("somebody"))
@@ -327,6 +348,7 @@ async def test_without_the_right_to_hear_every_request_reads(
                 await one.put(0, versions[version])
                 assert visits(await one.scene()) == [version, 0, 0, 0, 0]
                 assert await one.held() is None
+                assert len(one.reader._shelf) == len(ROWS)  # what is the same is not unpacked again
         running.cancel()
         await redis.aclose()
         (line,) = [line for line in logs if line["event"] == "redis_changes_not_heard"]
