@@ -12,7 +12,7 @@ import { listenToSwitch, refreshModels } from "./models.js";
 import { showUser, usual } from "./user.js";
 import { showWatch } from "./watch.js";
 
-const OFTEN_MS = 2_000, SELDOM_MS = 10_000, PLACES_MS = 30_000;
+const OFTEN_MS = 2_000, SELDOM_MS = 10_000;
 const DID = { view: "View", click: "Click", visit: "Visit", rate: "Rating" };
 
 const scene = readAddress();
@@ -253,5 +253,5 @@ repeat(refreshWatch, OFTEN_MS);
 repeat(refreshUser, OFTEN_MS);
 repeat(refreshExperiments, SELDOM_MS);
 repeat(refreshModels, SELDOM_MS);
-setTimeout(() => repeat(refreshPlaces, PLACES_MS), PLACES_MS);
+setTimeout(() => repeat(refreshPlaces, SELDOM_MS), SELDOM_MS);
 start();

@@ -1,7 +1,10 @@
 """A small city on real parts with its console, and a real Chromium that looks at it."""
 
 import io
+import json
 import time
+import urllib.error
+import urllib.request
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -32,6 +35,7 @@ from tests.chromium import chromium
 from tests.inference.tiny_models import export
 
 START_S = 120.0
+PLACES = 250
 #: A host name of this machine: over plain HTTP, browsers trust it less than `localhost`.
 NAME = "console.test"
 ROLES = ("stream", "model-server", "serve", "console")
@@ -70,6 +74,21 @@ class Stack:
         for role in roles:
             self.roles.child(role).wait_ready(role_is_ready(role, self.settings), START_S)
 
+    def places_drawn(self) -> int:
+        """How many places the console would draw now."""
+        port = self.settings.console_port
+        token = self.settings.console_token.get_secret_value()
+        request = urllib.request.Request(
+            f"http://{LOCALHOST}:{port}/api/places", headers={"Authorization": f"Bearer {token}"}
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=5) as answer:
+                return len(json.load(answer)["ids"])
+        except urllib.error.HTTPError as error:
+            if error.code == 503:  # it has read none yet
+                return 0
+            raise
+
 
 @pytest.fixture(scope="module")
 def drift_page() -> Iterator[str]:
@@ -100,7 +119,7 @@ def stack(
     write(settings, Serving({settings.model_label: 1}))
     admin = AdminClient(client_config(settings))
     create_topics(admin, settings.topics.all(), replication=1)
-    source = open_source(ending_s=time.time(), seed=5, users=60, places=250, days=4)
+    source = open_source(ending_s=time.time(), seed=5, users=60, places=PLACES, days=4)
     story = source.story(time.time())
     logs = tmp_path_factory.mktemp("logs")
     with Supervisor(logs, environment(settings)) as roles:
@@ -109,6 +128,8 @@ def stack(
         )
         stream_history(settings, source, console=Console(file=io.StringIO()))
         stack.start(*ROLES)
+        # The stream publishes the places while it starts: a console that is ready has some of them.
+        roles.child("console").wait_ready(lambda: stack.places_drawn() == PLACES, START_S)
         yield stack
     admin.delete_topics([topic.name for topic in settings.topics.all()])
 

@@ -13,7 +13,7 @@ from placestream.stack.ports import LOCALHOST
 from retrain.experiments import Experiments
 from retrain.keys import ControllerKeys
 from retrain.lease import Lease
-from tests.placestream.console.conftest import NAME, PSI, Stack
+from tests.placestream.console.conftest import NAME, PLACES, PSI, Stack
 from tests.streams.stream import send
 
 expect.set_options(timeout=30_000)
@@ -56,7 +56,7 @@ def test_the_first_answer_is_on_the_map_and_in_the_list(page: Page, stack: Stack
         expect(chosen).to_contain_text(name)
     for stage in ("near", "candidates", "features", "ranking", "post processing"):
         expect(page.get_by_label("Time by stage")).to_contain_text(stage)
-    expect(page.locator("#map")).to_have_attribute("aria-label", "Map of 250 places")
+    expect(page.locator("#map")).to_have_attribute("aria-label", f"Map of {PLACES} places")
     assert page.locator("#legend li").count() > 3
 
 
@@ -169,7 +169,7 @@ def test_a_place_that_is_changed_is_drawn_anew(page: Page, stack: Stack) -> None
         [(place, msgspec.json.encode(update))],
     )
     for _ in range(300):
-        page.clock.fast_forward(31_000)  # the page reads the places every 30 s
+        page.clock.fast_forward(11_000)  # the page reads the places every 10 s
         page.wait_for_timeout(100)  # while the update is on its way
         if named.count():
             break
