@@ -4,6 +4,7 @@ A model says by its signatures what it takes. Its answers do not: a matrix of ot
 matrix, and what is computed from it looks like any answer. So each version that answers for the
 first time is asked for its signatures (TF Serving's `GetModelMetadata`), once. The last size of
 each input must be ours, and the mark of the features that it learned from, if it bears one.
+One that does not fit is asked again every few seconds: it may be repaired under its own number.
 """
 
 from collections.abc import Mapping
@@ -13,6 +14,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from contracts.signatures import CROWD, PARTS, features_mark, is_mark
+from inference.deadline import Clock
 from inference.model_client import ANY, BadModelAnswer, ModelClient, Prediction
 from online_features.definitions import FEATURE_SET
 from online_features.history import HISTORY
@@ -31,22 +33,31 @@ WIDTHS = {
 MARK = features_mark(RANKING_COLUMNS, FEATURE_SET)
 #: Versions that are remembered; a rollout brings one a day.
 MOST_KNOWN = 256
+#: After so long a version that did not fit is asked again.
+DOUBT_S = 5.0
 SIGNATURE = "serving_default"
 
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """What is wrong with a version (empty: nothing), and what it can be asked."""
+    """What is wrong with a version (empty: nothing), what it can be asked, and when it said so."""
 
     fault: str
     signatures: frozenset[str]
+    asked_s: float
 
 
 class CheckedModels:
-    """Asks models, and believes none that was made for other features."""
+    """Asks models, and believes none that was made for other features.
 
-    def __init__(self, client: ModelClient) -> None:
+    Args:
+        client: asks any.
+        clock: seconds that only grow.
+    """
+
+    def __init__(self, client: ModelClient, clock: Clock) -> None:
         self._client = client
+        self._clock = clock
         self._known: dict[tuple[str, int], _Known] = {}
 
     async def predict(
@@ -65,9 +76,10 @@ class CheckedModels:
         """
         said = await self._client.predict(model, inputs, outputs, timeout_s, signature)
         known = self._known.get((model, said.version))
-        if known is None:
+        now_s = self._clock()
+        if known is None or (known.fault and now_s - known.asked_s >= DOUBT_S):
             signatures = await self._client.signatures(model, said.version, timeout_s)
-            known = _Known(fault_of(signatures), frozenset(signatures))
+            known = _Known(fault_of(signatures), frozenset(signatures), now_s)
             if len(self._known) >= MOST_KNOWN:
                 self._known.clear()
             self._known[model, said.version] = known

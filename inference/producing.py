@@ -5,7 +5,7 @@ import threading
 from collections.abc import Callable
 
 import structlog
-from confluent_kafka import KafkaError, Message, Producer
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from contracts.kafka import Config, producer_config
 from contracts.settings import Settings
@@ -17,14 +17,15 @@ Delivered = Callable[[KafkaError | None, Message], None]
 class BackgroundProducer:
     """librdkafka's producer and the thread that serves its delivery reports.
 
-    `Delivered` callbacks run on that thread.
+    `Delivered` callbacks run on that thread. An idempotent producer that can no longer promise to
+    send each message once, and in order, takes none ever after (a fatal error, as librdkafka calls
+    it); what waits then is reported as failed, and another producer takes its place.
     """
 
     def __init__(self, settings: Settings, name: str, config: Config) -> None:
         """Take what differs from every producer's configuration, and the thread's name."""
-        self._producer = Producer(
-            producer_config(settings) | config, logger=logging.getLogger("librdkafka")
-        )
+        self._config = producer_config(settings) | config
+        self._producer = self._new()
         self._stop = threading.Event()
         self._poller = threading.Thread(target=self._poll, name=name, daemon=True)
         self._poller.start()
@@ -34,7 +35,7 @@ class BackgroundProducer:
 
         Raises:
             BufferError: too many wait already.
-            KafkaException: it can never be sent.
+            KafkaException: it cannot be sent.
         """
         self._producer.produce(topic, value, key.encode(), on_delivery=delivered)
 
@@ -46,9 +47,26 @@ class BackgroundProducer:
             self._producer.purge()
             self._producer.flush(timeout_s)
 
+    def _new(self) -> Producer:
+        return Producer(self._config, logger=logging.getLogger("librdkafka"))
+
     def _poll(self) -> None:
         while not self._stop.is_set():
-            try:
-                self._producer.poll(0.1)
-            except Exception:  # of a callback; the reports of the others must go on
-                log.exception("delivery_report_failed")
+            if not self._reports(self._producer):
+                ended, self._producer = self._producer, self._new()
+                log.warning("producer_replaced")
+                ended.purge()
+                while len(ended):
+                    self._reports(ended)
+
+    def _reports(self, producer: Producer) -> bool:
+        """Serve reports for a moment; whether the producer can go on."""
+        try:
+            producer.poll(0.1)
+        except Exception as error:  # of a callback; the reports of the others must go on
+            cause = error.args[0] if isinstance(error, KafkaException) else None
+            if isinstance(cause, KafkaError) and cause.fatal():
+                log.error("producer_ended", cause=str(cause))
+                return False
+            log.exception("delivery_report_failed")
+        return True

@@ -164,7 +164,7 @@ class RecommendationServer:
             self._catalogue,
             crowds,
             store,
-            CheckedModels(models),
+            CheckedModels(models, self._monotonic),
             clock=self._clock,
             monotonic=self._monotonic,
             new_seed=lambda: secrets.randbits(63),

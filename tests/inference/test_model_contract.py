@@ -7,7 +7,7 @@ import pytest
 
 from contracts.signatures import CROWD, PARTS, features_mark, is_mark
 from inference.model_client import ANY, BadModelAnswer, Prediction
-from inference.model_contract import MARK, CheckedModels, fault_of
+from inference.model_contract import DOUBT_S, MARK, CheckedModels, fault_of
 from online_features.definitions import FEATURE_SET
 from online_features.request import RANKING_COLUMNS
 
@@ -46,6 +46,7 @@ class Client:
 
     def __init__(self) -> None:
         self.version = 1
+        self.bad = 2
         self.asked: list[int] = []
 
     async def predict(self, *_: Any) -> Prediction:
@@ -53,13 +54,13 @@ class Client:
 
     async def signatures(self, model: str, version: int, timeout_s: float) -> Any:
         self.asked.append(version)
-        return {"serving_default": GOOD, (MARK if version == 1 else OTHER): GOOD}
+        return {"serving_default": GOOD, (OTHER if version == self.bad else MARK): GOOD}
 
 
 async def test_each_version_is_asked_once() -> None:
     """Also one that is refused; and the good one is believed again when it is back."""
     client: Any = Client()
-    models = CheckedModels(client)
+    models = CheckedModels(client, lambda: 0.0)
     for version in (1, 2, 2, 1):
         client.version = version
         if version == 1:
@@ -70,3 +71,19 @@ async def test_each_version_is_asked_once() -> None:
             with pytest.raises(BadModelAnswer, match="ranker: version 2 was trained on other"):
                 await models.predict("ranker", {}, {}, 1.0)
     assert client.asked == [1, 2]
+
+
+async def test_a_version_repaired_under_its_own_number_is_believed_again() -> None:
+    """Not at once, since nobody asks at every request, but without a restart."""
+    client: Any = Client()
+    client.version, now_s = 2, [100.0]
+    models = CheckedModels(client, lambda: now_s[0])
+    with pytest.raises(BadModelAnswer):
+        await models.predict("ranker", {}, {}, 1.0)
+    client.bad = 3
+    now_s[0] += 0.9 * DOUBT_S
+    with pytest.raises(BadModelAnswer):
+        await models.predict("ranker", {}, {}, 1.0)
+    now_s[0] += 0.2 * DOUBT_S
+    assert (await models.predict("ranker", {}, {}, 1.0)).version == 2
+    assert client.asked == [2, 2]
