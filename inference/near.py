@@ -9,6 +9,7 @@ they are asked of all places: a rare kind is found as far off as anybody may loo
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from contracts.settings import Settings
 from inference.course import Ask
@@ -53,9 +54,10 @@ class Nearby:
 
     def keep(self, field: str, mask: Mask) -> "Nearby":
         """Only the places under the mask of a condition."""
+        if mask.all():
+            return self
         kept = self.rows[mask]
-        dropped = len(self.rows) - len(kept)
-        taken_out = (*self.taken_out, (field, dropped)) if dropped else self.taken_out
+        taken_out = (*self.taken_out, (field, len(self.rows) - len(kept)))
         return replace(self, rows=kept, distance_m=self.distance_m[mask], taken_out=taken_out)
 
     def nearest(self, most: int) -> "Nearby":
@@ -141,14 +143,18 @@ class NearStage:
         """What the pages before have not shown: it was not filtered out, and counts as nothing."""
         if not len(self._shown):
             return ring
-        new = ~np.isin(self._catalogue.hash[ring.rows], self._shown)
+        new = ~self._is_one_of(ring.rows, self._shown)
         return replace(ring, rows=ring.rows[new], distance_m=ring.distance_m[new])
+
+    def _is_one_of(self, rows: Rows, hashes: NDArray[np.uint64]) -> Mask:
+        """Which of many rows are those of a few places."""
+        return np.isin(rows, self._catalogue.rows_of(hashes))
 
     def _for(self, person: Person, ring: Nearby) -> Nearby:
         if len(person.resting):
-            ring = ring.keep(REST, ~np.isin(self._catalogue.hash[ring.rows], person.resting))
+            ring = ring.keep(REST, ~self._is_one_of(ring.rows, person.resting))
         if self._query.only_new or self._query.only_known:
-            known = np.isin(self._catalogue.hash[ring.rows], person.visited)
+            known = self._is_one_of(ring.rows, person.visited)
             ring = ring.keep(FAMILIARITY, known if self._query.only_known else ~known)
         if self._query.only_known and ring.cut:
             rows = self._catalogue.rows_of(np.setdiff1d(person.visited, person.resting))

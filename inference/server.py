@@ -148,7 +148,7 @@ class RecommendationServer:
 
     def _follow(self, parts: AsyncExitStack, store: OnlineReader) -> None:
         """Let the store hear what changes."""
-        tracking = store.follow()
+        tracking = store.follow(self._catalogue.rows_of)
         if tracking is None:
             return
         self.metrics.watch_tracking(lambda: tracking.hears)

@@ -29,6 +29,7 @@ RINGS = tuple(
     for name in CROWD
 )
 FIELD = _VISITS.name
+_PACKED = np.dtype(f"u{len(CROWD)}")
 
 
 def encoded(visits: NDArray[Any]) -> Codes:
@@ -59,13 +60,14 @@ class Crowds:
     STALE_S = 900.0
 
     def __init__(self) -> None:
-        self._codes = np.zeros((0, len(CROWD)), np.uint8)
+        #: One more than there are places: whoever lies beyond has what the last has, nothing.
+        self._codes = np.zeros((1, len(CROWD)), np.uint8)
         #: When the oldest reading was taken, Unix seconds; all are from then on.
         self.as_of_s = -np.inf
 
     def put(self, rows: NDArray[np.int64], codes: Codes) -> None:
         """Take readings of some places, uint8[n, 4]."""
-        needed = int(rows.max(initial=-1)) + 1
+        needed = int(rows.max(initial=-1)) + 2
         if needed > len(self._codes):
             grown = np.zeros((2 * needed, len(CROWD)), np.uint8)
             grown[: len(self._codes)] = self._codes
@@ -74,9 +76,8 @@ class Crowds:
 
     def of(self, rows: NDArray[np.int64], now_s: float) -> Codes:
         """Crowds of places by catalogue row, uint8[n, 4]; 0 where unknown or stale."""
-        codes = self._codes
-        result = np.zeros((len(rows), len(CROWD)), np.uint8)
-        if now_s - self.as_of_s <= self.STALE_S and len(codes):
-            held = rows < len(codes)
-            result[held] = codes[rows[held]]
-        return result
+        if now_s - self.as_of_s > self.STALE_S:
+            return np.zeros((len(rows), len(CROWD)), np.uint8)
+        # The four bytes of a place in one number: tens of thousands are taken at once.
+        packed = self._codes.view(_PACKED)[:, 0].take(rows, mode="clip")
+        return packed.view(np.uint8).reshape(len(rows), len(CROWD))

@@ -58,6 +58,10 @@ class Keys:
         """How all keys of a kind begin."""
         return f"{self.prefix}:{_VERSIONS[kind]}:{{{kind}"
 
+    def id_of(self, key: bytes) -> str:
+        """The id of a key of an entity; "" where it is none."""
+        return key[len(self.prefix.encode()) :].partition(b"}:")[2].decode(errors="replace")
+
     def version(self, kind: ShardKind) -> str:
         """Version of the definitions that keys of a kind carry here and now."""
         return _VERSIONS[kind]

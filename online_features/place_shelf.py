@@ -4,14 +4,17 @@ Most of what a state says changes only when an event comes or a tile of a window
 service that asks for the same places again and again keeps what it has read of them.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from contracts.ids import id64
 from online_features.definitions import PLACE
+from online_features.keys import Keys
 from online_features.place_unpacking import PlaceUnpacking
 from online_features.rings import MINUTE_S, Moments, States
 
@@ -20,7 +23,7 @@ Rows = NDArray[np.int64]
 
 #: The narrowest tile of any window: within one, time alone changes no windowed value.
 TILE_S = 5 * MINUTE_S
-#: Places kept on a shelf; each takes about a kilobyte.
+#: Places with a state kept on a shelf; each takes about a kilobyte.
 SHELF = 50_000
 
 #: Features of which a read is the same all through a tile, with their columns on the shelf.
@@ -101,17 +104,28 @@ def _unknown(n: int) -> tuple[Values, States]:
 
 #: Instead of a tile: the state is not unpacked yet, and there is none, which holds at any moment.
 _NOT_YET, _ANY = -1, np.iinfo(np.int64).max
+#: All places without a state share this one.
+_STATELESS = 0
+
+RowsOf = Callable[[NDArray[np.uint64]], Rows]
+
+
+def no_rows(hashes: NDArray[np.uint64]) -> Rows:
+    """Where nobody watches, no row is wanted."""
+    return np.full(len(hashes), -1, np.int64)
 
 
 class PlaceShelf:
     """What was read of places, by their rows of one catalogue.
 
-    What is here is fresh from when it was read until `changed` names its key. Of a place without a
-    state, as most of a large city are, nothing is unpacked. Not for use by several threads.
+    What is here is fresh from when it was read until `changed` names its key. A state has a slot;
+    a place without one, as most of a large city are, takes some bytes of its row. Not for use by
+    several threads.
 
     Args:
-        keys_of: keys in Redis of places by their ids.
-        most: places that it holds.
+        keys: of states in Redis.
+        rows_of: catalogue rows of places by the hashes of their ids, -1 for others.
+        most: states that it holds.
         unpack: where states that cannot be read are named; None: its own.
 
     Attributes:
@@ -120,82 +134,67 @@ class PlaceShelf:
 
     def __init__(
         self,
-        keys_of: Callable[[Sequence[str]], list[str]],
+        keys: Keys,
+        rows_of: RowsOf = no_rows,
         most: int = SHELF,
         unpack: PlaceUnpacking | None = None,
     ) -> None:
-        self._keys_of = keys_of
+        self._names = keys
+        self._rows_of = rows_of
         self._most = most
         self._unpack = unpack or PlaceUnpacking()
         self.clock = 0
-        self._slot_of_row = np.full(1_024, -1, np.int64)
-        self._slot_of_key: dict[bytes, int] = {}
-        self._ids: list[str] = []
-        self._keys: list[str] = []
-        self._packed: list[bytes | None] = []
-        self._still, self._moving = _unknown(0)
-        self._tile, self._fresh = np.zeros(0, np.int64), np.zeros(0, bool)
+        # By row.
+        self._slot, self._fresh = np.zeros(0, np.int32), np.zeros(0, bool)
         self._changed_at, self._asked_at = np.zeros(0, np.int64), np.zeros(0, np.int64)
-        self._grow(256)
+        self._all_changed_at = 0
+        # By slot.
+        self._slot_of_key: dict[bytes, int] = {}
+        self._row, self._keys = [-1], [""]
+        self._packed: list[bytes | None] = [None]
+        self._still, self._moving = _unknown(256)
+        self._tile = np.full(256, _ANY, np.int64)
 
     def __len__(self) -> int:
-        return len(self._ids)
-
-    def _grow(self, more: int) -> None:
-        """Let there be room for more places; nothing is known of them."""
-        still, moving = _unknown(more)
-        self._still = np.concatenate([self._still, still])
-        self._moving = np.concatenate([self._moving, moving])
-        self._tile = np.concatenate([self._tile, np.full(more, _ANY, np.int64)])
-        self._fresh = np.concatenate([self._fresh, np.zeros(more, bool)])
-        self._changed_at = np.concatenate([self._changed_at, np.zeros(more, np.int64)])
-        self._asked_at = np.concatenate([self._asked_at, np.zeros(more, np.int64)])
+        """How many states have a slot."""
+        return len(self._keys) - 1
 
     def has_room(self, rows: Rows) -> bool:
-        """Whether places in some rows are here, or can be."""
-        return len(self) + len(rows) <= self._most or bool((self._found(rows) >= 0).all())
+        """Whether states of places in some rows are here, or can be."""
+        self._reach(rows)
+        return len(self) + len(rows) <= self._most or bool((self._slot[rows] != _STATELESS).all())
 
-    def _found(self, rows: Rows) -> Rows:
-        highest = int(rows.max(initial=-1))
-        if highest >= len(self._slot_of_row):
-            more = np.full(max(highest + 1, 2 * len(self._slot_of_row)), -1, np.int64)
-            more[: len(self._slot_of_row)] = self._slot_of_row
-            self._slot_of_row = more
-        return self._slot_of_row[rows]
+    def lacking(self, rows: Rows) -> Rows:
+        """Of some rows those that must be read."""
+        self._reach(rows)
+        return rows[~self._fresh[rows]]
 
-    def slots(self, rows: Rows, place_ids: Callable[[Rows], list[str]]) -> Rows:
-        """Where places are, int64[n]; those that are new get a slot.
+    def _reach(self, rows: Rows) -> None:
+        """Let there be something of each row; nothing is known of new ones."""
+        n = len(self._slot)
+        if (highest := int(rows.max(initial=-1))) < n:
+            return
+        size = max(highest + 1, 2 * n, 1_024)
+        self._slot, self._fresh = _longer(self._slot, size), _longer(self._fresh, size)
+        self._changed_at = _longer(self._changed_at, size)
+        self._asked_at = _longer(self._asked_at, size)
+
+    def keys(self, rows: Rows, place_ids: Callable[[Rows], list[str]]) -> list[str]:
+        """Keys in Redis of the states of some rows.
 
         Args:
             rows: int64[n] catalogue rows.
             place_ids: says the ids of some rows.
         """
-        slots = self._found(rows)
-        if len(new := rows[slots < 0]):
-            new = np.unique(new)
-            self._add(new, place_ids(new))
-            slots = self._found(rows)
-        return slots
-
-    def _add(self, rows: Rows, place_ids: list[str]) -> None:
-        first, size = len(self), len(self) + len(rows)
-        if size > len(self._still):
-            self._grow(max(size, 2 * len(self._still)) - len(self._still))
-        keys = self._keys_of(place_ids)
-        self._ids += place_ids
-        self._keys += keys
-        self._packed += [None] * len(rows)
-        self._slot_of_key.update((key.encode(), first + i) for i, key in enumerate(keys))
-        self._slot_of_row[rows] = np.arange(first, size)
-
-    def lacking(self, slots: Rows) -> Rows:
-        """Of some slots those that must be read."""
-        return slots[~self._fresh[slots]]
-
-    def keys(self, slots: Rows) -> list[str]:
-        """Keys in Redis of some slots."""
-        keys = self._keys
-        return [keys[slot] for slot in slots.tolist()]
+        self._reach(rows)
+        slots, held = self._slot[rows], self._keys
+        keys = [held[slot] for slot in slots.tolist()]
+        new = np.flatnonzero(slots == _STATELESS)
+        if len(new):
+            made = self._names.entities("b", place_ids(rows[new]))
+            for i, key in zip(new.tolist(), made, strict=True):
+                keys[i] = key
+        return keys
 
     def ask(self) -> int:
         """Stands for now, when places are asked for; hand it to `put`."""
@@ -203,57 +202,102 @@ class PlaceShelf:
         return self.clock
 
     def put(
-        self, slots: Rows, packed: Sequence[bytes | None], asked_at: int, *, watched: bool
+        self,
+        rows: Rows,
+        keys: Sequence[str],
+        packed: Sequence[bytes | None],
+        asked_at: int,
+        *,
+        watched: bool,
     ) -> None:
         """Take what was read, but for places of which a later question was answered already.
 
         Args:
-            slots: of n places.
+            rows: of n places, as they were handed to `keys`.
+            keys: theirs.
             packed: what Redis holds of each.
             asked_at: of `ask`, before Redis was asked.
             watched: whether Redis has told of changes since; else it counts for this once.
         """
-        latest = self._asked_at[slots] <= asked_at
-        held = self._packed
-        for slot, value, is_latest in zip(slots.tolist(), packed, latest.tolist(), strict=True):
-            if is_latest and held[slot] != value:
-                held[slot] = value
-                self._tile[slot] = _NOT_YET
-        slots = slots[latest]
-        self._asked_at[slots] = asked_at
-        self._fresh[slots] = watched & (self._changed_at[slots] <= asked_at)
+        latest, held = self._asked_at[rows] <= asked_at, self._packed
+        slots = self._slot[rows].tolist()
+        for row, key, value, slot, is_latest in zip(
+            rows.tolist(), keys, packed, slots, latest.tolist(), strict=True
+        ):
+            if not is_latest or (value is None and slot == _STATELESS):
+                continue
+            at = slot or self._slot_for(row, key)
+            if held[at] != value:
+                held[at] = value
+                self._tile[at] = _NOT_YET
+        rows = rows[latest]
+        self._asked_at[rows] = asked_at
+        known = watched and self._all_changed_at <= asked_at
+        self._fresh[rows] = known & (self._changed_at[rows] <= asked_at)
 
-    def changed(self, keys: Iterable[bytes] | None) -> None:
+    def _slot_for(self, row: int, key: str) -> int:
+        """The slot of a place that has a state, or a new one."""
+        slot = self._slot_of_key.setdefault(key.encode(), len(self._keys))
+        if slot == len(self._keys):
+            if slot == len(self._tile):
+                still, moving = _unknown(slot)
+                self._still = np.concatenate([self._still, still])
+                self._moving = np.concatenate([self._moving, moving])
+                self._tile = np.concatenate([self._tile, np.full(slot, _ANY, np.int64)])
+            self._row.append(row)
+            self._keys.append(key)
+            self._packed.append(None)
+            self._slot[row] = slot
+        return slot
+
+    def changed(self, keys: Sequence[bytes] | None) -> None:
         """What is held of these keys is not fresh any more, nor what was asked for before.
 
         None: of all keys.
         """
         self.clock += 1
         if keys is None:
-            self._fresh[:], self._changed_at[:] = False, self.clock
+            self._fresh[:], self._all_changed_at = False, self.clock
             return
-        slot_of_key = self._slot_of_key
+        slot_of_key, row_of_slot = self._slot_of_key, self._row
+        rows, others = [], []
         for key in keys:
-            if (slot := slot_of_key.get(key)) is not None:
-                self._fresh[slot] = False
-                self._changed_at[slot] = self.clock
+            if slot := slot_of_key.get(key):
+                rows.append(row_of_slot[slot])
+            elif place_id := self._names.id_of(key):
+                others.append(id64(place_id))
+        if others:
+            rows += self._rows_of(np.array(others, np.uint64)).tolist()
+        at = np.array(rows, np.int64)
+        at = at[(at >= 0) & (at < len(self._fresh))]  # of no other has anybody asked
+        self._fresh[at] = False
+        self._changed_at[at] = self.clock
 
-    def values(self, slots: Rows, now_s: float) -> ShelvedValues:
+    def values(self, rows: Rows, now_s: float) -> ShelvedValues:
         """Values of places [n] at a moment; only what is new, or of another tile, is unpacked.
 
         A state that cannot be read leaves its place, and no other, unknown.
         """
-        tile = int(now_s // TILE_S)
+        self._reach(rows)
+        slots, tile = self._slot[rows], int(now_s // TILE_S)
         tiles = self._tile[slots]
         old = slots[(tiles != tile) & (tiles != _ANY)]
         if len(old):
             self._read(np.unique(old), now_s)
         return ShelvedValues(self._still[slots], self._moving[slots], np.full(len(slots), now_s))
 
-    def _read(self, slots: Rows, now_s: float) -> None:
-        packed = [self._packed[slot] for slot in slots.tolist()]
-        states, _ = self._unpack([self._ids[slot] for slot in slots.tolist()], packed)
+    def _read(self, slots: NDArray[np.int32], now_s: float) -> None:
+        some = slots.tolist()
+        packed = [self._packed[slot] for slot in some]
+        ids = [self._names.id_of(self._keys[slot].encode()) for slot in some]
+        states, _ = self._unpack(ids, packed)
         self._still[slots] = _read_still(states, np.full(len(states), now_s))
         self._moving[slots] = _moving_of(states)
         none = np.fromiter((value is None for value in packed), bool, len(packed))
         self._tile[slots] = np.where(none, _ANY, int(now_s // TILE_S))
+
+
+def _longer(values: NDArray[Any], size: int) -> NDArray[Any]:
+    longer = np.zeros(size, values.dtype)
+    longer[: len(values)] = values
+    return longer

@@ -17,7 +17,7 @@ from contracts.settings import Settings
 from online_features.context import ContextState
 from online_features.definitions import PLACE, USER
 from online_features.keys import Keys
-from online_features.place_shelf import PlaceShelf, ShelvedValues
+from online_features.place_shelf import PlaceShelf, RowsOf, ShelvedValues, no_rows
 from online_features.place_unpacking import PlaceUnpacking
 from online_features.tracking import Tracking
 
@@ -68,6 +68,7 @@ class OnlineReader:
         #: When a context changed last, by the shelf's clock.
         self._contexts_at: int
         self._of_contexts = self._keys.prefix_of("c").encode()
+        self._rows_of: RowsOf = no_rows
         self._forget()
         self._tracking: Tracking | None = None
         self._bad_regions: set[str] = set()
@@ -121,8 +122,11 @@ class OnlineReader:
         packed: Any = await self._redis.mget(self._keys.entities("b", place_ids))
         return self._unpack(place_ids, packed)
 
-    def follow(self) -> Tracking | None:
+    def follow(self, rows_of: RowsOf) -> Tracking | None:
         """Keep states of places, and contexts, until Redis says that they changed.
+
+        Args:
+            rows_of: catalogue rows of places by the hashes of their ids, -1 for others.
 
         Returns:
             What listens, once it is run; None in a cluster, whose nodes would all have to be heard.
@@ -130,6 +134,8 @@ class OnlineReader:
         if self._settings.redis_cluster:
             return None
         prefixes = [self._keys.prefix_of("b"), self._keys.prefix_of("c")]
+        self._rows_of = rows_of
+        self._forget()
         self._tracking = Tracking(self._settings, prefixes, self._changed)
         return self._tracking
 
@@ -146,11 +152,8 @@ class OnlineReader:
 
     def _forget(self) -> None:
         """Begin anew. Whoever waits for Redis has what was held before; nobody else will see it."""
-        self._shelf, self._contexts = PlaceShelf(self._keys_of_places, unpack=self._unpack), {}
-        self._contexts_at = 0
-
-    def _keys_of_places(self, place_ids: Sequence[str]) -> list[str]:
-        return self._keys.entities("b", place_ids)
+        self._shelf = PlaceShelf(self._keys, self._rows_of, unpack=self._unpack)
+        self._contexts, self._contexts_at = {}, 0
 
     async def scene(
         self,
@@ -174,17 +177,18 @@ class OnlineReader:
         if not self._shelf.has_room(rows):
             self._forget()
         shelf, contexts, tracking = self._shelf, self._contexts, self._tracking
-        slots, knows = shelf.slots(rows, place_ids), self._knows(since)
-        wanted = shelf.lacking(slots) if knows else slots
-        keys: list[Any] = [*shelf.keys(wanted)]
+        knows = self._knows(since)
+        wanted = shelf.lacking(rows) if knows else rows
+        keys = shelf.keys(wanted, place_ids) if len(wanted) else []
+        asked: list[Any] = [*keys]
         context_key = self._keys.entity("c", region).encode() if region else None
         context = contexts.get(context_key) if knows and context_key is not None else None
         if context_key is not None and not (knows and context_key in contexts):
-            keys.append(context_key)
-        if not keys:
-            return shelf.values(slots, now_s), context
+            asked.append(context_key)
+        if not asked:
+            return shelf.values(rows, now_s), context
         asked_at, watched = shelf.ask(), tracking is not None and tracking.hears
-        packed: Any = await self._redis.mget(keys)
+        packed: Any = await self._redis.mget(asked)
         if len(packed) > len(wanted):
             context = self._context_of(region, packed.pop())
             known = watched and contexts is self._contexts and self._contexts_at <= asked_at
@@ -192,8 +196,8 @@ class OnlineReader:
                 if len(contexts) >= REGIONS:
                     contexts.clear()
                 contexts[context_key] = context
-        shelf.put(wanted, packed, asked_at, watched=watched)
-        return shelf.values(slots, now_s), context
+        shelf.put(wanted, keys, packed, asked_at, watched=watched)
+        return shelf.values(rows, now_s), context
 
     def _knows(self, since: int | None) -> bool:
         """Whether all is known that was changed before a moment."""

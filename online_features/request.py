@@ -135,7 +135,7 @@ def candidate_inputs(
         "history_ids": as_int64(past.ids),
         "history_age_s": past.age_s(now_s),
         "history_kind": past.kind.astype(np.int64),
-        "place_ids": as_int64(catalogue.hash[rows])[None, :],
+        "place_ids": as_int64(catalogue.hash.take(rows, mode="clip"))[None, :],
         "distance_m": distance_to_m.astype(np.float32)[None, :],
         "moment_s": np.array([now_s], np.int64),
         "crowd": crowd[None, :],

@@ -17,6 +17,7 @@ from online_features.columns import EventColumns
 from online_features.compiled import LOOPS
 from online_features.context import situation
 from online_features.definitions import PLACE, USER
+from online_features.keys import Keys
 from online_features.place_shelf import PlaceShelf
 from online_features.request import ranking_features
 from online_features.warm_up import compile_loops
@@ -50,10 +51,10 @@ for radius_m, limit in ((500.0, 200), (9_000.0, 200), (9_000.0, 50_000)):
     rows, _ = catalogue.near(40.0, -74.0, radius_m, limit)
     assert len(rows)
     rows = rows[:200]
-    shelf = PlaceShelf(lambda place_ids: place_ids)
-    slots = shelf.slots(rows, catalogue.place_ids)
-    shelf.put(slots, PLACE.pack(places)[: len(rows)], shelf.ask(), watched=False)
-    shelved = shelf.values(slots, now_s)
+    shelf = PlaceShelf(Keys("ps", 3))
+    keys = shelf.keys(rows, catalogue.place_ids)
+    shelf.put(rows, keys, PLACE.pack(places)[: len(rows)], shelf.ask(), watched=False)
+    shelved = shelf.values(rows, now_s)
     for user in (USER.empty(1), USER.unpack(USER.pack(person))[0]):
         for seen in (places[: len(rows)], shelved):
             assert np.isfinite(ranking_features(user, seen, rows, here, catalogue)).all()

@@ -5,7 +5,7 @@ import pytest
 from numpy.typing import NDArray
 
 from online_features.geo import EARTH_RADIUS_M, distance_m
-from online_features.near_index import LEAST_FRESH, NearIndex
+from online_features.near_index import LEAST_FRESH, NearIndex, _sorted
 
 
 def some_places(
@@ -69,6 +69,22 @@ def test_equally_near_places_are_in_order_of_their_rows() -> None:
         index.put(row, 1.0, 2.0, moved=False)
     rows, metres = index.near(1.0, 2.0, 10.0, 5, lambda some: np.zeros(len(some), bool))
     assert (rows.tolist(), metres.tolist()) == ([0, 1, 2, 3, 4], [0.0] * 5)
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, 300, 5_000])
+@pytest.mark.parametrize("spots", [1, 2, 40, 1_000_000])
+def test_order_is_that_of_a_plain_sort(n: int, spots: int) -> None:
+    """Of places all over a circle, and of many at the same few spots."""
+    rng = np.random.default_rng(n + spots)
+    rows = rng.permutation(1_000_000)[:n].astype(np.int32)
+    metres = (3_000 * np.sqrt(rng.integers(0, spots, n) / spots)).astype(np.float32)
+    order = np.lexsort((rows, metres))
+    for limit in (n, n // 2):
+        got_rows, got_metres = _sorted(rows, metres, limit)
+        np.testing.assert_array_equal(got_rows, rows[order][:limit])
+        np.testing.assert_array_equal(got_metres, metres[order][:limit])
+        assert got_rows.dtype == np.dtype(np.int64)
+        assert got_metres.dtype == np.dtype(np.float32)
 
 
 def test_nothing_is_near_an_empty_index() -> None:

@@ -8,11 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
+from contracts.ids import id64
 from online_features.definitions import PLACE
+from online_features.keys import Keys
 from online_features.place_shelf import SHELF, TILE_S, PlaceShelf, Rows, ShelvedValues
 from online_features.place_unpacking import PlaceUnpacking
 from online_features.place_values import PlaceStates, PlaceValues, ReadValues
 from online_features.rings import DAY_S, HOUR_S
+from online_features.row_index import RowIndex
 from tests.online_features.histories import SPAN_S, START_S, columns, histories, random_history
 from tests.online_features.oracle import Event
 
@@ -42,22 +45,45 @@ def _ids(rows: Rows) -> list[str]:
     return [f"p{row}" for row in rows]
 
 
-def _keys(place_ids: Sequence[str]) -> list[str]:
-    return [f"places:{place_id}" for place_id in place_ids]
+KEYS = Keys("}:{places}", 3)
+
+
+def _keys(rows: Sequence[int]) -> list[str]:
+    return KEYS.entities("b", _ids(np.array(rows)))
+
+
+def _key(row: int) -> bytes:
+    return _keys([row])[0].encode()
 
 
 def _shelf(most: int = SHELF) -> PlaceShelf:
-    return PlaceShelf(_keys, most)
+    index = RowIndex()
+    for row in range(2_000):
+        index.put(id64(f"p{row}"), row)
+    return PlaceShelf(KEYS, index.rows, most)
+
+
+def _put(
+    shelf: PlaceShelf,
+    rows: Sequence[int],
+    packed: Sequence[bytes | None],
+    asked_at: int | None = None,
+    *,
+    watched: bool,
+) -> None:
+    """Let the shelf take what Redis answered, to a question of now if to no other."""
+    at = np.array(rows)
+    keys = shelf.keys(at, _ids)
+    assert keys == _keys(rows)
+    shelf.put(at, keys, packed, shelf.ask() if asked_at is None else asked_at, watched=watched)
 
 
 def _read(
     shelf: PlaceShelf, rows: Sequence[int], packed: Sequence[bytes | None], now_s: float
 ) -> ShelvedValues:
     """What the shelf says of places, all of which are read for it."""
-    slots = shelf.slots(np.array(rows), _ids)
-    assert shelf.keys(slots) == _keys(_ids(np.array(rows)))
-    shelf.put(slots, packed, shelf.ask(), watched=False)
-    return shelf.values(slots, now_s)
+    _put(shelf, rows, packed, watched=False)
+    return shelf.values(np.array(rows), now_s)
 
 
 ALL = range(len(PLACES))
@@ -140,43 +166,68 @@ def test_a_full_shelf_says_so() -> None:
 
 
 def _fresh(shelf: PlaceShelf, rows: Sequence[int]) -> bool:
-    return not len(shelf.lacking(shelf.slots(np.array(rows), _ids)))
+    return not len(shelf.lacking(np.array(rows)))
 
 
 def test_what_was_read_is_fresh_until_it_changes() -> None:
     """Each place by itself; what nobody watches over never is."""
     packed = PLACE.pack(_folded(random_history(np.random.default_rng(7), 100, 4, DAY_S)))
     shelf = _shelf()
-    slots = shelf.slots(np.array(ALL), _ids)
     assert not _fresh(shelf, ALL)
-    shelf.put(slots, packed, shelf.ask(), watched=False)
+    _put(shelf, ALL, packed, watched=False)
     assert not _fresh(shelf, ALL)
-    shelf.put(slots, packed, shelf.ask(), watched=True)
+    _put(shelf, ALL, packed, watched=True)
     assert _fresh(shelf, ALL)
     assert not _fresh(shelf, [*ALL, 9])  # which was never read
-    shelf.changed([b"places:p3", b"places:unknown", b"other"])
-    assert not _fresh(shelf, ALL)
+    shelf.changed([_key(3), _key(1_500), b"other", b"}:{places}:1:{b1}#shard", _key(5_000)])
+    assert not _fresh(shelf, [3])
     assert _fresh(shelf, [0, 1, 2, 4, 5])
-    shelf.put(slots[3:4], packed[:1], shelf.ask(), watched=True)
+    _put(shelf, [3], packed[:1], watched=True)
     assert _fresh(shelf, ALL)
     shelf.changed(None)
-    assert len(shelf.lacking(slots)) == len(slots)
+    assert len(shelf.lacking(np.array(ALL))) == len(ALL)
+
+
+def test_that_there_is_no_state_is_known_until_there_is_one() -> None:
+    """It takes no room for states, and holds at any moment; a state that goes is known to."""
+    states, now_s = _folded(random_history(np.random.default_rng(7), 100, 4, DAY_S)), START_S + 9.0
+    packed = PLACE.pack(states)
+    shelf = _shelf(most=1)
+    many = range(1_000)
+    assert shelf.has_room(np.array([0]))
+    _put(shelf, many, [None] * len(many), watched=True)
+    assert _fresh(shelf, many)
+    assert len(shelf) == 0
+    _same(shelf.values(np.array(many), now_s), PLACE.empty(len(many)), now_s)
+    shelf.changed([_key(7)])
+    assert shelf.lacking(np.array(many)).tolist() == [7]
+    for value, expected in ((packed[1], states[[1]]), (None, PLACE.empty(1))):
+        _put(shelf, [7, 7], [value] * 2, watched=True)
+        assert _fresh(shelf, many)
+        assert len(shelf) == 1
+        _same(shelf.values(np.array([7]), now_s), expected, now_s)
+        shelf.changed([_key(7)])
+        assert shelf.lacking(np.array(many)).tolist() == [7]
+    assert shelf.has_room(np.array([7, 7]))
+    assert not shelf.has_room(np.array([7, 8]))
 
 
 def test_a_change_while_it_was_asked_for_counts() -> None:
     """Nobody can know whether the answer holds it."""
-    packed = PLACE.pack(_folded(random_history(np.random.default_rng(7), 100, 4, DAY_S)))
+    packed: list[bytes | None] = [
+        *PLACE.pack(_folded(random_history(np.random.default_rng(7), 100, 4, DAY_S)))
+    ]
+    packed[4] = None
     shelf = _shelf()
-    slots = shelf.slots(np.array(ALL), _ids)
+    shelf.lacking(np.array(ALL))
     asked_at = shelf.ask()
-    shelf.changed([b"places:p2"])
-    shelf.put(slots, packed, asked_at, watched=True)
-    assert not _fresh(shelf, [2])
-    assert _fresh(shelf, [0, 1, 3, 4, 5])
+    shelf.changed([_key(2), _key(4)])
+    _put(shelf, ALL, packed, asked_at, watched=True)
+    assert shelf.lacking(np.array(ALL)).tolist() == [2, 4]
     asked_at = shelf.ask()
     shelf.changed(None)
-    shelf.put(slots, packed, asked_at, watched=True)
-    assert not _fresh(shelf, [0])
+    _put(shelf, [*ALL, 1_999], [*packed, None], asked_at, watched=True)
+    assert len(shelf.lacking(np.array([*ALL, 1_999]))) == len(ALL) + 1
 
 
 @pytest.mark.parametrize("watched", [True, False])
@@ -185,14 +236,16 @@ def test_a_late_answer_to_an_older_question_changes_nothing(watched: bool) -> No
     states = _folded(random_history(np.random.default_rng(7), 100, 4, DAY_S))
     packed, now_s = PLACE.pack(states), float(START_S + SPAN_S)
     shelf = _shelf()
-    slots = shelf.slots(np.array(ALL), _ids)
+    shelf.lacking(np.array(ALL))
     older = shelf.ask()
-    shelf.changed([b"places:p2"])
-    shelf.put(slots[:4], packed[:4], shelf.ask(), watched=True)
-    shelf.put(slots, [None, None, None, None, *packed[4:]], older, watched=watched)
-    assert _fresh(shelf, [0, 1, 2, 3])
+    shelf.changed([_key(2)])
+    _put(shelf, [0, 1, 2, 3, 8], [*packed[:4], None], watched=True)
+    late = [None, None, None, None, *packed[4:], packed[0]]
+    _put(shelf, [*ALL, 8], late, older, watched=watched)
+    assert _fresh(shelf, [0, 1, 2, 3, 8])
     assert _fresh(shelf, [4]) == watched
-    _same(shelf.values(slots, now_s), states, now_s)
+    _same(shelf.values(np.array(ALL), now_s), states, now_s)
+    _same(shelf.values(np.array([8]), now_s), PLACE.empty(1), now_s)
 
 
 def test_a_damaged_state_costs_its_place_alone() -> None:

@@ -16,12 +16,15 @@ from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 from structlog.testing import capture_logs
 
+from contracts.ids import id64
 from contracts.settings import Settings
 from online_features.columns import VISIT, EventColumns
 from online_features.context import ContextState
 from online_features.definitions import PLACE
 from online_features.keys import Keys
+from online_features.place_shelf import no_rows
 from online_features.reader import OnlineReader, Scene
+from online_features.row_index import RowIndex
 from online_features.tracking import SILENCE_S
 from placestream.stack.redis import RedisServer
 from tests.inference.waiting import eventually
@@ -54,7 +57,10 @@ class Reading:
     def __init__(self, redis: Redis, settings: Settings) -> None:
         self.redis, self.keys = redis, Keys.of(settings)
         self.reader = OnlineReader(redis, settings)
-        tracking = self.reader.follow()
+        index = RowIndex()
+        for row in ROWS.tolist():
+            index.put(id64(f"p{row}"), row)
+        tracking = self.reader.follow(index.rows)
         assert tracking is not None
         self.tracking = tracking
 
@@ -348,7 +354,7 @@ async def test_without_the_right_to_hear_every_request_reads(
                 await one.put(0, versions[version])
                 assert visits(await one.scene()) == [version, 0, 0, 0, 0]
                 assert await one.held() is None
-                assert len(one.reader._shelf) == len(ROWS)  # what is the same is not unpacked again
+                assert len(one.reader._shelf) == 1  # what is the same is not unpacked again
         running.cancel()
         await redis.aclose()
         (line,) = [line for line in logs if line["event"] == "redis_changes_not_heard"]
@@ -358,7 +364,7 @@ async def test_without_the_right_to_hear_every_request_reads(
 def test_a_cluster_is_not_listened_to(settings: Settings) -> None:
     """One connection would hear one node."""
     cluster = settings.model_copy(update={"redis_cluster": True})
-    assert OnlineReader(Redis(), cluster).follow() is None
+    assert OnlineReader(Redis(), cluster).follow(no_rows) is None
 
 
 def _on(settings: Settings, url: str) -> Settings:
