@@ -116,6 +116,27 @@ def test_redis_is_a_store(composed_redis: ComposedRedis) -> None:
         child.stop()
 
 
+def test_redis_lets_go_of_who_does_not_read(composed_redis: ComposedRedis) -> None:
+    """A frozen service, which hears of every change, must not fill the memory that states need."""
+    child = composed_redis.start()
+    key = "places:" + 100_000 * "x"
+    try:
+        with composed_redis.client() as client, composed_redis.client() as frozen:
+            deaf = frozen.connection_pool.get_connection()
+            deaf.send_command("CLIENT", "ID")
+            its_id = str(deaf.read_response())
+            deaf.send_command("HELLO", "3")
+            deaf.read_response()
+            deaf.send_command("CLIENT", "TRACKING", "ON", "BCAST", "PREFIX", "places:")
+            deaf.read_response()
+            for _ in range(2_000):  # 200 MB to tell it of
+                client.set(key, "changed")
+            assert its_id not in {listed["id"] for listed in client.client_list()}
+            assert int(client.info("memory")["used_memory"]) < 128e6
+    finally:
+        child.stop()
+
+
 def test_redis_password_is_not_shown(composed_redis: ComposedRedis) -> None:
     """The password is in no command line, and in a file that only its owner reads."""
     child = composed_redis.start()
