@@ -52,7 +52,12 @@ def _utf8_len(value: str) -> int:
 
 def id64(canonical: str) -> int:
     """Hash a canonical id to an unsigned 64-bit integer (XXH3); never 0, which means "none"."""
-    return xxhash.xxh3_64_intdigest(canonical.encode()) or 1
+    return id64_of(canonical.encode())
+
+
+def id64_of(encoded: bytes) -> int:
+    """`id64` of a canonical id as UTF-8."""
+    return xxhash.xxh3_64_intdigest(encoded) or 1
 
 
 def as_int64(hashes: np.ndarray) -> np.ndarray:

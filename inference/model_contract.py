@@ -8,7 +8,7 @@ One that does not fit is asked again every few seconds: it may be repaired under
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from numpy.typing import NDArray
@@ -78,6 +78,8 @@ class CheckedModels:
         known = self._known.get((model, said.version))
         now_s = self._clock()
         if known is None or (known.fault and now_s - known.asked_s >= DOUBT_S):
+            if known is not None:  # one asks; the others go on as before
+                self._known[model, said.version] = replace(known, asked_s=now_s)
             signatures = await self._client.signatures(model, said.version, timeout_s)
             known = _Known(fault_of(signatures), frozenset(signatures), now_s)
             if len(self._known) >= MOST_KNOWN:

@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 
 import structlog
@@ -12,6 +13,8 @@ from contracts.settings import Settings
 
 log = structlog.get_logger(__name__)
 Delivered = Callable[[KafkaError | None, Message], None]
+#: Between two producers, at least.
+PAUSE_S = 10.0
 
 
 class BackgroundProducer:
@@ -43,26 +46,50 @@ class BackgroundProducer:
         """Send what is buffered, for at most so long; the rest is given up, and reported so."""
         self._stop.set()
         self._poller.join()
-        if self._producer.flush(timeout_s):
+        self._drain(timeout_s)
+        if len(self._producer):
             self._producer.purge()
-            self._producer.flush(timeout_s)
+            self._drain(timeout_s)
 
     def _new(self) -> Producer:
         return Producer(self._config, logger=logging.getLogger("librdkafka"))
 
     def _poll(self) -> None:
+        made_s = time.monotonic()
         while not self._stop.is_set():
-            if not self._reports(self._producer):
-                ended, self._producer = self._producer, self._new()
-                log.warning("producer_replaced")
-                ended.purge()
-                while len(ended):
-                    self._reports(ended)
+            if self._can_go_on():
+                continue
+            self._producer.purge()
+            self._drain(PAUSE_S)
+            # One whose reason to end lasts must not be followed by others without end.
+            self._stop.wait(made_s + PAUSE_S - time.monotonic())
+            while not self._replaced():
+                self._stop.wait(PAUSE_S)
+            made_s = time.monotonic()
 
-    def _reports(self, producer: Producer) -> bool:
+    def _replaced(self) -> bool:
+        """Whether another producer is there; where we are to end, none is wanted."""
+        if self._stop.is_set():
+            return True
+        try:
+            self._producer = self._new()
+        except KafkaException as error:  # such as of a file that it needs
+            log.error("producer_not_replaced", cause=str(error))
+            return False
+        log.warning("producer_replaced")
+        return True
+
+    def _drain(self, timeout_s: float) -> None:
+        # Not by `flush`: where it meets a fatal error, it goes on to run callbacks with that
+        # exception set, which then fail (confluent-kafka 2.16).
+        ends_s = time.monotonic() + timeout_s
+        while len(self._producer) and time.monotonic() < ends_s:
+            self._can_go_on()
+
+    def _can_go_on(self) -> bool:
         """Serve reports for a moment; whether the producer can go on."""
         try:
-            producer.poll(0.1)
+            self._producer.poll(0.1)
         except Exception as error:  # of a callback; the reports of the others must go on
             cause = error.args[0] if isinstance(error, KafkaException) else None
             if isinstance(cause, KafkaError) and cause.fatal():

@@ -58,9 +58,10 @@ class Keys:
         """How all keys of a kind begin."""
         return f"{self.prefix}:{_VERSIONS[kind]}:{{{kind}"
 
-    def id_of(self, key: bytes) -> str:
-        """The id of a key of an entity; "" where it is none."""
-        return key[len(self.prefix.encode()) :].partition(b"}:")[2].decode(errors="replace")
+    def ids_of(self, keys: Sequence[bytes]) -> list[bytes]:
+        """Ids of keys of entities, as UTF-8; b"" where one is of none."""
+        after = len(self.prefix.encode())
+        return [key[after:].partition(b"}:")[2] for key in keys]
 
     def version(self, kind: ShardKind) -> str:
         """Version of the definitions that keys of a kind carry here and now."""

@@ -1,5 +1,6 @@
 """Which signatures fit this service, and that each version is asked for them once."""
 
+import asyncio
 from typing import Any
 
 import numpy as np
@@ -54,6 +55,7 @@ class Client:
 
     async def signatures(self, model: str, version: int, timeout_s: float) -> Any:
         self.asked.append(version)
+        await asyncio.sleep(0)
         return {"serving_default": GOOD, (OTHER if version == self.bad else MARK): GOOD}
 
 
@@ -85,5 +87,9 @@ async def test_a_version_repaired_under_its_own_number_is_believed_again() -> No
     with pytest.raises(BadModelAnswer):
         await models.predict("ranker", {}, {}, 1.0)
     now_s[0] += 0.2 * DOUBT_S
+    said = await asyncio.gather(
+        *(models.predict("ranker", {}, {}, 1.0) for _ in range(5)), return_exceptions=True
+    )
+    assert [isinstance(one, BadModelAnswer) for one in said] == [False] + 4 * [True]
+    assert client.asked == [2, 2]  # not once for each
     assert (await models.predict("ranker", {}, {}, 1.0)).version == 2
-    assert client.asked == [2, 2]

@@ -178,6 +178,8 @@ def test_each_condition_says_what_it_took_out() -> None:
         ("rest", 1),
         ("filters.familiarity", 1),
     )
+    _, nearby = look(catalogue, happened, exclude=("elsewhere",), only_known=True)
+    assert nearby.taken_out == (("rest", 1), ("filters.familiarity", 3))  # the first took out none
 
 
 def test_filters_look_beyond_the_nearest_and_widen() -> None:

@@ -45,6 +45,10 @@ def test_places_that_were_not_read_have_no_crowd() -> None:
     assert not crowds.of(np.array([1]), NOON_S).any()  # a round has yet to end
     crowds.as_of_s = NOON_S
     assert crowds.of(np.array([0, 1, 500]), NOON_S).max(axis=1).tolist() == [0, 9, 0]
+    first = Crowds()
+    first.put(np.array([0]), np.full((1, 4), 9, np.uint8))
+    first.as_of_s = NOON_S
+    assert first.of(np.array([0, 1, 500]), NOON_S).max(axis=1).tolist() == [9, 0, 0]
 
 
 def test_a_crowd_that_nobody_renews_is_forgotten() -> None:

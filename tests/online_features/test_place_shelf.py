@@ -41,11 +41,16 @@ def _same(got: PlaceValues, states: np.ndarray, now_s: float) -> None:
     assert len(got) == len(states)
 
 
+def _id(row: int) -> str:
+    """As odd as an id may be."""
+    return f"é}}:{{b1}}:P{row}"
+
+
 def _ids(rows: Rows) -> list[str]:
-    return [f"p{row}" for row in rows]
+    return [_id(row) for row in rows]
 
 
-KEYS = Keys("}:{places}", 3)
+KEYS = Keys("}:{ü", 3)
 
 
 def _keys(rows: Sequence[int]) -> list[str]:
@@ -59,7 +64,7 @@ def _key(row: int) -> bytes:
 def _shelf(most: int = SHELF) -> PlaceShelf:
     index = RowIndex()
     for row in range(2_000):
-        index.put(id64(f"p{row}"), row)
+        index.put(id64(_id(row)), row)
     return PlaceShelf(KEYS, index.rows, most)
 
 
@@ -169,6 +174,13 @@ def _fresh(shelf: PlaceShelf, rows: Sequence[int]) -> bool:
     return not len(shelf.lacking(np.array(rows)))
 
 
+def test_ids_are_found_in_keys_again() -> None:
+    """Whatever prefix and id hold; a shard's own key has none."""
+    keys = [key.encode() for key in (*_keys([5, 7]), KEYS.shard("b", 1), KEYS.shard("i", 0))]
+    assert KEYS.ids_of(keys) == [_id(5).encode(), _id(7).encode(), b"", b""]
+    assert KEYS.ids_of([b"", b"other", KEYS.entity("c", "nyc").encode()]) == [b"", b"", b"nyc"]
+
+
 def test_what_was_read_is_fresh_until_it_changes() -> None:
     """Each place by itself; what nobody watches over never is."""
     packed = PLACE.pack(_folded(random_history(np.random.default_rng(7), 100, 4, DAY_S)))
@@ -179,7 +191,7 @@ def test_what_was_read_is_fresh_until_it_changes() -> None:
     _put(shelf, ALL, packed, watched=True)
     assert _fresh(shelf, ALL)
     assert not _fresh(shelf, [*ALL, 9])  # which was never read
-    shelf.changed([_key(3), _key(1_500), b"other", b"}:{places}:1:{b1}#shard", _key(5_000)])
+    shelf.changed([_key(3), _key(1_500), b"other", KEYS.shard("b", 1).encode(), _key(5_000)])
     assert not _fresh(shelf, [3])
     assert _fresh(shelf, [0, 1, 2, 4, 5])
     _put(shelf, [3], packed[:1], watched=True)
@@ -208,8 +220,8 @@ def test_that_there_is_no_state_is_known_until_there_is_one() -> None:
         _same(shelf.values(np.array([7]), now_s), expected, now_s)
         shelf.changed([_key(7)])
         assert shelf.lacking(np.array(many)).tolist() == [7]
-    assert shelf.has_room(np.array([7, 7]))
-    assert not shelf.has_room(np.array([7, 8]))
+    assert shelf.has_room(np.array([7, 8]))  # of both it is known whether they have one
+    assert not shelf.has_room(np.array([7, 8, 1_000]))
 
 
 def test_a_change_while_it_was_asked_for_counts() -> None:
@@ -259,7 +271,7 @@ def test_a_damaged_state_costs_its_place_alone() -> None:
     with capture_logs() as logs:
         for later_s in (0.0, 1.0, TILE_S):
             _same(_read(shelf, ALL, damaged, now_s + later_s), expected, now_s + later_s)
-    assert [line["place_ids"] for line in logs] == [["p0", "p3"]]
+    assert [line["place_ids"] for line in logs] == [[_id(0), _id(3)]]
     _same(_read(shelf, ALL, packed, now_s), states, now_s)
 
 

@@ -12,7 +12,7 @@ import { listenToSwitch, refreshModels } from "./models.js";
 import { showUser, usual } from "./user.js";
 import { showWatch } from "./watch.js";
 
-const OFTEN_MS = 2_000, SELDOM_MS = 10_000;
+const OFTEN_MS = 2_000, SELDOM_MS = 10_000, PLACES_MS = 30_000;
 const DID = { view: "View", click: "Click", visit: "Visit", rate: "Rating" };
 
 const scene = readAddress();
@@ -219,6 +219,13 @@ function repeat(refresh, everyMs) {
   turn();
 }
 
+/** Draw the places anew when they have changed: sooner while there come more of them. */
+async function followPlaces() {
+  const before = map.index?.n;
+  if (!document.hidden) await refreshPlaces();
+  setTimeout(followPlaces, map.index?.n === before ? PLACES_MS : SELDOM_MS);
+}
+
 let soon = 0;
 
 /** Enter in a changed field is a change and a submit: they are one question. */
@@ -253,5 +260,5 @@ repeat(refreshWatch, OFTEN_MS);
 repeat(refreshUser, OFTEN_MS);
 repeat(refreshExperiments, SELDOM_MS);
 repeat(refreshModels, SELDOM_MS);
-setTimeout(() => repeat(refreshPlaces, SELDOM_MS), SELDOM_MS);
+setTimeout(followPlaces, SELDOM_MS);
 start();

@@ -82,7 +82,7 @@ class Stack:
             f"http://{LOCALHOST}:{port}/api/places", headers={"Authorization": f"Bearer {token}"}
         )
         try:
-            with urllib.request.urlopen(request, timeout=5) as answer:
+            with urllib.request.urlopen(request, timeout=30) as answer:
                 return len(json.load(answer)["ids"])
         except urllib.error.HTTPError as error:
             if error.code == 503:  # it has read none yet

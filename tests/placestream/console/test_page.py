@@ -169,7 +169,7 @@ def test_a_place_that_is_changed_is_drawn_anew(page: Page, stack: Stack) -> None
         [(place, msgspec.json.encode(update))],
     )
     for _ in range(300):
-        page.clock.fast_forward(11_000)  # the page reads the places every 10 s
+        page.clock.fast_forward(31_000)  # the page reads the places every 30 s
         page.wait_for_timeout(100)  # while the update is on its way
         if named.count():
             break
