@@ -113,9 +113,9 @@ class RecommendationServer:
         feedback = KafkaFeedback(settings)
         parts.push_async_callback(asyncio.to_thread, feedback.close)
         store = OnlineReader(redis, settings)
-        self._follow(parts, store)
         clocks = {"clock": self._clock, "monotonic": self._monotonic}
-        watch = CrowdWatch(self._catalogue, store, self._clock)
+        watch = CrowdWatch(self._catalogue, store, self._clock, lambda: store.hears)
+        self._follow(parts, store, watch)
         metrics.watch_crowds(lambda: self._clock() - watch.crowds.as_of_s)
         tried = ModelClient(settings.model_server, CANARY)
         parts.push_async_callback(tried.close)
@@ -146,9 +146,9 @@ class RecommendationServer:
         ready.add_done_callback(_log_failure)
         parts.callback(ready.cancel)
 
-    def _follow(self, parts: AsyncExitStack, store: OnlineReader) -> None:
-        """Let the store hear what changes."""
-        tracking = store.follow(self._catalogue.rows_of)
+    def _follow(self, parts: AsyncExitStack, store: OnlineReader, watch: CrowdWatch) -> None:
+        """Let the store hear what changes, and the crowd watch."""
+        tracking = store.follow(self._catalogue.rows_of, watch.changed)
         if tracking is None:
             return
         self.metrics.watch_tracking(lambda: tracking.hears)

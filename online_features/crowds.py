@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 from contracts.signatures import CROWD, CROWD_SCALE
 from online_features.aggregations import Count
 from online_features.definitions import PLACE
+from online_features.place_shelf import TILE_S
 from online_features.rings import Moments, States, moments_of
 
 Codes = NDArray[np.uint8]
 _VISITS = next(feature for feature in PLACE.features if feature.name == "visits")
-if not isinstance(_VISITS.aggregation, Count):
-    raise TypeError("the visits of a place are no counts")
+if not isinstance(_VISITS.aggregation, Count) or not _VISITS.aggregation.still(TILE_S):
+    raise TypeError("the visits of a place are no counts, or change within a tile")
 #: The window behind each code, and the field of a place's state that holds them all.
 RINGS = tuple(
     next(

@@ -252,15 +252,14 @@ class PlaceShelf:
             self._slot[row] = slot
         return slot
 
-    def changed(self, keys: Sequence[bytes] | None) -> None:
-        """What is held of these keys is not fresh any more, nor what was asked for before.
-
-        None: of all keys.
-        """
+    def all_changed(self) -> None:
+        """Nothing that is held is fresh any more, nor what was asked for before."""
         self.clock += 1
-        if keys is None:
-            self._fresh[:], self._all_changed_at = False, self.clock
-            return
+        self._fresh[:], self._all_changed_at = False, self.clock
+
+    def changed(self, keys: Sequence[bytes]) -> Rows:
+        """The same of these keys alone; the catalogue rows of those that are of places."""
+        self.clock += 1
         slot_of_key, row_of_slot = self._slot_of_key, self._row
         rows: list[int] = []
         others: list[bytes] = []
@@ -273,10 +272,12 @@ class PlaceShelf:
             hashes = [id64_of(place_id) for place_id in self._names.ids_of(others) if place_id]
             # In order, for a look-up of thousands among a million takes half as long.
             rows += self._rows_of(np.sort(np.array(hashes, np.uint64))).tolist()
-        at = np.array(rows, np.int64)
-        at = at[(at >= 0) & (at < len(self._fresh))]  # of no other has anybody asked
+        known = np.array(rows, np.int64)
+        known = known[known >= 0]
+        at = known[known < len(self._fresh)]  # of no other has anybody asked
         self._fresh[at] = False
         self._changed_at[at] = self.clock
+        return known
 
     def values(self, rows: Rows, now_s: float) -> ShelvedValues:
         """Values of places [n] at a moment; only what is new, or of another tile, is unpacked.

@@ -25,9 +25,14 @@ log = structlog.get_logger(__name__)
 
 Rows = NDArray[np.int64]
 Scene = tuple[ShelvedValues, ContextState | None]
+Told = Callable[[Rows | None], None]
 #: Contexts that are kept, at most.
 REGIONS = 10_000
 _CONTEXT = msgspec.json.Decoder(ContextState)
+
+
+def nobody(rows: Rows | None) -> None:
+    """Is told in vain."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +74,7 @@ class OnlineReader:
         self._contexts_at: int
         self._of_contexts = self._keys.prefix_of("c").encode()
         self._rows_of: RowsOf = no_rows
+        self._told: Told = nobody
         self._forget()
         self._tracking: Tracking | None = None
         self._bad_regions: set[str] = set()
@@ -122,11 +128,18 @@ class OnlineReader:
         packed: Any = await self._redis.mget(self._keys.entities("b", place_ids))
         return self._unpack(place_ids, packed)
 
-    def follow(self, rows_of: RowsOf) -> Tracking | None:
+    @property
+    def hears(self) -> bool:
+        """Whether Redis tells what changes from now on."""
+        return self._tracking is not None and self._tracking.hears
+
+    def follow(self, rows_of: RowsOf, told: Told = nobody) -> Tracking | None:
         """Keep states of places, and contexts, until Redis says that they changed.
 
         Args:
             rows_of: catalogue rows of places by the hashes of their ids, -1 for others.
+            told: is told of rows whose state changed; None: of all, for some of what changed, or
+                will until Redis is heard again, nobody knows.
 
         Returns:
             What listens, once it is run; None in a cluster, whose nodes would all have to be heard.
@@ -134,17 +147,19 @@ class OnlineReader:
         if self._settings.redis_cluster:
             return None
         prefixes = [self._keys.prefix_of("b"), self._keys.prefix_of("c")]
-        self._rows_of = rows_of
+        self._rows_of, self._told = rows_of, told
         self._forget()
         self._tracking = Tracking(self._settings, prefixes, self._changed)
         return self._tracking
 
     def _changed(self, keys: Sequence[bytes] | None) -> None:
-        self._shelf.changed(keys)
         if keys is None:
+            self._shelf.all_changed()
             self._contexts.clear()
             self._contexts_at = self._shelf.clock
+            self._told(None)
             return
+        self._told(self._shelf.changed(keys))
         for key in keys:
             if key.startswith(self._of_contexts):
                 self._contexts.pop(key, None)
@@ -176,7 +191,7 @@ class OnlineReader:
         """
         if not self._shelf.has_room(rows):
             self._forget()
-        shelf, contexts, tracking = self._shelf, self._contexts, self._tracking
+        shelf, contexts = self._shelf, self._contexts
         knows = self._knows(since)
         wanted = shelf.lacking(rows) if knows else rows
         keys = shelf.keys(wanted, place_ids) if len(wanted) else []
@@ -187,7 +202,7 @@ class OnlineReader:
             asked.append(context_key)
         if not asked:
             return shelf.values(rows, now_s), context
-        asked_at, watched = shelf.ask(), tracking is not None and tracking.hears
+        asked_at, watched = shelf.ask(), self.hears
         packed: Any = await self._redis.mget(asked)
         if len(packed) > len(wanted):
             context = self._context_of(region, packed.pop())

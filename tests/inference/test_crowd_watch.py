@@ -1,4 +1,4 @@
-"""The crowd watch: every place is read, again and again, and a store that is away is waited for."""
+"""The crowd watch: what is due is read, again and again, and a store that is away is waited for."""
 
 import asyncio
 
@@ -37,6 +37,82 @@ def test_every_place_is_read_then_read_again() -> None:
         assert np.flatnonzero(found.any(axis=1)).tolist() == [7]
         assert found[7].tolist() == encoded(np.ones(4)).tolist()
         running.cancel()
+
+    leap(main())
+
+
+class Watching:
+    """A watch that hears what changes, while the test says so; p7 was visited ten minutes ago."""
+
+    def __init__(self) -> None:
+        self.store = FakeStore(events(("u", "p7", "visit", 600.0)))
+        self.now_s, self.hears = NOON_S, True
+        self.watch = CrowdWatch(
+            catalogue_of(*PLACES), self.store, lambda: self.now_s, lambda: self.hears
+        )
+
+    async def read(self) -> list[str]:
+        """What two rounds read, sorted."""
+        self.store.asked.clear()
+        for _ in range(2):
+            await self.watch.round()
+        return sorted(place_id for _, *ids in self.store.asked for place_id in ids)
+
+    def visit(self, row: int) -> None:
+        """Let the place have one more, of which the watch hears."""
+        self.store.happened = events(("u", "p7", "visit", 600.0), ("u", f"p{row}", "visit", 1.0))
+        self.watch.changed(np.array([row, 9_999]))
+
+    def crowded(self) -> list[int]:
+        """Rows of places with a crowd."""
+        found = self.watch.crowds.of(np.arange(150), self.now_s)
+        return [int(row) for row in np.flatnonzero(found.any(axis=1))]
+
+
+def test_while_changes_are_heard_only_they_are_read() -> None:
+    """And every five minutes those that have a state, for windows pass."""
+    every = sorted(p.place_id for p in PLACES)
+
+    async def main() -> None:
+        it = Watching()
+        assert await it.read() == every
+        assert await it.read() == []
+        assert it.crowded() == [7]
+        it.visit(3)
+        assert await it.read() == ["p3"]
+        assert it.crowded() == [3, 7]
+        it.now_s += 3_600.0
+        assert await it.read() == ["p3", "p7"]
+        assert it.watch.crowds.as_of_s == it.now_s
+        it.watch.changed(None)  # it was not heard for a while
+        assert await it.read() == every
+        it.hears = False
+        it.watch.changed(None)
+        assert await it.read() == sorted(2 * every)
+
+    leap(main())
+
+
+def test_what_changes_while_it_is_read_is_read_again() -> None:
+    """Nobody can know what the answer holds; nor is what was not answered taken for read."""
+
+    async def main() -> None:
+        it = Watching()
+        await it.watch.round()
+        it.visit(3)
+        it.store.delay_s = 1.0
+        reading = asyncio.create_task(it.watch.round())
+        await asyncio.sleep(ROUND_S + 0.5)
+        it.visit(3)
+        await reading
+        it.store.delay_s = 0.0
+        assert await it.read() == ["p3"]
+        it.visit(5)
+        it.store.error = RedisGone("gone")
+        with pytest.raises(RedisGone):
+            await it.watch.round()
+        it.store.error = None
+        assert await it.read() == ["p5"]
 
     leap(main())
 

@@ -191,12 +191,13 @@ def test_what_was_read_is_fresh_until_it_changes() -> None:
     _put(shelf, ALL, packed, watched=True)
     assert _fresh(shelf, ALL)
     assert not _fresh(shelf, [*ALL, 9])  # which was never read
-    shelf.changed([_key(3), _key(1_500), b"other", KEYS.shard("b", 1).encode(), _key(5_000)])
+    told = [_key(3), _key(1_500), b"other", KEYS.shard("b", 1).encode(), _key(5_000)]
+    assert sorted(shelf.changed(told).tolist()) == [3, 1_500]  # others are no rows
     assert not _fresh(shelf, [3])
     assert _fresh(shelf, [0, 1, 2, 4, 5])
     _put(shelf, [3], packed[:1], watched=True)
     assert _fresh(shelf, ALL)
-    shelf.changed(None)
+    shelf.all_changed()
     assert len(shelf.lacking(np.array(ALL))) == len(ALL)
 
 
@@ -237,7 +238,7 @@ def test_a_change_while_it_was_asked_for_counts() -> None:
     _put(shelf, ALL, packed, asked_at, watched=True)
     assert shelf.lacking(np.array(ALL)).tolist() == [2, 4]
     asked_at = shelf.ask()
-    shelf.changed(None)
+    shelf.all_changed()
     _put(shelf, [*ALL, 1_999], [*packed, None], asked_at, watched=True)
     assert len(shelf.lacking(np.array([*ALL, 1_999]))) == len(ALL) + 1
 

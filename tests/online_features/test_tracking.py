@@ -22,7 +22,7 @@ from online_features.columns import VISIT, EventColumns
 from online_features.context import ContextState
 from online_features.definitions import PLACE
 from online_features.keys import Keys
-from online_features.place_shelf import no_rows
+from online_features.place_shelf import Rows, no_rows
 from online_features.reader import OnlineReader, Scene
 from online_features.row_index import RowIndex
 from online_features.tracking import SILENCE_S
@@ -60,9 +60,14 @@ class Reading:
         index = RowIndex()
         for row in ROWS.tolist():
             index.put(id64(f"p{row}"), row)
-        tracking = self.reader.follow(index.rows)
+        #: Rows of which the reader tells that they changed; None: all.
+        self.told: list[list[int] | None] = []
+        tracking = self.reader.follow(index.rows, self._told)
         assert tracking is not None
         self.tracking = tracking
+
+    def _told(self, rows: Rows | None) -> None:
+        self.told.append(None if rows is None else rows.tolist())
 
     async def put(self, row: int, packed: bytes) -> None:
         """Commit a place's state."""
@@ -144,6 +149,7 @@ async def test_what_did_not_change_is_not_read_again(one: Reading, versions: lis
     assert await _reads(one.redis) == read
     await one.put(4, versions[7])
     assert await one.held() is None
+    assert one.told == [[1], [4]]
     assert visits(await one.scene()) == [0, 3, 0, 0, 7]
     assert visits(await one.held()) == [0, 3, 0, 0, 7]
 
@@ -297,6 +303,7 @@ async def test_a_user_is_read_another_way_where_the_connection_breaks(one: Readi
     assert (await after)[0].moment is None
     assert (await after)[1] == (0, 0)
     assert not one.tracking.hears
+    assert one.told == [None]
 
 
 async def test_an_emptied_redis_is_empty(
