@@ -7,6 +7,7 @@ every place is, over and over.
 """
 
 import asyncio
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -95,7 +96,8 @@ class CrowdWatch:
         """
         began_s, due = self._clock(), self._due()
         at_once = AT_ONCE if self.first.is_set() else AT_ONCE_FIRST
-        pause_s = at_once * max(1 / PLACES_A_SECOND, ROUND_S / max(len(due), at_once))
+        batches = max(1, math.ceil(len(due) / at_once))
+        pause_s = max(at_once / PLACES_A_SECOND, ROUND_S / batches)
         for start in range(0, len(due), at_once):
             if self.first.is_set():
                 await asyncio.sleep(pause_s)
@@ -117,9 +119,8 @@ class CrowdWatch:
         # Before it is asked: what changes meanwhile is due again.
         self._known[rows], self._tile[rows] = self._hears(), now_s // TILE_S
         try:
-            states, known = await self._store.places(self._catalogue.place_ids(rows))
+            states, self._stateful[rows] = await self._store.places(self._catalogue.place_ids(rows))
+            self.crowds.put(rows, crowd_of(states, now_s))
         except BaseException:
             self._known[rows] = False
             raise
-        self._stateful[rows] = known
-        self.crowds.put(rows, crowd_of(states, now_s))

@@ -5,7 +5,7 @@ from placestream.capacity.load import Load
 
 
 def round_s(load: Load) -> float:
-    """How long a `serve` takes to read all places once: a crowd is as old as that."""
+    """How long a `serve` takes to read all places once: the oldest crowd is up to twice as old."""
     return max(load.places / PLACES_A_SECOND, ROUND_S)
 
 

@@ -155,10 +155,11 @@ def _warnings(
             f"{tags.sum()} pieces. {by_hand.shards} do, with {by_hand.where.partitions} "
             "partitions, if you deal out the slots so that all hold as many (docs/capacity.md)"
         )
-    if (crowds_s := round_s(load)) > Crowds.STALE_S:
+    if 2 * (crowds_s := round_s(load)) > Crowds.STALE_S:
         found.append(
-            f"a `serve` takes {crowds_s / 60:.0f} minutes to read the crowd of all places once, "
-            f"and one older than {Crowds.STALE_S / 60:.0f} counts for nothing: split by region, or "
+            f"a `serve` takes {crowds_s / 60:.0f} minutes to read the crowd of all places once, so "
+            "that the oldest may be twice as old, and one older than "
+            f"{Crowds.STALE_S / 60:.0f} counts for nothing: split by region, or "
             "raise PLACES_A_SECOND (inference/crowd_watch.py), which Redis has to bear"
         )
     if catalogue_gib > 8:

@@ -9,6 +9,7 @@ from redis.exceptions import ConnectionError as RedisGone
 from structlog.testing import capture_logs
 
 from contracts.settings import Settings
+from inference import crowd_watch
 from inference.crowd_watch import RETRY_S, ROUND_S, CrowdWatch
 from online_features.crowds import encoded
 from online_features.keys import Keys
@@ -17,6 +18,7 @@ from placestream.stack.redis import RedisServer
 from tests.inference.fakes import NOON_S, FakeStore, catalogue_of, events, place
 from tests.inference.installation import store_events
 from tests.inference.leaping import leap
+from tests.inference.waiting import eventually
 
 PLACES = [place(f"p{i}", 10.0 * i) for i in range(150)]
 
@@ -47,9 +49,8 @@ class Watching:
     def __init__(self) -> None:
         self.store = FakeStore(events(("u", "p7", "visit", 600.0)))
         self.now_s, self.hears = NOON_S, True
-        self.watch = CrowdWatch(
-            catalogue_of(*PLACES), self.store, lambda: self.now_s, lambda: self.hears
-        )
+        self.catalogue = catalogue_of(*PLACES)
+        self.watch = CrowdWatch(self.catalogue, self.store, lambda: self.now_s, lambda: self.hears)
 
     async def read(self) -> list[str]:
         """What two rounds read, sorted."""
@@ -86,9 +87,31 @@ def test_while_changes_are_heard_only_they_are_read() -> None:
         assert it.watch.crowds.as_of_s == it.now_s
         it.watch.changed(None)  # it was not heard for a while
         assert await it.read() == every
+        it.catalogue.upsert(place("p150", 1_500.0))
+        assert await it.read() == ["p150"]
+        it.catalogue.close("p150")
         it.hears = False
+        every.append("p150")
         it.watch.changed(None)
         assert await it.read() == sorted(2 * every)
+
+    leap(main())
+
+
+def test_what_changed_waits_for_two_short_rounds_at_most() -> None:
+    """Also where one place more than fits into a read is due."""
+
+    async def main() -> None:
+        it = Watching()
+        await it.watch.round()
+        running = asyncio.create_task(it.watch.run())
+        await asyncio.sleep(0)
+        it.watch.changed(np.arange(65))
+        await asyncio.sleep(ROUND_S + 0.1)  # a round with those has begun
+        it.visit(149)
+        await asyncio.sleep(2 * ROUND_S + 0.1)
+        assert it.crowded() == [7, 149]
+        running.cancel()
 
     leap(main())
 
@@ -113,8 +136,59 @@ def test_what_changes_while_it_is_read_is_read_again() -> None:
             await it.watch.round()
         it.store.error = None
         assert await it.read() == ["p5"]
+        it.visit(9)
+        it.store.delay_s = 1.0
+        reading = asyncio.create_task(it.watch.round())
+        await asyncio.sleep(ROUND_S + 0.5)
+        reading.cancel()
+        await asyncio.wait([reading])
+        it.store.delay_s = 0.0
+        assert await it.read() == ["p9"]
 
     leap(main())
+
+
+def test_what_was_answered_but_not_worked_out_is_read_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A slip of ours must not leave places without a crowd."""
+
+    def slips(*_: object) -> None:
+        raise MemoryError
+
+    async def main() -> None:
+        it = Watching()
+        with monkeypatch.context() as patch:
+            patch.setattr(crowd_watch, "crowd_of", slips)
+            with pytest.raises(MemoryError):
+                await it.watch.round()
+        await it.watch.round()
+        assert it.crowded() == [7]
+
+    leap(main())
+
+
+async def test_it_hears_of_changes_in_redis(redis_server: RedisServer, settings: Settings) -> None:
+    """Through the reader that hears them; when the connection breaks, all are due."""
+    catalogue = catalogue_of(*PLACES[:5])
+    async with Redis.from_url(redis_server.url) as redis:
+        reader = OnlineReader(redis, settings)
+        watch = CrowdWatch(catalogue, reader, lambda: NOON_S, lambda: reader.hears)
+        tracking = reader.follow(catalogue.rows_of, watch.changed)
+        assert tracking is not None
+        running = asyncio.create_task(tracking.run())
+        await eventually(lambda: reader.hears)
+        await watch.round()
+        assert not len(watch._due())
+        with redis_server.client() as client:
+            store_events(client, settings, NOON_S, ("u", "p3", "visit", 60.0))
+        await eventually(lambda: watch._due().tolist() == [3])
+        await watch.round()
+        found = watch.crowds.of(np.arange(5), NOON_S)
+        assert np.flatnonzero(found.any(axis=1)).tolist() == [3]
+        tracking._connection._writer.transport.abort()
+        await eventually(lambda: len(watch._due()) == 5)
+        running.cancel()
 
 
 @pytest.mark.parametrize(

@@ -79,11 +79,11 @@ def test_shards_that_stand_idle_are_warned_of() -> None:
 
 
 def test_crowds_that_are_read_too_late_are_warned_of() -> None:
-    """2,000 places a second: 1,800,000 in the 15 minutes for which a crowd counts."""
+    """2,000 places a second: 900,000 in half of the 15 minutes for which a crowd counts."""
     per = constants(catalogue_bytes_per_place=1)
-    assert make_plan(Load(1, 1_800_000, 0, 0), per, PRICES).warnings == ()
-    (warning,) = make_plan(Load(1, 2_400_000, 0, 0), per, PRICES).warnings
-    assert "takes 20 minutes to read the crowd" in warning
+    assert make_plan(Load(1, 900_000, 0, 0), per, PRICES).warnings == ()
+    (warning,) = make_plan(Load(1, 1_200_000, 0, 0), per, PRICES).warnings
+    assert "takes 10 minutes to read the crowd" in warning
 
 
 def test_a_month_is_paid_by_the_core() -> None:
