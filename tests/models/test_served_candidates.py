@@ -58,15 +58,10 @@ class Noting:
     said: dict[str, Prediction] = field(default_factory=dict)
 
     async def predict(
-        self,
-        model: str,
-        inputs: Mapping[str, NDArray[Any]],
-        outputs: Mapping[str, tuple[int, ...]],
-        timeout_s: float,
-        signature: str = "",
+        self, model: str, inputs: Mapping[str, NDArray[Any]], *asked: Any, **named: Any
     ) -> Prediction:
         self.inputs[model] = inputs
-        self.said[model] = await self.models.predict(model, inputs, outputs, timeout_s, signature)
+        self.said[model] = await self.models.predict(model, inputs, *asked, **named)
         return self.said[model]
 
 
