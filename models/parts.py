@@ -43,8 +43,9 @@ class Parts(tf.Module):  # type: ignore[misc]  # TensorFlow is untyped
         self._rows = Vocabulary(tables.hashes[order]).table(order + 1)
         held = [_held(values) for values in _arrays(tables)]
         self._all = held
-        self._category, self.plain, self._by_hour, self._by_day, self._follows = held[:5]
-        self._neighbour, self._strength = held[5:]
+        self._category, self._visits, self._plain = held[:3]
+        self._by_hour, self._by_day, self._follows = held[3:6]
+        self._slot, self._strength = held[6:]
 
     def assign(self, tables: Tables) -> None:
         """Read other tables, of the same places, from now on; what was traced reads them, too."""
@@ -70,7 +71,15 @@ class Parts(tf.Module):  # type: ignore[misc]  # TensorFlow is untyped
         row = self._rows.lookup(ids)
         return tf.where(row > 0, row - 1, self.places)
 
-    def related(self, past_rows: Any, weights: Sequence[tuple[Any, Any]]) -> Any:
+    def plain(self, rows: Any) -> Any:
+        """What needs no user and no moment, the visits first; float[..., 5] by row."""
+        return tf.gather(self._plain, rows)
+
+    def visits(self, rows: Any) -> Any:
+        """The first of them alone, float of the shape of the rows."""
+        return tf.gather(self._visits, rows)
+
+    def related(self, past_rows: Any, weights: Sequence[Any]) -> Any:
         """How close each place of the city is to a history by each relation.
 
         One pass over all neighbours of all events; on a small city a call costs more by its
@@ -78,31 +87,34 @@ class Parts(tf.Module):  # type: ignore[misc]  # TensorFlow is untyped
 
         Args:
             past_rows: int32[b, HISTORY].
-            weights: of the events, two float[b, HISTORY] a relation.
+            weights: of the events, float[b, HISTORY] a relation.
 
         Returns:
-            log(sum of weight times strength + LEAST), float[b, places + 1, 2 a relation]; a sum
-            of 0 for the unknown place.
+            Sum of weight times strength by `slots`, float[b * (places + 1), relations]; 0 for the
+            unknown place.
         """
-        batch, width, relations = tf.shape(past_rows)[0], self.places + 1, len(weights)
-        shape = [batch, -1, relations, NEIGHBOURS]
-        strength = tf.reshape(tf.gather(self._strength, past_rows), shape)
-        slot = tf.gather(self._neighbour, past_rows) + tf.range(batch)[:, None, None] * width
-        slot = slot * relations + np.repeat(np.arange(relations, dtype=np.int32), NEIGHBOURS)
-        totals = [
-            _summed(strength * tf.stack(of, axis=2)[:, :, :, None], slot, batch * width * relations)
-            for of in zip(*weights, strict=True)
-        ]
-        total = tf.reshape(tf.stack(totals, axis=1), [batch, width, 2 * relations])
-        known = tf.concat([tf.ones(self.places), [0.0]], axis=0)[:, None]
-        return tf.math.log(total * known + LEAST)
+        relations = len(weights)
+        strength = tf.gather(self._strength, past_rows)
+        strength = tf.reshape(strength, [*tf.unstack(tf.shape(past_rows)), relations, NEIGHBOURS])
+        strength *= tf.stack(weights, axis=2)[:, :, :, None]
+        slot = tf.gather(self._slot, past_rows)
+        return tf.reshape(_summed(strength, slot, (self.places + 1) * relations), [-1, relations])
+
+    def slots(self, rows: Any) -> Any:
+        """Rows of places, of b requests, in one line: int32[b, n]."""
+        return rows + tf.range(tf.shape(rows)[0])[:, None] * (self.places + 1)
 
     def at_moment(self, rows: Any, moment_s: Any) -> list[Any]:
-        """How busy places usually are at this hour, [b, n, 3], and on this weekday, [b, n]."""
+        """How busy places usually are at this hour, [b, n, 3], and on this weekday, [b, n, 1]."""
         hour = tf.cast(moment_s // int(HOUR_S) % 24, tf.int32)
         day = tf.cast((moment_s // int(DAY_S) + 3) % 7, tf.int32)
-        by_hour, by_day = tf.gather(self._by_hour, hour), tf.gather(self._by_day, day)
-        return [tf.gather(by_hour, rows, batch_dims=1), tf.gather(by_day, rows, batch_dims=1)]
+        # As one long table: of an hour's or a day's own, all places would be copied first.
+        by_hour, by_day = tf.reshape(self._by_hour, [-1, 3]), tf.reshape(self._by_day, [-1, 1])
+        size = self.places + 1
+        return [
+            tf.gather(by_hour, hour[:, None] * size + rows),
+            tf.gather(by_day, day[:, None] * size + rows),
+        ]
 
     def kinds(self, past: Past, past_rows: Any) -> Any:
         """Of each category: how it follows the last one, and which shares of the visits it has.
@@ -114,10 +126,8 @@ class Parts(tf.Module):  # type: ignore[misc]  # TensorFlow is untyped
         last = tf.reduce_sum(of_past * tf.cast(past.newest, tf.int32), axis=1)
         follows = tf.gather(self._follows, last) * past.any[:, None]
         weight = tf.stack([past.been, past.been * past.around, past.once], axis=2)
-        batch = tf.shape(past_rows)[0]
-        slot = of_past + tf.range(batch)[:, None] * self.categories
-        summed = [_summed(w, slot, batch * self.categories) for w in tf.unstack(weight, axis=2)]
-        shares = tf.reshape(tf.stack(summed, axis=1), [batch, self.categories, 3])
+        slot = of_past[:, :, None] * 3 + tf.range(3)
+        shares = tf.reshape(_summed(weight, slot, self.categories * 3), [-1, self.categories, 3])
         shares /= tf.reduce_sum(weight, axis=1)[:, None, :] + 0.5
         return tf.concat([follows[:, :, None], tf.math.log(shares + LEAST)], axis=2)
 
@@ -151,19 +161,17 @@ class Look:
         self._past = past = Past(history_ids, history_age_s, history_kind, moment_s)
         self._past_rows = parts.rows(history_ids)
         steps = past.fading(STEP_LATELY_S)
-        weights = (
-            (past.once, past.fading(LATELY_S)),
-            (past.once, steps),
-            (past.newest, steps),
-            (past.once, past.once * past.around),
+        #: Of each place of the city, by `Parts.slots`: the relations' first parts, and the others.
+        self._related = (
+            parts.related(self._past_rows, (past.once, past.once, past.newest, past.once)),
+            parts.related(
+                self._past_rows,
+                (past.fading(LATELY_S), steps, steps, past.once * past.around),
+            ),
         )
-        #: Of each place of the city, float[b, places + 1, 8]: see `Parts.related`.
-        self._related = parts.related(self._past_rows, weights)
 
     def coarse(self, rows: Any, distance_m: Any, crowd: Any, weight: Any) -> Any:
         """Weighted sum of the `COARSE` parts of places, float[b, n].
-
-        Summed over the city's places before any is looked up: one gather for all.
 
         Args:
             rows: int32[b, n].
@@ -171,21 +179,24 @@ class Look:
             crowd: uint8[b, n, len(CROWD)].
             weight: float[len(COARSE)].
         """
+        past, parts = self._past, self._parts
         at = dict(zip(COARSE, tf.unstack(weight, len(COARSE)), strict=True))
         relations = tf.stack([at[name] for name in ("shared", "company", "next", "close")])
-        # Of each relation the first of its two columns.
-        relations = tf.reshape(tf.stack([relations, tf.zeros(4)], axis=1), [-1])
-        places = self._parts.places
-        city = at["visits"] * self._parts.plain[None, :, 0]
-        city += _product(self._related, relations)
-        slot = self._past_rows + tf.range(tf.shape(rows)[0])[:, None] * (places + 1)
-        own = _summed(self._past.been, slot, tf.size(city))
-        own = tf.reshape(own, tf.shape(city)) * tf.concat([tf.ones(places), [0.0]], axis=0)
-        city += at["here"] * tf.math.log(own + 0.1)
+        slots = parts.slots(rows)
+        # Visits to places that the tables do not know are of none that could be told apart.
+        been = past.been * tf.cast(self._past_rows < parts.places, tf.float32)
+        own = tf.reshape(_summed(been, self._past_rows, parts.places + 1), [-1])
         metres, near = _metres(distance_m)
-        by_place = tf.gather(city, rows, batch_dims=1)
-        by_place += at["metres"] * metres + at["metres_near"] * near
-        return by_place + _product(_crowd(crowd), weight[-len(CROWD) :])
+        return tf.add_n(
+            [
+                at["visits"] * parts.visits(rows),
+                _product(_told(tf.gather(self._related[0], slots)), relations),
+                at["here"] * tf.math.log(tf.gather(own, slots) + 0.1),
+                at["metres"] * metres,
+                at["metres_near"] * near,
+                _product(_crowd(crowd), weight[-len(CROWD) :]),
+            ]
+        )
 
     def __call__(self, ids: Any, rows: Any, distance_m: Any, crowd: Any) -> Any:
         """All parts of places, float[b, n, WIDTH].
@@ -201,12 +212,12 @@ class Look:
         own = tf.stack([past.been, past.been * past.around, past.fading(LATELY_S)], axis=2)
         request = tf.stack([past.gap, tf.math.log1p(past.count), *past.waves, past.novelty], axis=1)
         metres = tf.stack(_metres(distance_m), axis=2)
-        by_hour, by_day = parts.at_moment(rows, self._moment_s)
+        slots = parts.slots(rows)
+        related = tf.stack([tf.gather(total, slots) for total in self._related], axis=3)
         columns = [
-            tf.gather(parts.plain, rows),
-            by_hour,
-            by_day[:, :, None],
-            tf.gather(self._related, rows, batch_dims=1),
+            parts.plain(rows),
+            *parts.at_moment(rows, self._moment_s),
+            _told(tf.reshape(related, [*tf.unstack(tf.shape(rows)), 2 * related.shape[2]])),
             tf.gather(kinds, parts.category(rows), batch_dims=1),
             metres,
             tf.math.log(weight_at(self._ids, own, ids) + 0.1),
@@ -216,14 +227,23 @@ class Look:
         return tf.concat(columns, axis=2)
 
 
-def _summed(weight: Any, slot: Any, slots: Any) -> Any:
-    """Sum of the weights of each slot, float[slots]; twenty times as fast as a segment sum."""
+def _summed(weight: Any, slot: Any, slots: int) -> Any:
+    """Sum of the weights of each slot: of float and int[b, ...] float[b, slots].
+
+    Row by row: of a single row this operation makes several copies first, one a thread.
+    """
+    batch = tf.shape(slot)[0]
     return tf.raw_ops.DenseBincount(
-        input=tf.reshape(slot, [-1]),
+        input=tf.reshape(slot, [batch, -1]),
         size=slots,
-        weights=tf.reshape(weight, [-1]),
+        weights=tf.reshape(weight, [batch, -1]),
         binary_output=False,
     )
+
+
+def _told(total: Any) -> Any:
+    """Sums of `Parts.related` as they are told."""
+    return tf.math.log(total + LEAST)
 
 
 def _product(columns: Any, weight: Any) -> Any:
@@ -254,17 +274,22 @@ def _arrays(tables: Tables) -> list[NDArray[Any]]:
     )
     by_hour = (tables.hour, tables.category_hour, tables.around_hour)
     relations = (tables.shared, tables.company, tables.next, tables.close)
-    none = np.full((1, len(relations) * NEIGHBOURS), places, np.int32)
-    row = np.concatenate([relation.row for relation in relations], axis=1)
-    weight = np.concatenate([relation.weight for relation in relations], axis=1)
+    none = np.full((1, len(relations) * NEIGHBOURS), -1, np.int32)
+    row = np.r_[np.concatenate([relation.row for relation in relations], axis=1), none]
+    weight = np.r_[np.concatenate([relation.weight for relation in relations], axis=1), none]
+    # Of all sums of a place, one a relation.
+    slot = np.where(row < 0, places, row) * len(relations)
+    slot += np.repeat(np.arange(len(relations), dtype=np.int32), NEIGHBOURS)
+    told = np.stack([np.r_[column, column.mean()] for column in plain], axis=1)
     return [
         np.r_[tables.category, categories - 1],
-        np.stack([np.r_[column, column.mean()] for column in plain], axis=1),
+        told[:, 0],
+        told,
         np.stack([_padded(table) for table in by_hour], axis=2),
         _padded(tables.weekday),
         tables.follows,
-        np.r_[np.where(row < 0, places, row), none].astype(np.int32),
-        np.r_[weight, 0.0 * none].astype(np.float32),
+        slot.astype(np.int32),
+        np.where(row < 0, 0.0, weight).astype(np.float32),
     ]
 
 

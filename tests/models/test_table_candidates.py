@@ -110,7 +110,7 @@ def test_parts_of_a_set_know_nothing_of_its_fold(data: Data, sets: ChoiceSets) -
         log = data.log.take(slice(0, int(sets.moments.before[first])))
         parts = Parts(Tables.learn(log, data.catalogue, geography))
         rows = sets.places[first : first + 20]
-        visits = parts.plain.numpy()[np.where(rows < 0, parts.places, rows), 0]
+        visits = parts.visits(np.where(rows < 0, parts.places, rows)).numpy()
         column = found[first : first + 20, :, PARTS.index("visits")]
         np.testing.assert_array_equal(column, visits.astype(np.float16))
 
