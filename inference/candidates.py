@@ -72,7 +72,7 @@ class CandidateStage:
             return Chosen(nearby.rows[best], nearby.distance_m[best], None, told)
         ask.course.model_versions[MODEL] = said.version
         scores = said.outputs[SCORES][0]
-        best = _best(scores, keep)
+        best = _best(scores, keep, said.outputs[BEST][0])
         told = parts_at(said.outputs[BEST][0], said.outputs[TOLD][0], best)
         has_vectors = VECTORS in said.signatures
         return Chosen(nearby.rows[best], nearby.distance_m[best], scores[best], told, has_vectors)
@@ -103,10 +103,23 @@ class CandidateStage:
         )
 
 
-def _best(scores: NDArray[np.float32], keep: int) -> NDArray[np.int64]:
-    """Positions of the highest scores, best first; equal scores keep their order."""
+def _best(
+    scores: NDArray[np.float32], keep: int, guess: NDArray[np.integer] | None = None
+) -> NDArray[np.int64]:
+    """Positions of the highest scores, best first; equal scores keep their order.
+
+    Args:
+        scores: float32[n].
+        keep: at most so many.
+        guess: positions that most likely hold the best: where they do, the others are looked at
+            only once.
+    """
+    kept = np.arange(len(scores))
     if len(scores) > keep:
-        kept = np.sort(np.argpartition(-scores, keep - 1)[:keep])
-    else:
-        kept = np.arange(len(scores))
-    return kept[np.argsort(-scores[kept], kind="stable")]
+        if guess is not None and len(guess) >= keep:
+            least = np.partition(scores[guess], -keep)[-keep]
+            kept = np.flatnonzero(scores >= least)
+        if not keep <= len(kept) <= 2 * keep:  # the guess was none, or a bad one
+            least = np.partition(scores, -keep)[-keep]
+            kept = np.flatnonzero(scores >= least)
+    return kept[np.argsort(-scores[kept], kind="stable")[:keep]]

@@ -48,9 +48,11 @@ def parse_recommend(
     _location(checks, request)
     checks.within("limit", request.limit, 0, MAX_LIMIT)
     checks.within("radius_m", request.radius_m, 0, max_radius_m)
-    _filters(checks, request.filters, max_radius_m)
-    for field in ("device", "session_id", "search_query", "region"):
-        checks.text(f"context.{field}", getattr(request.context, field))
+    if request.HasField("filters"):
+        _filters(checks, request.filters, max_radius_m)
+    if request.HasField("context"):
+        for field in ("device", "session_id", "search_query", "region"):
+            checks.text(f"context.{field}", getattr(request.context, field))
     if request.request_id:
         checks.an_id("request_id", request.request_id)
     _written(checks, request.written, interactions)

@@ -20,9 +20,6 @@ from online_features.occasions import Occasions
 
 Column = NDArray[Any]
 
-#: Mean speed with which a place is reached, metres a second (30 minutes for 5 km).
-ARRIVAL_SPEED_M_S = 2.8
-
 
 @dataclass(frozen=True)
 class Asks:

@@ -34,6 +34,15 @@ class History:
         all_of_one = np.zeros(requests, np.int64)
         return History(self.ids[all_of_one], self.time_s[all_of_one], self.kind[all_of_one])
 
+    def filled(self) -> "History":
+        """Without the columns behind the longest history, but for one if all are empty."""
+        longest = int(np.count_nonzero(self.ids, axis=1).max(initial=1))
+        return History(
+            np.ascontiguousarray(self.ids[:, :longest]),
+            np.ascontiguousarray(self.time_s[:, :longest]),
+            np.ascontiguousarray(self.kind[:, :longest]),
+        )
+
     def age_s(self, now_s: NDArray[np.float64] | float) -> NDArray[np.float32]:
         """Seconds since each event, float32[n, 144]; 0 where there is none."""
         moments = moments_of(now_s, len(self.ids))[:, None]

@@ -120,6 +120,13 @@ class _View:
         fresh = _Fresh(max(LEAST_FRESH, len(rows) // FRESH_PART))
         return cls(rows, at, key, levels[0], tuple(levels[1:]), fresh)
 
+    def enough(
+        self, cells: Index, point: Floats, radius: float, wanted: int
+    ) -> tuple[Index, float]:
+        """Of some fine cells those with the nearest `wanted` places, and the ball with them."""
+        fine = self.fine
+        return _enough(fine.first, fine.centre, fine.reach, cells, point, radius, wanted)
+
     def within(self, cells: Index, point: Floats, ball: float) -> tuple[Rows, Floats]:
         """Rows of some fine cells, and fresh ones, within a ball; and their squared distances."""
         rows, squared = _within(self.fine.first, cells, self.rows, self.at, point, ball)
@@ -127,6 +134,8 @@ class _View:
             still = ~np.isin(rows, self.gone)
             rows, squared = rows[still], squared[still]
         fresh = self.fresh
+        if not fresh.n:
+            return rows, squared
         new, squared_new = _of_fresh(fresh.rows[: fresh.n], fresh.at, point, ball)
         return np.concatenate([rows, new]), np.concatenate([squared, squared_new])
 
@@ -180,7 +189,7 @@ class NearIndex:
         cells = _touched(view, point, radius)
         wanted = limit
         while True:
-            enough, ball = _enough(view.fine, cells, point, radius, wanted)
+            enough, ball = view.enough(cells, point, radius, wanted)
             rows, squared = view.within(enough, point, ball + _SLACK)
             shut = closed(rows)
             if shut.any():
@@ -192,8 +201,8 @@ class NearIndex:
 
 
 def _squared(a: Floats, b: Floats) -> Floats:
-    """Squared distances of points [3, n] from others, or from one [3]."""
-    apart = a - (b if b.ndim == a.ndim else b[:, None])
+    """Squared distances of points [3, n] from others."""
+    apart = a - b
     apart *= apart
     squared: Floats = apart.sum(axis=0)
     return squared
@@ -240,19 +249,39 @@ def _members(first: Index, of: Index) -> Index:
     return members
 
 
+@compiled
 def _enough(
-    fine: Groups, cells: Index, point: Floats, radius: float, wanted: int
+    first: Index,
+    centre: Floats,
+    reach: Floats,
+    cells: Index,
+    point: Floats,
+    radius: float,
+    wanted: int,
 ) -> tuple[Index, float]:
-    """Of some cells, those that hold the nearest `wanted` places, and the ball that holds them."""
-    size = fine.first[cells + 1] - fine.first[cells]
-    if size.sum() <= wanted:
+    """Of some fine cells those with the nearest `wanted` places, and the ball with them."""
+    n, size = len(cells), 0
+    # How far off the nearest place of a cell may be, and a ball that holds all of the cell.
+    nearest, full = np.empty(n), np.empty(n)
+    for i in range(n):
+        cell = cells[i]
+        size += first[cell + 1] - first[cell]
+        apart = math.sqrt(_squared_at(centre, cell, point))
+        nearest[i], full[i] = apart - reach[cell], apart + reach[cell]
+    if size <= wanted:
         return cells, radius
-    apart = np.sqrt(_squared(fine.centre[:, cells], point))
-    full = apart + fine.reach[cells]  # a ball that large holds all of the cell
-    order = np.argsort(full)
-    last = order[np.searchsorted(np.cumsum(size[order]), wanted)]
-    ball = min(float(full[last]), radius)
-    return cells[apart - fine.reach[cells] <= ball], ball
+    held, ball = 0, radius
+    for i in np.argsort(full):
+        held += first[cells[i] + 1] - first[cells[i]]
+        if held >= wanted:
+            ball = min(full[i], radius)
+            break
+    enough, k = np.empty(n, np.int64), 0
+    for i in range(n):
+        if nearest[i] <= ball:
+            enough[k] = cells[i]
+            k += 1
+    return enough[:k], ball
 
 
 @compiled

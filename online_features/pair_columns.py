@@ -20,6 +20,8 @@ from online_features.rings import DAY_S, HOUR_S
 Values = NDArray[Any]
 Rows = NDArray[np.int64]
 
+#: Mean speed with which a place is reached, metres a second (30 minutes for 5 km).
+ARRIVAL_SPEED_M_S = 2.8
 #: Shares of habits are of so much weight more than there is: one old visit is no certainty.
 PRIOR = 0.3
 #: And are told as log(share + LEAST): what matters between 1 % and 10 % is the factor.
@@ -121,14 +123,16 @@ class Plan(NamedTuple):
 
 
 @compiled
-def metres_of(of: Rows, rows: Rows, at: Asked, places: Places) -> Values:
-    """From each pair's request to its place, float64[n]; NaN where the place is nowhere."""
-    metres = np.full(len(rows), np.nan)
+def ways_of(of: Rows, rows: Rows, at: Asked, places: Places) -> tuple[Values, Values]:
+    """From each pair's request to its place: metres, NaN where it is nowhere, and Unix seconds of
+    the arrival, those of the request there; float64[n] each."""
+    metres, arrival_s = np.full(len(rows), np.nan), np.empty(len(rows))
     for i in range(len(rows)):
         r, row = of[i], rows[i]
         if row >= 0:
             metres[i] = metres_between(at.lat[r], at.lng[r], places.lat[row], places.lng[row])
-    return metres
+        arrival_s[i] = at.now_s[r] + _or(metres[i], 0.0) / ARRIVAL_SPEED_M_S
+    return metres, arrival_s
 
 
 @compiled

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-from online_features.asks import ARRIVAL_SPEED_M_S, Asks, places_of
+from online_features.asks import Asks, places_of
 from online_features.catalogue import Catalogue
 from online_features.context import Situation
 from online_features.habits import WEIGHTS
@@ -22,8 +22,8 @@ from online_features.pair_columns import (
     Pairs,
     Plan,
     Sides,
-    metres_of,
     tell,
+    ways_of,
 )
 from online_features.place_values import PlaceValues
 from online_features.ranking_columns import COLUMNS, OfOutside, OfPlace, OfRequest, OfWeight
@@ -106,8 +106,7 @@ def matrix(
         of: int64[n], the request of each pair.
     """
     known, now_s = places_of(catalogue), sides.asked.now_s[of]
-    metres = metres_of(of, rows, sides.asked, known)
-    arrival_s = now_s + np.where(np.isnan(metres), 0.0, metres) / ARRIVAL_SPEED_M_S
+    metres, arrival_s = ways_of(of, rows, sides.asked, known)
     stated = {name: catalogue.column_at(name, rows, now_s) for name in ("rating", "review_count")}
     pairs = Pairs(
         of,

@@ -11,12 +11,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from contracts.ids import as_int64
 from contracts.signatures import PARTS
-from online_features.asks import ARRIVAL_SPEED_M_S as ARRIVAL_SPEED_M_S
 from online_features.asks import Asks
 from online_features.catalogue import Catalogue
+from online_features.compiled import compiled
 from online_features.context import Situation
 from online_features.habits import Asked
 from online_features.history import History, history
+from online_features.pair_columns import ARRIVAL_SPEED_M_S as ARRIVAL_SPEED_M_S
 from online_features.pair_columns import Sides
 from online_features.place_values import PlaceStates, PlaceValues
 from online_features.ranking_columns import COLUMNS
@@ -84,7 +85,7 @@ def sides_of_requests(
     asked = Asked(*(np.array(values, np.float64) for values in (now_s, lat, lng)))
     if any(values.shape != user_states.shape for values in asked):
         raise ValueError(f"{len(user_states)} users, but {len(asked.now_s)} moments and places")
-    return sides_of(Asks(user_states, asked, catalogue, past))
+    return sides_of(Asks(user_states, asked, catalogue, past.filled()))
 
 
 def pair_features(
@@ -106,9 +107,9 @@ def pair_features(
     of, rows = np.ascontiguousarray(of, np.int64), np.ascontiguousarray(rows, np.int64)
     if len(of) != len(rows):
         raise ValueError(f"{len(of)} pairs of {len(rows)} places")
-    if len(of) and not 0 <= of.min() <= of.max() < requests:
+    if not _lie_within(of, 0, requests):
         raise ValueError(f"a pair of no request: there are {requests}")
-    if len(rows) and not -1 <= rows.min() <= rows.max() < len(catalogue):
+    if not _lie_within(rows, -1, len(catalogue)):
         raise ValueError(f"a row that the catalogue has not: it has {len(catalogue)}")
     if sides.last_row.max(initial=-1) >= len(catalogue):
         raise ValueError("the requests are of another catalogue")
@@ -117,6 +118,15 @@ def pair_features(
     if isinstance(places, np.ndarray):
         places = PlaceStates(places, sides.asked.now_s[of])
     return matrix(sides, at, catalogue, places, rows, of)
+
+
+@compiled
+def _lie_within(values: NDArray[np.int64], least: int, end: int) -> bool:
+    """Whether all values are at least `least`, and below `end`."""
+    outside = 0
+    for value in values:
+        outside += value < least or value >= end
+    return outside == 0
 
 
 def candidate_inputs(
@@ -136,7 +146,7 @@ def candidate_inputs(
         "history_age_s": past.age_s(now_s),
         "history_kind": past.kind.astype(np.int64),
         "place_ids": as_int64(catalogue.hash.take(rows, mode="clip"))[None, :],
-        "distance_m": distance_to_m.astype(np.float32)[None, :],
+        "distance_m": distance_to_m.astype(np.float32, copy=False)[None, :],
         "moment_s": np.array([now_s], np.int64),
         "crowd": crowd[None, :],
     }
@@ -153,11 +163,10 @@ def parts_at(
         wanted: int64[n], positions.
     """
     told = np.full((len(wanted), len(PARTS)), np.nan, np.float32)
-    if len(best) and len(wanted):
-        at = np.full(max(int(best.max()), int(wanted.max())) + 1, -1, np.int64)
-        at[best] = np.arange(len(best))
-        found = at[wanted]
-        held = found >= 0
+    if len(best):
+        order = np.argsort(best)
+        found = order.take(np.searchsorted(best, wanted, sorter=order), mode="clip")
+        held = best[found] == wanted
         told[held] = parts[found[held]]
     return told
 
