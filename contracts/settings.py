@@ -276,7 +276,10 @@ class Settings(BaseSettings):
         2_000, ge=100, description="so many newest choices are compared with the training"
     )
     outcome_hold_s: float = Field(
-        60, ge=0, description="clicks, visits and ratings may come so late and still be joined"
+        60,
+        ge=0,
+        description="clicks, visits and ratings may come so late and still be joined; answers "
+        "themselves are logged up to a second late",
     )
     outcome_most_waiting: int = Field(
         200_000, ge=1_000, description="most answers that wait for their outcomes, in memory"

@@ -119,7 +119,7 @@ def _best(
         if guess is not None and len(guess) >= keep:
             least = np.partition(scores[guess], -keep)[-keep]
             kept = np.flatnonzero(scores >= least)
-        if not keep <= len(kept) <= 2 * keep:  # the guess was none, or a bad one
+        if not keep <= len(kept) <= 2 * keep:  # it was a bad one, or there are many more
             least = np.partition(scores, -keep)[-keep]
             kept = np.flatnonzero(scores >= least)
     return kept[np.argsort(-scores[kept], kind="stable")[:keep]]

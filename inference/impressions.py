@@ -23,9 +23,10 @@ BUFFERED_ANSWERS = 20_000
 BUFFERED_KB = 131_072
 #: An answer older than this is given up: no outcome could still be joined to it in time.
 DELIVERY_TIMEOUT_MS = 300_000
-#: Answers gather so long before they are sent. Nobody waits for them: their outcomes are given a
-#: minute. Sent one by one, each costs Kafka, and the worker that archives it, several milliseconds;
-#: of 100 a second in portions of a quarter of a second, that was still a tenth of two cores.
+#: Answers gather so long before they are sent, and a service that ends may take as long to be rid
+#: of them. Nobody waits for them: their outcomes are held back for longer (`outcome_hold_s`). Sent
+#: one by one, each costs Kafka, and the worker that archives it, several milliseconds; 100 a second
+#: in portions of a quarter of a second still took a twentieth of two cores more than these.
 LINGER_MS = 1_000
 FLUSH_S = 5.0
 

@@ -230,7 +230,8 @@ class Look:
 def _summed(weight: Any, slot: Any, slots: int) -> Any:
     """Sum of the weights of each slot: of float and int[b, ...] float[b, slots].
 
-    Row by row: of a single row this operation makes several copies first, one a thread.
+    For the sets of a training twice as fast as a segment sum. By rows, even of a single request:
+    of a vector this operation makes a table a thread, and then adds those up.
     """
     batch = tf.shape(slot)[0]
     return tf.raw_ops.DenseBincount(
@@ -274,12 +275,13 @@ def _arrays(tables: Tables) -> list[NDArray[Any]]:
     )
     by_hour = (tables.hour, tables.category_hour, tables.around_hour)
     relations = (tables.shared, tables.company, tables.next, tables.close)
-    none = np.full((1, len(relations) * NEIGHBOURS), -1, np.int32)
-    row = np.r_[np.concatenate([relation.row for relation in relations], axis=1), none]
-    weight = np.r_[np.concatenate([relation.weight for relation in relations], axis=1), none]
-    # Of all sums of a place, one a relation.
-    slot = np.where(row < 0, places, row) * len(relations)
-    slot += np.repeat(np.arange(len(relations), dtype=np.int32), NEIGHBOURS)
+    # The unknown place has no neighbours.
+    row = np.concatenate([relation.row for relation in relations], axis=1)
+    row = np.r_[np.where(row < 0, places, row), np.full((1, row.shape[1]), places, row.dtype)]
+    weight = np.concatenate([relation.weight for relation in relations], axis=1)
+    weight = np.r_[weight, np.zeros((1, weight.shape[1]), weight.dtype)]
+    # A place has one sum a relation.
+    slot = row * len(relations) + np.repeat(np.arange(len(relations)), NEIGHBOURS)
     told = np.stack([np.r_[column, column.mean()] for column in plain], axis=1)
     return [
         np.r_[tables.category, categories - 1],
@@ -289,7 +291,7 @@ def _arrays(tables: Tables) -> list[NDArray[Any]]:
         _padded(tables.weekday),
         tables.follows,
         slot.astype(np.int32),
-        np.where(row < 0, 0.0, weight).astype(np.float32),
+        weight,
     ]
 
 

@@ -15,7 +15,8 @@ HISTORY = VISITS_KEPT + LOOKS_KEPT
 
 @dataclass(frozen=True)
 class History:
-    """Recent events of n users, newest first, looks and visits together (128 + 16 of them).
+    """Recent events of n users, newest first, looks and visits together (128 + 16 of them, or
+    fewer: see `trimmed`).
 
     Attributes:
         ids: uint64[n, 144] place hashes, 0 where there is no event.
@@ -34,8 +35,8 @@ class History:
         all_of_one = np.zeros(requests, np.int64)
         return History(self.ids[all_of_one], self.time_s[all_of_one], self.kind[all_of_one])
 
-    def filled(self) -> "History":
-        """Without the columns behind the longest history, but for one if all are empty."""
+    def trimmed(self) -> "History":
+        """Without the columns behind the longest history, but for one if all are empty: [n, k]."""
         longest = int(np.count_nonzero(self.ids, axis=1).max(initial=1))
         return History(
             np.ascontiguousarray(self.ids[:, :longest]),

@@ -259,7 +259,7 @@ def _enough(
     radius: float,
     wanted: int,
 ) -> tuple[Index, float]:
-    """Of some fine cells those with the nearest `wanted` places, and the ball with them."""
+    """See `_View.enough`."""
     n, size = len(cells), 0
     # How far off the nearest place of a cell may be, and a ball that holds all of the cell.
     nearest, full = np.empty(n), np.empty(n)

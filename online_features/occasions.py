@@ -55,7 +55,9 @@ class Occasions:
     @cached_property
     def totals(self) -> Values:
         """Sums of each weight over a request's history, float64[len(WEIGHTS), r]."""
-        totals: Values = self.weights.sum(axis=2)
+        # One after another: how numpy's own sum groups them depends on how long the array is, and
+        # so on the longest history of a batch.
+        totals: Values = np.ascontiguousarray(self.weights.cumsum(axis=2)[:, :, -1])
         return totals
 
     @property

@@ -85,7 +85,7 @@ def sides_of_requests(
     asked = Asked(*(np.array(values, np.float64) for values in (now_s, lat, lng)))
     if any(values.shape != user_states.shape for values in asked):
         raise ValueError(f"{len(user_states)} users, but {len(asked.now_s)} moments and places")
-    return sides_of(Asks(user_states, asked, catalogue, past.filled()))
+    return sides_of(Asks(user_states, asked, catalogue, past.trimmed()))
 
 
 def pair_features(

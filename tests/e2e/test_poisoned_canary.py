@@ -20,6 +20,7 @@ from contracts.experiment import CANARY, plan_key, read_plan
 from contracts.placestream.v1 import recommendation_pb2 as pb
 from contracts.settings import Settings
 from contracts.topics import Topics
+from inference import impressions
 from inference.model_server.server import ModelServer
 from inference.server import RecommendationServer
 from placestream.audit.story import Story, read
@@ -145,8 +146,15 @@ def quick(settings: Settings) -> Settings:
 
 
 @pytest.fixture
-async def city(quick: Settings, topics: Topics, redis_client: redis.Redis) -> AsyncIterator[City]:
+async def city(
+    quick: Settings,
+    topics: Topics,
+    redis_client: redis.Redis,
+    monkeypatch: pytest.MonkeyPatch,
+) -> AsyncIterator[City]:
     """Version 1, nearest first, in service; version 2, farthest first, trained and let pass."""
+    # Its clock runs ahead: what is asked on the new one must be in Kafka when it is looked for.
+    monkeypatch.setattr(impressions, "LINGER_MS", 5)
     send_places(quick, *(place(f"p{i}", 300.0 * (i + 1), name=f"Place {i}") for i in range(5)))
     for version, factor in ((1, 1.0), (2, -1.0)):
         export(quick.models_dir, version, factor)

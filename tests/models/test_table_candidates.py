@@ -71,6 +71,25 @@ def test_only_the_best_of_the_first_look_reach_the_network(
     np.testing.assert_array_equal(vectors, [[1, 0], [0, 1], [0, 0], [0, 0]])
 
 
+def test_a_batch_is_answered_as_each_of_its_requests_alone() -> None:
+    """Histories of different lengths, of places that no table knows, and none at all."""
+    rng, parts = np.random.default_rng(2), Parts(_tables())
+    x, coarse = rng.normal(size=(100, WIDTH)), Coarse()
+    coarse.weight.assign(rng.normal(size=(len(COARSE), 1)).astype(np.float32))
+    network = Network(Scales.of(x, x), parts.categories, (4,), rng)
+    model = TableCandidates(parts, network, coarse, np.eye(3, 2, dtype=np.float32))
+    moments = [0, 7 * 3_600, 5 * 86_400 + 60]
+    calls = [
+        _inputs(past) | {"moment_s": tf.constant([moment], tf.int64)}
+        for past, moment in zip((["a", "b", "a"], [], ["new"]), moments, strict=True)
+    ]
+    alone = [model.serve(**call) for call in calls]
+    together = model.serve(**{name: tf.concat([c[name] for c in calls], 0) for name in calls[0]})
+    for name, values in together.items():
+        for i, one in enumerate(alone):
+            np.testing.assert_allclose(values[i], one[name][0], rtol=1e-4, atol=1e-4)
+
+
 def test_known_places_come_first_and_strangers_get_an_order(pair: TrainedPair) -> None:
     """Of a trained model: where a user was often ranks above the median of the places near."""
     (call, *_) = pair.candidate_calls

@@ -1,5 +1,6 @@
 """What the ranker sees: derived by hand for one small history."""
 
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from contracts.signatures import PARTS
 from online_features import pair_columns, ranking_columns, ranking_matrix
 from online_features.catalogue import Catalogue
 from online_features.columns import CLICK, VISIT, EventColumns
-from online_features.context import ContextLog, ContextState, situation
+from online_features.context import ContextLog, ContextState, Situation, situation
 from online_features.definitions import PLACE, USER
 from online_features.habits import HOUR_SIGMA, INTENT_TAU_S, TASTE_TAU_S
 from online_features.history import history
@@ -76,6 +77,26 @@ def test_the_users_own_past_at_a_place(catalogue: Catalogue) -> None:
     assert got["visits_here_this_hour"] == pytest.approx(near_hour / near_hour.sum())
     assert got["since_here_log"][[0, 2]] == pytest.approx(np.log1p([24, 51]))
     assert got["never_here"].tolist() == [0, 1, 0]
+
+
+def test_a_users_features_do_not_depend_on_whose_are_worked_out_beside(
+    catalogue: Catalogue,
+) -> None:
+    """A long history beside a short one, and beside none."""
+    often = [("p0", VISIT, 3 * HOUR_S * (i + 1)) for i in range(100)] + [("p1", CLICK, HOUR_S)]
+    users = [states(often), states([("p2", VISIT, DAY_S)]), USER.empty(1)]
+    alone = [np.stack(list(features(catalogue, user).values()), axis=1) for user in users]
+    one = situation(40.0, -74.0, NOW_S, None, stale_s=DAY_S)
+    at = Situation(*(np.repeat(getattr(one, field.name), 3) for field in fields(one)))
+    together = ranking_features(
+        np.concatenate(users),
+        PLACE.empty(9),
+        np.tile(np.arange(3), 3),
+        at,
+        catalogue,
+        np.repeat(np.arange(3), 3),
+    )
+    np.testing.assert_array_equal(together, np.concatenate(alone))
 
 
 def test_what_was_just_looked_at(catalogue: Catalogue) -> None:
