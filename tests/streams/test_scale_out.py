@@ -39,13 +39,13 @@ def spread(settings: Settings) -> list[list[int]]:
     return sorted(held)
 
 
-def wait_spread(settings: Settings, sizes: list[int]) -> None:
-    """Wait until so many workers have all partitions among them, each so many of them."""
+def wait_spread(settings: Settings, *ways: list[int]) -> None:
+    """Wait until all partitions are held, and workers hold so many each, in one of the ways."""
     deadline_s = time.monotonic() + SETTLE_S
     while True:
         held = spread(settings)
         every = sorted(partition for its in held for partition in its)
-        if every == list(range(settings.partitions)) and sorted(map(len, held)) == sizes:
+        if every == list(range(settings.partitions)) and sorted(map(len, held)) in ways:
             return
         assert time.monotonic() < deadline_s, f"partitions are held as {held}"
         time.sleep(0.2)
@@ -55,8 +55,8 @@ def wait_spread(settings: Settings, sizes: list[int]) -> None:
 def test_one_worker_is_lost_and_two_are_added(
     settings: Settings, topics: Topics, redis_client: redis.Redis, tmp_path: Path
 ) -> None:
-    """Four partitions: two and two; all four with the survivor of a SIGKILL; two, one and one with
-    two new ones. Events come before, between and after, and the features equal a recompute."""
+    """Four partitions: two and two; all four with the survivor of a SIGKILL; at most two with two
+    new ones. Events come before, between and after, and the features equal a recompute."""
     changed = {"batch_max_events": 100, "stream_session_s": 3, "stream_metrics_port": 0}
     settings = settings.model_copy(update=changed)
     messages = messy_stream(5, time.time())
@@ -77,7 +77,9 @@ def test_one_worker_is_lost_and_two_are_added(
             elif number == 2:
                 for name in "cd":
                     running.enter_context(worker(settings, tmp_path / name))
-                wait_spread(settings, [1, 1, 2])
+                # Faust takes from nobody who has no more than a share, rounded up: of two that do
+                # not come at once, the second waits.
+                wait_spread(settings, [1, 1, 2], [0, 2, 2])
         wait_folded(redis_client, settings, len(messages))
         assert_equals_recompute(redis_client, settings)
-        assert sorted(map(len, spread(settings))) == [1, 1, 2]
+        assert sorted(map(len, spread(settings))) in ([1, 1, 2], [0, 2, 2])
